@@ -63,20 +63,20 @@ HIGHEST_WEIGHT: Final = 127
 #: The largest exponent of a threshold that is a power of two: thresholds have 17 bits.
 LARGEST_THRESHOLD_EXPONENT: Final = 16
 
-#: Weights that netx takes at all; it clips others, or makes something else of them.
+#: The weights that netx accepts; it clips others, or changes them.
 READABLE_WEIGHTS: Final = (-256, 255)
-#: Potentials of a chip do not get past this threshold: units that have it are there to be read.
+#: Potentials of a chip never pass this threshold: units with it only integrate, to be read out.
 READOUT_THRESHOLD: Final = 2**17 - 1
-#: What a weight of 1 is in lava-dl's training, and so the unit of weights without a threshold.
+#: The integer for a weight of 1 in lava-dl's training: the unit of weights without a threshold.
 TRAINED_UNIT: Final = 64.0
 
 #: The types of neurons that integrate and fire, if their decays say so: two names of one.
 NEURONS: Final = ("CUBA", "LOIHI")
-#: What a neuron must say: its whole current decays in a step, and nothing of its potential.
+#: The required decays of a neuron: its whole current in a step, and none of its potential.
 DECAYS: Final = {"iDecay": 4096, "vDecay": 0}
-#: What a neuron may say, but with no other value than this.
+#: Optional fields of a neuron, with the only value that is accepted.
 OPTIONS: Final = {"refDelay": 1, "gradedSpike": 0, "messageBits": 0, "wgtExp": 0, "weight_exp": 0}
-#: What does not matter to a network that has been trained.
+#: Fields that have no effect after training.
 IGNORED: Final = ("theta", "scaleRho", "tauRho")
 
 DIFFERENT_UNITS: Final = (
@@ -229,7 +229,7 @@ def _scaled(name: str, weights: NDArray[np.float64]) -> _DenseLayer:
         worst = float(weights.flat[np.argmax(np.abs(weights))])
         raise wrong_argument(name, f"from {LOWEST_WEIGHT} to {HIGHEST_WEIGHT} for netx", worst)
     if found.whole_weights.max() <= 0:
-        # Of zeros netx makes an error, and of negative numbers alone other ones.
+        # netx raises an error for zeros, and changes weights that are all negative.
         allowed = "somewhere above zero, also when rounded to 8 bits, for netx to scale them"
         raise wrong_argument(name, allowed, f"at most {weights.max()}")
     return found

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-#: The values that every back end runs, of the fields of which some run others too.
+#: For fields whose values not every back end runs: the values that every back end runs.
 PLAIN_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "timing": ("immediate",),
     "arithmetic": ("fixed",),
@@ -92,8 +92,8 @@ class Backend(ABC):
     #: default, or an `Option`.
     options: ClassVar[Mapping[str, tuple[Any, ...] | Option]] = {}
 
-    #: For fields of the definitions that it runs, all values that it knows. Those in
-    #: `PLAIN_CHOICES` have the values there if they are not named here, and other fields any.
+    #: For some fields of a definition, all values that it runs. For fields not named here it runs
+    #: the values in `PLAIN_CHOICES`, or any value if the field is not named there either.
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     #: The kinds of connections of the definitions that it runs; None stands for any.

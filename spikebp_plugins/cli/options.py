@@ -28,7 +28,7 @@ from spikebp_plugins.network.fields import (
 #: The key under which a context's `meta` holds the arguments that the program was called with.
 ARGUMENTS: Final = "spikebp_plugins.arguments"
 
-#: What help says of the fields of the definition.
+#: The help of the fields of the definition.
 HELP: Final = {
     "n_steps": "Steps that a sample is shown.",
     "spikes_per_unit": "Spikes that stand for 1, a power of two.",
@@ -57,7 +57,7 @@ SPELLINGS: Final = {
     "learning_rate": ("--rate", "--learning-rate"),
 }
 
-#: What help names as the default of fields that a command or the definition settles later.
+#: The default in the help of fields whose default follows from other fields.
 SETTLED: Final = (
     EVENT_FIELDS
     | NORMALIZED._asdict()

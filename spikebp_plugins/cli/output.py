@@ -15,8 +15,8 @@ from spikebp_plugins.common.figures import count
 from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.simulation.simulator import Simulator
 
-#: What the package raises when a request cannot be met. Anything else is a bug, whose traceback
-#: is shown.
+#: The errors that the package raises for requests that cannot be met. Any other error is a bug,
+#: whose traceback is shown.
 EXPECTED_ERRORS: Final = (
     ValueError,
     TypeError,

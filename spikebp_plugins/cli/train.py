@@ -174,7 +174,7 @@ def _starting_point(
         _check_agrees(before, body, fields if body is None else body.fields(data) | fields, path)
         options.check_fits(before.net, data)
         if before.replay is not None:
-            # The buffer would be lost, and samples learned again are no place in an epoch.
+            # The buffer would be lost, and replayed samples do not count as samples of an epoch.
             allowed = "a checkpoint without a replay buffer: with one go on in Python"
             raise wrong_argument("resume", allowed, repr(before.replay))
         return before

@@ -21,7 +21,7 @@ from spikebp_plugins.common.errors import wrong_argument
 
 PathLike = str | os.PathLike[str]
 
-#: The most characters of what another library says of a damaged file: it may show all of it.
+#: The most characters of another library's message on a damaged file, which may quote all of it.
 LONGEST_REASON: Final = 300
 
 #: The earliest date that a zip file can hold. With real dates equal arrays would differ as files.
@@ -86,10 +86,10 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
     permissions. `file_target` says where files are written.
     """
     target, existing = file_target(path)
-    # It has a name before it exists, so that an interrupt at any moment finds what to remove.
+    # It has a name before it exists, so that after an interrupt at any time it can be removed.
     name = os.fspath(target.parent / f".spikebp-{secrets.token_hex(8)}")
     try:
-        # What may be private is this user's alone from the start.
+        # The content may be private: only this user can read it from the start.
         private = partial(os.open, mode=0o666 if existing is None else 0o600)
         with open(name, "xb", opener=private) as file:
             yield file
@@ -101,7 +101,7 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
     except BaseException as error:
         with suppress(FileNotFoundError):
             os.unlink(name)
-        # Of a disk that is full the system names no file, and otherwise the hidden one.
+        # For a full disk the system names no file, and for other errors the hidden file.
         if isinstance(error, OSError) and error.errno and error.filename in (None, name):
             raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
         raise

@@ -50,7 +50,7 @@ def one_of(allowed: Iterable[object]) -> str:
 
 def is_integer(value: object) -> bool:
     """Return whether a value is an integer of Python or NumPy; a Boolean is none."""
-    # The first comparison spares what numbers of Python's own type need not be asked.
+    # The first comparison is a short cut for Python's own numbers.
     return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
 
 

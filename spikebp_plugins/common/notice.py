@@ -8,10 +8,10 @@ from functools import cache
 from threading import Timer
 from typing import Any, Final
 
-#: Code from a cache is loaded in less time, and nobody waits two seconds without a word.
+#: Code from a cache is loaded in less time. A longer wait is announced.
 SECONDS_BEFORE_NOTICE: Final = 1.5
 
-#: What this process has called before.
+#: The calls of this process so far.
 _called: set[Any] = set()
 
 _NOTHING: Final = nullcontext()

@@ -7,7 +7,7 @@ from functools import cache
 from threading import RLock
 from typing import Any
 
-#: Seconds of work before a bar appears that nobody asked for.
+#: Seconds of work before a bar appears by default.
 DELAY = 2.0
 
 

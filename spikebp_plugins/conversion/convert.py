@@ -32,8 +32,8 @@ from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 
-#: An input is coarse if it is resolved to less than one part in so many: of what a scaler makes 1,
-#: by the steps of a sample; of its largest weight, by the grid.
+#: An input is coarse if steps resolve less than this part of the value that a scaler turns into 1,
+#: or if the grid resolves less than this part of its largest weight.
 COARSE: Final = 4
 
 
@@ -185,7 +185,7 @@ def _warn_of_coarse_inputs(
     net: Definition, scaler: Array, weights: Array, rounded: NDArray[Any]
 ) -> None:
     """Warn of inputs with a known scale that the steps or the grid are too coarse to resolve."""
-    spread = np.abs(scaler)  # what scalers bring to a size of about 1 is as large as its inverse
+    spread = np.abs(scaler)  # the size of an input is the inverse of its factor
     size = np.abs(weights).max(axis=1) / np.maximum(spread, np.finfo(float).tiny)
     error = np.abs(weights - rounded[: len(weights)]).max(axis=1)
     told_apart = net.n_steps * net.spikes_per_unit

@@ -44,7 +44,7 @@ def layers_of_network(model: Any) -> list[AffineLayer]:
 def scaling_of(step: Any, place: str) -> UnitScaling:
     """Return the scaling of a scaler in a pipeline; raise ValueError for unknown steps."""
     name = type(step).__name__
-    # By its name and home: a class derived from a scaler may compute anything.
+    # By name and module: a class derived from a scaler may compute anything.
     if name not in SCALERS or not type(step).__module__.startswith("sklearn.preprocessing."):
         allowed = f"one of {', '.join(SCALERS)} or 'passthrough'"
         raise wrong_argument(f"step {place} of source", allowed, name)

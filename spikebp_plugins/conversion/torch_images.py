@@ -94,8 +94,8 @@ class _ImageReader(ModuleReader):
         """Add a layer of pools."""
         self._require_image(place, module)
         self.require_rectified(place, "AvgPool2d")
-        # The units of a pool are rectified. That changes nothing where all that is below is, but
-        # the input may be negative.
+        # The units of a pool are rectified. That changes nothing if all units below are rectified,
+        # but the input may be negative.
         self.is_rectified = bool(self.layers)
         self._go_on(place, _pool_of(place, module))
         self.layers.append(without_weights())

@@ -116,7 +116,7 @@ class EventEncoder:
             ("step", LATEST_TIME),
             ("longest_gap", None),
         ):
-            # Frozen, so each field is replaced by its plain Python form in this one place.
+            # The class is frozen. Only here are fields replaced, each by its plain Python form.
             object.__setattr__(self, name, integer(name, getattr(self, name), 1, highest))
         object.__setattr__(self, "polarity", choice("polarity", self.polarity, POLARITIES))
 

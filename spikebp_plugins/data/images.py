@@ -172,7 +172,7 @@ def _digits() -> Dataset:
 
     x, y = load_digits(return_X_y=True)
     order = np.random.RandomState(0).permutation(1797)
-    # scikit-learn hands out floats; the levels 0 to 16 that they stand for are exact in uint8.
+    # scikit-learn returns floats; their levels 0 to 16 are exact in uint8.
     x, y = x[order].astype(np.uint8), y[order].astype(np.int64)
     return Dataset("digits", x[:1437], y[:1437], x[1437:], y[1437:], N_CLASSES, 1 / 16, (8, 8))
 

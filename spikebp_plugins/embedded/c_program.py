@@ -26,7 +26,7 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.rates import added_squares
 from spikebp_plugins.network.state import LearningState
 
-#: What C calls the type of each kind of input.
+#: The type of each kind of input in C.
 INPUT_TYPES: Final = {"pixels": "uint8_t", "values": "net_state_t", "spikes": "net_count_t"}
 
 #: A loop to copy: it names each sample before it learns from it.
@@ -39,7 +39,7 @@ void sample_arrived(const TYPE *x, int32_t label)
         show_error();
 }"""
 
-#: What a guide says of a program that evaluates by what has changed.
+#: The section of the guide for a program that evaluates changes alone.
 FOLLOWS: Final = """\
 ## Samples that follow each other
 
@@ -53,7 +53,7 @@ this out, for a smaller program.
 DECLARED: Final = re.compile(r"^static (\w+) (\w+)((?:\[[^]]+\])+)", re.MULTILINE)
 LENGTH: Final = re.compile(r"\[([^]]+)\]")
 
-#: The arrays that are needed for one thing alone, by what that is.
+#: The arrays that serve a single use, by that use.
 BY_USE: Final = {
     "weights": ("weights",),
     "what takes a sample back": ("logged_counts", "logged_errors"),

@@ -71,7 +71,7 @@ def _on_image(below: Shape, above: Shape, kernel: int, stride: int, padding: int
     return Geometry(pixels.shape, strides, above.pixels("").shape, kernel, stride, padding)
 
 
-#: What finds the geometry of each kind of connection that C knows.
+#: The function that returns the geometry of each kind of connection in C.
 GEOMETRIES: Final[dict[type[Connection], Callable[[Any], Geometry]]] = {
     DenseConnection: _of_dense,
     Convolution: _of_convolution,

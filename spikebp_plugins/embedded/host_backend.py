@@ -31,7 +31,7 @@ Array = NDArray[Any]
 #: Synapses times steps of a block, which takes some tenths of a second at most.
 BLOCK_WORK: Final = 200_000_000
 
-#: A counter of C is emptied before it has come so far.
+#: A counter of C is reset before it reaches this.
 MOST_COUNTED: Final = 2**61
 
 
@@ -93,7 +93,7 @@ class CBackend(Backend):
     def __init__(self, net: Definition, state: LearningState, weight_bits: int | None) -> None:
         super().__init__(net, state)
         given = WEIGHT_BITS if weight_bits is None else (weight_bits,)
-        # Those that may still be needed, the ones with the fewest bits first.
+        # The networks that may still be needed, those with the fewest bits first.
         self._networks = [
             NetworkInC(net, bits) for bits in given if why_not_in_c(net, bits) is None
         ]
@@ -156,7 +156,7 @@ class CBackend(Backend):
                     del self._networks[0]  # the next has room for larger numbers
                     continue
                 outcome = self._show_by_rules(rest[:1], record)
-                portion = 1  # where samples fail one after the other, few are prepared in vain
+                portion = 1  # if consecutive samples fail, few are prepared in vain
             outcomes.append(outcome)
             portion *= 2
             done += len(outcome.scores)
@@ -195,7 +195,7 @@ class CBackend(Backend):
         state, earlier, done, _ = self._current
         target = None if batch.y is None else batch.targets()[0]
         state, shown = run_sample(self.net, state, batch.inputs()[0], target, batch.n_steps)
-        # The reference does what the rules ask for.
+        # The work of the reference is that of the rules.
         rows = sum(
             int(np.count_nonzero(sent))
             for step in shown.steps

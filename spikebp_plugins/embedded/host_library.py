@@ -25,11 +25,11 @@ from spikebp_plugins.network.state import LearningState
 #: Compiled libraries that a process keeps, of some tens of kilobytes.
 LIBRARIES_KEPT: Final = 64
 
-#: The kinds of work that were really done.
+#: The kinds of work that a network has done.
 DONE: Final = ("rows_read", "multiply_adds")
 
-#: The kinds of work that are counted, in the order of C: what the rules ask for, and what was
-#: done; then samples, and those with a target.
+#: The counts, in the order of C: operations by the rules, work done, samples, and those with a
+#: target.
 WORK: Final = (
     *("forward", "backward", "update", "spikes", "errors", "messages", "met"),
     *DONE,

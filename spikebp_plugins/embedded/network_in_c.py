@@ -25,10 +25,10 @@ from spikebp_plugins.network.state import LearningState
 HEADER_BYTES: Final = 20
 CHECKSUM_BYTES: Final = 4
 
-#: What C knows of fields whose values not every back end knows.
+#: The values that C runs, of fields whose values not every back end runs.
 CHOICES_IN_C: Final = {"timing": STEP_TIMINGS}
 
-#: The longest samples that are shown as a whole: what layer 1 receives is kept for each step.
+#: The longest samples that are shown as a whole: the drive of layer 1 is kept for each step.
 MOST_STEPS_PREPARED: Final = 32
 #: The largest spike count of a pixel there: sums of products of two counts have room.
 MOST_OF_TRAIN: Final = 127
@@ -117,7 +117,7 @@ class NetworkInC:
     def feedback(self, state: LearningState) -> NDArray[np.int64]:
         """Return all random backward weights in units of 2^-f, in the order of forward ones."""
         pairs = zip(self.net.connections[1:], state.feedback, strict=bool(state.feedback))
-        # What turns forward weights into backward ones turns these back too.
+        # The function that turns forward weights into backward ones is its own inverse.
         return self._joined(connection.backward_weights(b) for connection, b in pairs)
 
     def check_state(self, state: LearningState) -> None:

@@ -9,10 +9,10 @@ from typing import Final
 
 from spikebp_plugins.common.errors import wrong_argument
 
-#: What is filled in: a comment ``/*@name@*/``, or a word ``@name@``.
+#: A placeholder: a comment ``/*@name@*/``, or a word ``@name@``.
 PLACES: Final = re.compile(r"/\*@(\w+)@\*/|@(\w+)@")
 
-#: Lines that begin and end what is there under a condition.
+#: Lines that begin and end a conditional part.
 CONDITION: Final = re.compile(r"#if (!?)(\w+)(?: == (\d+))?")
 
 #: Numbers of an array in a line.

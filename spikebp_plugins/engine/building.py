@@ -56,7 +56,7 @@ TARGETS: Final = {
     "win_amd64": "x86_64-windows-gnu",
 }
 
-#: What a compiler has to be able to do: it may be there without headers and libraries.
+#: A program that tests a compiler, which may be installed without headers and libraries.
 TRIAL: Final = """
 #include <math.h>
 #include <stdint.h>
@@ -160,7 +160,7 @@ def build(
         is_bare = zig and not library_name(target).endswith(".dll")
         libraries = ["-nostdlib", "-lc", "-lm"] if is_bare else ["-lm"]
         _run([*command, *extra, "-shared", *objects, "-o", to.name, *libraries], folder)
-        # At once, so that nobody loads half a library.
+        # In one step, so that no process loads half a library.
         fresh = to.with_name(f"{to.name}.{os.getpid()}")
         try:
             shutil.copyfile(Path(folder, to.name), fresh)
@@ -177,7 +177,7 @@ def is_built() -> bool:
             return False
     except OSError:
         return False
-    # In a process of its own: what another machine has built may do anything.
+    # In a process of its own: a library that another machine has built may crash it.
     load = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
     command = [sys.executable, "-c", load, str(LIBRARY)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

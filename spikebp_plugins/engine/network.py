@@ -39,7 +39,7 @@ Array = NDArray[Any]
 #: Bytes of a line of the cache, on which arrays begin.
 LINE = 64
 
-#: How many counts there are of what a layer has sent.
+#: The number of counts of the messages of a layer.
 N_SENT: Final = 8
 #: The arrays of weights, feedback and backward potentials: before the open sample, and by now.
 BEFORE = (W, B, PSI)

@@ -18,7 +18,7 @@ from spikebp_plugins.network.operations import Operations
 
 Array = NDArray[Any]
 
-#: Synapses times steps of a call, between two of which Ctrl-C is heard.
+#: Synapses times steps of a call; Ctrl-C takes effect between two calls.
 CALL_WORK: Final = 100_000_000
 
 

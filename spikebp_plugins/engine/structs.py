@@ -133,8 +133,8 @@ class CFeeding(ctypes.Structure):
     ]
 
 
-#: What can be out of range with event timing, in the order of ``enum quantity``, and further arrays
-#: of a layer there.
+#: The quantities that can be out of range with event timing, in the order of ``enum quantity``, and
+#: further arrays of a layer there.
 QUANTITIES: Final = (
     "potential",
     "target potential",

@@ -475,7 +475,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         if course.shuffle:
             order = order[shuffled(len(order), seed, self.n_iter_)]
         spikes = self._learned.operations.spikes
-        # What a stream of later samples compares its own errors with: those of the last epoch.
+        # A stream of later samples compares its errors with those of the last epoch.
         self._learned.rate = self._learned.rate.forgetting(in_stream=False)
         loss = math.nan
         if len(order):  # small weights may leave an epoch empty

@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: How many times the rate of the table of defaults a stream begins with.
+#: The initial rate of a stream, as a multiple of the rate in the table of defaults.
 TIMES_AT_FIRST: Final = 2.0
 #: The samples after which the rate is halved.
 MARKS: Final[tuple[int, ...]] = tuple(128 * 3**i for i in range(4))
-#: After so many samples errors are looked at.
+#: Errors are checked after so many samples.
 INTERVAL: Final = 8
-#: By how many standard errors errors rise before the rate does.
+#: The rate rises once the mean error has risen by so many standard errors.
 RISE: Final = 2.5
-#: The fewest samples whose errors say something.
+#: The fewest samples whose mean error is significant.
 FEWEST: Final = 30
 
 

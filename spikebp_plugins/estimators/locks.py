@@ -41,5 +41,5 @@ class EstimatorLocks:
     def __getstate__(self) -> dict[str, Any]:
         state = vars(self).copy()
         parameters = {field.name: state.pop(field.name) for field in fields(self)}  # type: ignore[arg-type]
-        # It is written down when the lock is free again, and others may go on learning.
+        # The copy is serialized after the lock is released: other threads may go on learning.
         return parameters | deepcopy(state)

@@ -69,7 +69,7 @@ class NetworkParameters(EstimatorLocks):
     intercept_at: ClassVar[int] = -1
 
     def __dask_tokenize__(self) -> bytes:
-        # Of a dataclass Dask would take the fields alone, which say nothing of what was learned.
+        # For a dataclass Dask would hash the fields alone, without the learned state.
         return pickle.dumps(self)
 
     def _definition(

@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 #: Centres are multiples of this.
 GRID: Final = 1 / 8
-#: What an exponent, or a centre in units of the grid, may be off by.
+#: The tolerance of an exponent, and of a centre in units of `GRID`.
 TOLERANCE: Final = 0.75
 #: A variance below this share of the squared mean is an error of rounding.
 NEGLIGIBLE: Final = 1e-24

@@ -10,7 +10,7 @@ from spikebp_plugins.network.connections.notation import layers_of
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
 
-#: The sizes of hidden layers of an estimator that is told nothing.
+#: The default sizes of hidden layers.
 HIDDEN_LAYER_SIZES: Final = (100,)
 
 

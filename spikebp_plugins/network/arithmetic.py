@@ -33,7 +33,7 @@ Integers = NDArray[np.int64]
 #: docs/semantics.md).
 LIMIT: Final = 2**53
 
-#: Spike counts that come are cut off here, which is out of range in any case.
+#: Spike counts of input are limited to this, which is out of range in any case.
 LARGEST_COUNT: Final = 2**62
 
 #: Bits of a state (potential or summed drive) on a chip, which is a signed integer.

@@ -251,7 +251,7 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
 
 
 def _arrays_of(replay: ReplayBuffer) -> dict[str, NDArray[Any]]:
-    replay = replay.copy()  # which no other thread fills meanwhile
+    replay = replay.copy()  # so that no other thread adds samples
     settings = (replay.capacity, replay.n_replayed, replay.seed, replay.n_seen)
     kept = {"replay_x": replay.x, "replay_y": replay.y}
     arrays: dict[str, NDArray[Any]] = {"replay": np.array(settings, np.int64)}

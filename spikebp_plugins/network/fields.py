@@ -89,7 +89,7 @@ HIDDEN_RATE_BITS: Final = 2
 ADDED_SQUARES: Final = (4, 24)
 #: There: the limit of summed errors of layers below the output, in units of T g.
 LARGEST_SUMMED_ERROR: Final = 8
-#: With more steps times spikes per unit, what is added would be no exact double.
+#: With more steps times spikes per unit, the added number would not be an exact double.
 LARGEST_NORMALIZED_UNIT: Final = 2**24
 
 #: With ``arithmetic="loihi2"``: the defaults of `fraction_bits` and `weight_exponent`.
@@ -604,8 +604,7 @@ class Definition(ABC):
         for names in CHOSEN_TOGETHER:
             if all(values[name] == row[name] for name in names):
                 values |= dict.fromkeys(names, AUTOMATIC)
-        # Where it is the default: a change that it does not go with finds another. One that was
-        # given instead of it stays.
+        # A default is replaced if it does not go with a change. A value that was given stays.
         if self.update == "normalized" == self._defaults(None)["update"]:
             values["update"] = AUTOMATIC
         return type(self)(**self._known_fields(values | changes))
@@ -666,10 +665,10 @@ class Definition(ABC):
         return {choice(what, name, names): value for name, value in values.items()}
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.field_values()  # without what is kept of them
+        return self.field_values()  # without cached properties
 
     def __repr__(self) -> str:
-        # The layers, the three numbers that everyone asks for, and whatever is not the default.
+        # The layers, the three most important numbers, and all fields that are not the default.
         always = ("n_steps", "learning_rate", "fraction_bits")
         usual = {field.name: field.default for field in fields(Definition)} | self._defaults(
             self.update

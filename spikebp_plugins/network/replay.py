@@ -131,8 +131,8 @@ class ReplayBuffer:
         self._seed: int = state["seed"]
         self._lock, self._key = RLock(), draw_key(self._seed)
         self._kept = _BufferState(state["x"], state["y"], state["n_seen"])
-        #: What is being learned; what was kept before, in the same form; a function that counts
-        #: what a network learns, and its first value.
+        #: The mixture that is being learned; the samples kept before, in the same form; a function
+        #: that counts the samples that a network has learned, and its first value.
         self._pending: tuple[Mixture, _BufferState, Callable[[], int], int] | None = None
         #: The definition that all samples are known to fit.
         self._checked: Definition | None = None
@@ -292,8 +292,8 @@ class ReplayBuffer:
                 x, y, kept = self._in_one_form(net, x, y)
                 mixture = self._mixed(x, y, kept)
             self._checked = net
-            # From here on what the buffer has seen follows from what has been learned, until it is
-            # written down: an interrupt in between loses nothing.
+            # From here on, until `settle`, the content of the buffer follows from the number of
+            # samples learned: an interrupt in between loses nothing.
             self._pending = mixture, kept, count, count()
             try:
                 yield mixture

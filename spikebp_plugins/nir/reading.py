@@ -29,7 +29,7 @@ from spikebp_plugins.network.definition import SpikingNetwork
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.nir.chain import chain_of, numbers, refused
 
-#: What a Flatten says that leaves one dimension, and maybe one more for the samples of a batch.
+#: The dimensions of a Flatten that leaves one dimension, with or without one for a batch.
 WHOLE_FLATTENS = ((0, -1), (0, 2), (1, -1), (1, 3))
 
 

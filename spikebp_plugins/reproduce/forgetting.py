@@ -60,7 +60,7 @@ FIELDS: Final[dict[str, Any]] = {
     "fraction_bits": 24,
 }
 
-#: What labels ask for, for each benchmark without a buffer and with one.
+#: The targets of labels, for each benchmark without a buffer and with one.
 LABEL_TARGETS: Final = {
     "split": ((0.75, 8.0), (0.75, 8.0)),
     "permuted": ((1.0, 8.0), (0.75, 8.0)),

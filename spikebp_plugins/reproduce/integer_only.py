@@ -31,7 +31,7 @@ MEASURED: Final = 100
 _STEPS: Final[dict[str, Any]] = {"n_steps": 5, "weight_init": "he"}
 
 #: The ways to train, and the bits of a weight in memory and in the program in C that is counted.
-#: With 14 fraction bits 16 bits hold weights below 2, and the last rate is one unit of the grid.
+#: With 14 fraction bits 16 bits hold weights below 2, and the last rate is 2^-f.
 VARIANTS: Final = {
     "spikes, 16-bit weights": (
         Variant(
@@ -51,7 +51,7 @@ VARIANTS: Final = {
     ),
 }
 
-#: What is measured, and its name in the table.
+#: The measured quantities, and their names in the table.
 QUANTITIES: Final = {
     "weight": "weights",
     "potential when it fires": "potentials",

@@ -44,7 +44,7 @@ class ErrorRates(NamedTuple):
     train: float | None
 
 
-#: What the authors report.
+#: The errors that the authors report.
 AUTHORS: Final[dict[tuple[tuple[int, ...], str], ErrorRates]] = {
     ((200, 200), "ReLU"): ErrorRates(1.81, 0.23),
     ((200, 200), "spiking, fractional"): ErrorRates(2.34, 0.93),

@@ -29,7 +29,7 @@ HALVE_AFTER: Final = (1, 2, 3)
 #: Words of a mini-batch while networks of rivals are trained: better and faster than one by one.
 BATCH: Final = 16
 
-#: Spikes a step that a label asks of wrong outputs and of the right one.
+#: The targets of wrong outputs and of the right one, in spikes a step.
 TARGETS: Final = (0.75, 8.0)
 
 #: Fraction bits with which the grid holds the lowest rate to within 0.1 %.

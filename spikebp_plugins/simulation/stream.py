@@ -46,7 +46,7 @@ Reals = NDArray[np.float64]
 
 Shown = TypeVar("Shown")
 
-#: What turns what comes into input. Both say in which shape a network of images takes it.
+#: The encoders of a stream. Both have the shape in which a network of images takes their input.
 Encoder: TypeAlias = EventEncoder | WindowEncoder
 
 #: The most steps in a call: a double holds their number.
@@ -111,7 +111,7 @@ class Stream:
         is_quick = net.input_coding == "values" and replay is None
         self._quick_shape = (net.n_inputs,) if is_quick else None
         self._target: Reals | None = None
-        # The bytes of the last target of real numbers, and what it was checked to be.
+        # The bytes of the last target of real numbers, and the checked target.
         self._known_target: tuple[bytes, Reals] | None = None
         # The targets of all labels, each a row.
         self._of_labels: list[Reals] = list(real_targets(net, np.arange(net.n_outputs)))

@@ -23,7 +23,7 @@ FORMAT_VERSION: Final = 1
 
 FLOATS: Final = np.typecodes["Float"]
 
-#: A quantity, its layer, and what each of two traces has of it.
+#: A quantity, its layer, and its values in each of two traces.
 Pair = tuple[str, int, NDArray[Any], NDArray[Any]]
 
 
