@@ -53,18 +53,18 @@ from spikebp_plugins.network.state import LearningState, initial_state
 #: The value of steps_per_sample where only an event ends a sample.
 ENDLESS: Final = 2**31 - 1
 
-#: How many dt of the clock a step takes.
+#: The variable with the number of dt of the clock in a step.
 DTS_PER_STEP: Final = ("schedule", "dts_per_step")
 
-#: What else can be set between runs.
+#: Other attributes that can be set between runs.
 LEARNING: Final = ("schedule", "learning")
 RECORDING: Final = ("schedule", "recording")
 
-#: Where weights are.
+#: The advice for attributes of weights.
 WEIGHT: Final = "synapses[l - 1].weight, or kernels[l - 1].weight where synapses share weights"
 BACKWARD_WEIGHT: Final = WEIGHT.replace(".weight", ".backward_weight")
 
-#: Where a user finds what the group itself does not have.
+#: Attributes that the group does not have, and where to find them.
 PLACES: Final = {
     "input": "input_layer.input_value",
     "input_value": "input_layer.input_value",
@@ -79,10 +79,10 @@ PLACES: Final = {
     "backward_potential": "layers[l].backward_potential",
 }
 
-#: What Brian2's monitors and synapses look for in a group of neurons.
+#: Attributes that Brian2's monitors and synapses expect of a group of neurons.
 OF_NEURONS: Final = ("events", "spikes", "variables", "thresholder", "start", "stop", "N")
 
-#: Arguments that stay what they were when the group was made.
+#: Arguments that cannot be changed after the group was made.
 SETTLED: Final = ("net", "sample_end", "step", "order")
 
 #: The folders whose code no user wrote.
@@ -241,7 +241,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             sources = [source for source in spiking if source is not None]
             base = self.clock
             self._clock = clock_of_steps(step, base, sources, f"{self.name}_clock")
-            # A tick of which is a step, in which the clock of the script may tick several times.
+            # Each tick is a step, in which the clock of the script may tick several times.
             self.has_own_clock = self.clock is not base
         self._added: set[str] = set()
         self._step, self._by_label = step, target is None
@@ -264,7 +264,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._set(self.constants)
         self._set_dts_per_step()
         for part, variable in self.constants:
-            # In cpp_standalone what is read-only would not be read from what a program has written.
+            # In cpp_standalone Brian2 reads no read-only variables from the results of a program.
             self.parts[part].variables[variable].read_only = self._is_runtime
         self.begin(state)
         self.schedule.sample_over = self.schedule.recording = True
@@ -884,7 +884,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return f"<SpikingMLPGroup {self.name!r}: {sizes}, step={self._duration_of_step()}{learns}>"
 
 
-#: The name under which those who have a `SpikingNetwork` will look for it.
+#: The name for definitions that are a `SpikingNetwork`.
 SpikingNetworkGroup = SpikingMLPGroup
 
 

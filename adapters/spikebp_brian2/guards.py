@@ -54,8 +54,8 @@ from spikebp_brian2.variables import (
 from spikebp_brian2.wiring import ends
 from spikebp_plugins.network.state import LearningState
 
-#: How long clocks with different dt agree in the programs of cpp_standalone. These compare times,
-#: multiples of dt in doubles, with a tolerance of 1e-14 s, which is rounding from 90 s on.
+#: The time for which clocks with different dt agree in programs of cpp_standalone. These compare
+#: times, multiples of dt in doubles, with a tolerance of 1e-14 s. Rounding exceeds it after 90 s.
 SECONDS_OF_AGREEMENT: Final = 45
 
 #: Variables of layers that hold multiples of 2^-f, and those that hold whole numbers.

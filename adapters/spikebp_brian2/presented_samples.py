@@ -19,13 +19,13 @@ from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch, check_batch, real_targets
 
-#: What the units of each layer have sent, by name of the variable.
+#: Counts of the messages of the units of each layer, by name of the variable.
 SentCounts = dict[str, list[NDArray[Any]]]
 
 #: The tables that presented samples are read from: names of functions in the code of the network.
 TABLES: Final = ("presented_input", "presented_label", "presented_target")
 
-#: The code that shows presented samples, whatever they are.
+#: The expressions that show presented samples of any kind.
 CODE: Final = SourceExpressions(
     input="presented_input(input_row, i, N)",
     label="presented_label(presented, 0, 1)",
@@ -135,7 +135,7 @@ class PresentedSamples:
                 )  # in one module of Cython for all networks
             owner.namespace[name].show(np.asarray(rows, np.float64))
         self._parts.show(CODE)
-        if not knows_past:  # the program that will run them knows
+        if not knows_past:  # only the program that will run them knows
             schedule.interrupted = "interrupted + int(not sample_over)"
         self._begin(knows_past)
         return self._values(batch)

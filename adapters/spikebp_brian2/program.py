@@ -21,7 +21,7 @@ from spikebp_brian2.variables import learned, name_in_program
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.state import LearningState
 
-#: The variable that says how often something was set when a program was given its arguments.
+#: The variable with the number of settings made before the program got its arguments.
 SETTINGS: Final = ("schedule", "settings")
 
 
@@ -70,7 +70,7 @@ class ProgramSettings:
         if state is not None:
             values |= learned(mlp.net, state)
         self.constants = mlp.constants.copy()
-        # Brian2 takes for granted that a run is as long as the one before.
+        # Brian2 assumes that a run is as long as the one before.
         mlp.device.array_cache[mlp.clock.variables["timestep"]] = None
         for variable in mlp.device.dynamic_arrays_2d:
             variable.size = 0, variable.size[1]

@@ -138,7 +138,7 @@ class RuntimeScript(Script):
 
     def _run(self, state: LearningState, batch: Batch, record: bool) -> None:
         self._drives.clear()
-        # Of a run that was interrupted in the middle of a step nothing is left, either.
+        # A run that was interrupted in the middle of a step leaves no trace, either.
         self._network.restore(START)
         self._mlp.begin(state)
         # A value that leaves the range may overflow a double: the check after the run finds it.

@@ -55,7 +55,7 @@ def restore_whole_states() -> None:
 
     It restores their objects one by one, in any order, and stops at the first that does not fit.
     """
-    # What a device has of this name Brian2 calls instead of its own.
+    # Brian2 calls the method of this name of a device instead of its own.
     runtime_device.network_restore = _restore
 
 

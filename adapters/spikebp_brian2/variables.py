@@ -198,6 +198,6 @@ def _read_travel(net: Definition, read: VariableReader, l: int) -> NDArray[Any]:
         return np.zeros(connection.weight_shape)
     travel = np.array(read(_place_of_travel(net, l)), np.float64)
     if rules.has_own_weights(net, l):
-        # What the weights that start from a unit have travelled together.
+        # The summed changes of all weights of the synapses that start from a unit.
         return connection.outer(travel, np.ones(connection.n_above))
     return travel.reshape(connection.weight_shape)

@@ -23,8 +23,8 @@ class Activity:
     """
 
     def __init__(self, n_layers: int) -> None:
-        # A process may begin a step as soon as all have ended the one before, so the steps before
-        # that are read no more: there are places for two.
+        # A process may begin a step as soon as all have ended the one before. So only the last two
+        # steps are read, and there is memory for two.
         self._units = shared_array((2, 2, n_layers + 1), np.int64)
 
     def write(

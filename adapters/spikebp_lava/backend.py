@@ -64,7 +64,7 @@ class LavaBackend(FallbackBackend):
         super().__init__(net, state)
         self._options = (tag, implementation, granularity)
         self._graph: SampleGraph | None = None
-        # What the graph has learned; None from the begin of a run until its results are taken over.
+        # The learned state; None from the beginning of a run until its results are taken over.
         self._in_graph: LearningState | None = None
 
     @classmethod
@@ -86,7 +86,7 @@ class LavaBackend(FallbackBackend):
     def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
         state, operations = self._so_far
         # One graph serves the simulator for life; a new one is made only after an error, or after
-        # an interrupt between a run and the moment at which its results are taken over.
+        # an interrupt between a run and the taking over of its results.
         if self._graph is None or self._in_graph is not state:
             self.close()
             self._graph = SampleGraph(self.net, state, *self._options)

@@ -25,7 +25,7 @@ from spikebp_plugins.network.state import LearningState, initial_state
 
 Array = NDArray[Any]
 
-#: What Lava or a user gives to a process after it was made.
+#: Attributes that Lava or a user may set after a process was made.
 SET_LATER: Final = ("name", "parent_proc")
 
 

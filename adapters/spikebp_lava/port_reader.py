@@ -19,7 +19,7 @@ from spikebp_plugins.network.samples import real_targets
 
 Array = NDArray[Any]
 
-#: What messages to a port have to be in fixed_pt, whose models compute with integers.
+#: The messages that ports allow in fixed_pt, whose models compute with integers.
 WHOLE_IN_FIXED: Final = "whole numbers in fixed_pt"
 
 

@@ -27,11 +27,11 @@ from typing import Any, Final
 from lava.magma.compiler.channels import pypychannel
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 
-#: Seconds between two looks at the processes.
+#: Seconds between two checks of the processes.
 INTERVAL: Final = 0.1
 
-#: What is called now and then in waits without end, of ports that start in a process with this id;
-#: it raises an error if nothing can come any more.
+#: The id of a process, and a function that ports started in it call while they wait; the function
+#: raises an error if no message can arrive any more.
 _looks: Final[dict[int, Callable[[], None]]] = {}
 
 

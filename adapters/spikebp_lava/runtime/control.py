@@ -143,7 +143,7 @@ class GuardedRuntime(Runtime):  # type: ignore[misc]
                 self._is_running = False
                 self.graph.end("stopped")
         except Exception as error:
-            # It had ended before it was told to: all are gone already, and nothing is lost.
+            # The graph had ended before: all processes are gone, and nothing is lost.
             if is_running or error is not self.graph.error:
                 raise
 

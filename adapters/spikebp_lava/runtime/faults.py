@@ -91,7 +91,7 @@ class ProcessGraph:
                 error: Exception = actor.exception[0]
                 error.__cause__ = RemoteTraceback(f"\n{actor.exception[1]}")
                 return error
-        # A process that is told to stop ends without an error; others may still be at it.
+        # A process that is told to stop ends without an error; others may still be ending.
         if is_alive(actor) or ((code := actor.exitcode) == 0 and self.is_stopping):
             return None
         how = f"was killed by signal {-code}" if code and code < 0 else "ended"

@@ -30,7 +30,7 @@ from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
 
-#: How transposed matrices follow: they learn the same changes, or are copied after each change.
+#: The ways to update transposed matrices: they learn the same changes, or are copied after each.
 FOLLOWING: Final = ("learn", "copy")
 
 #: The ports that the network shares with its layer 0, and with its output.
