@@ -2,9 +2,10 @@
 
 Each function takes a state and returns the next one; nothing is changed in place. The
 table of delays of a timing (``network/delays.py``) says when each layer acts. The names are those
-of ``docs/semantics.md``: L layers with weights W, feedback B, potentials phi, spikes k, drive s,
-input counts c, backward potentials psi, errors e and their sums E. Tuples are indexed by layer, so
-those that start at layer 1 hold None at index 0.
+of ``docs/semantics.md``: L layers with weights W, feedback B, potentials phi, spikes k, summed
+drive s (the drive of a step is the input current of a unit), input counts c (presynaptic traces),
+backward potentials psi (which accumulate errors), errors e and their sums E. Tuples are indexed by
+layer, so those that start at layer 1 hold None at index 0.
 """
 
 from __future__ import annotations

@@ -317,7 +317,7 @@ class HiddenModel(LearningModel):
         if clock.learns and clock.is_busy(self._delays.errors[self._l]):
             drive = of_one_spike(self._messages.drive(sums, self._l))
             e, self._psi = backward(self._net, drive, self._psi, self._s, self._l)
-        # All layers show the psi of this sample from the step on in which the output first compares.
+        # All layers show the psi of this sample once the output compares for the first time.
         if clock.learns and clock.first > self._delays.errors[-1]:
             self.backward_potential = self._psi
         self.count_out.send(self._messages.factors(self._teaching(self._c, self._c)))
