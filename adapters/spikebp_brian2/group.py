@@ -219,54 +219,66 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self.net = net.net if isinstance(net, Checkpoint) else net
         if (reason := refused_kind(self.net, rules.CHOICES, KINDS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
-        if label is not None and target is not None:
-            raise wrong_argument("label", "None where a target is given", repr(label))
         if not (sample_end is None or isinstance(sample_end, SpikeSource)):
             raise wrong_argument("sample_end", "a group that spikes, or None", repr(sample_end))
         order, learning = integer("order", order), boolean("learning", learning)
-        given = {
-            "input": as_source("input", input, self.net.layer_shapes[0]),
-            "label": as_source("label", label, (1,), shared=True),
-            "target": as_source("target", target, (self.net.n_outputs,)),
-        }
-        if (fixed := given["label"].values) is not None and not _is_label(fixed[0], self.net):
-            raise wrong_argument("label", allowed_labels(self.net), repr(label))
+        given = _sources_of(self.net, input, label, target)
         check_step(step)
         dts_per_step(step, dt if dt is not None else (clock or get_device().defaultclock).dt)
         # Before its parts, which it admits to a run.
         super().__init__(dt=dt, clock=clock, order=-1, name=name)
-        self.has_own_clock = False
-        if dt is None and clock is None:
-            spiking = [*(source.spikes for source in given.values()), sample_end]
-            sources = [source for source in spiking if source is not None]
-            base = self.clock
-            self._clock = clock_of_steps(step, base, sources, f"{self.name}_clock")
-            # Each tick is a step, in which the clock of the script may tick several times.
-            self.has_own_clock = self.clock is not base
-        self._added: set[str] = set()
         self._step, self._by_label = step, target is None
-        self.device = get_device()
-        self._device_arrays = self.device.arrays
-        self._is_runtime = isinstance(self.device, RuntimeDevice)
-        self._recording, self._takes_constants, self._checks_itself = True, False, False
-        self._awaited: set[str] = set()
-        self._run_proven = 0
         self.ends_by_event = sample_end is not None
-        self._monitors: list[Any] = []
-        self._expressions: dict[str, tuple[str, PartNeurons]] = {}
-        self._delays = delays_of(self.net)
+        sources = [*(source.spikes for source in given.values()), sample_end]
+        self.has_own_clock = dt is None and clock is None and self._follow_steps(sources)
+        self._prepare_runs()
         made = NetworkParts(self.net, self.clock, order, self.name)
         self.schedule, self.layers, self.parts = made.schedule, made.layers, made.parts
         self.synapses, self.kernels = made.synapses, made.kernels
         self.contained_objects.extend(self.parts.values())
         self._receive(made, given, sample_end)
-        self.constants = constants(self.net, self.net.n_steps if sample_end is None else ENDLESS)
+        self._set_constants()
+        self.begin(state)
+        self._set_variables_of_user(given, learning)
+        self._name_line_of_user()
+        drop_zero_delays()
+        restore_whole_states()
+        self._presented = PresentedSamples(self.net, made, self.clock, self.name, self._is_runtime)
+        # These do not keep the network alive.
+        self._settings, self._notices = ProgramSettings(proxy(self)), Notices(proxy(self))
+        self._is_made = True
+
+    def _follow_steps(self, sources: list[SpikeSource | None]) -> bool:
+        """Follow a clock of the steps if there can be one; return whether there is one."""
+        base, spiking = self.clock, [source for source in sources if source is not None]
+        # Each tick is a step, in which the clock of the script may tick several times.
+        self._clock = clock_of_steps(self._step, base, spiking, f"{self.name}_clock")
+        return self.clock is not base
+
+    def _prepare_runs(self) -> None:
+        """Set the state of the group itself before the first run."""
+        self.device = get_device()
+        self._device_arrays = self.device.arrays
+        self._is_runtime = isinstance(self.device, RuntimeDevice)
+        self._recording, self._takes_constants, self._checks_itself = True, False, False
+        self._added: set[str] = set()
+        self._awaited: set[str] = set()
+        self._run_proven = 0
+        self._monitors: list[Any] = []
+        self._expressions: dict[str, tuple[str, PartNeurons]] = {}
+        self._delays = delays_of(self.net)
+
+    def _set_constants(self) -> None:
+        """Set the numbers of the definition and of the step, which a user cannot set."""
+        self.constants = constants(self.net, ENDLESS if self.ends_by_event else self.net.n_steps)
         self._set(self.constants)
         self._set_dts_per_step()
         for part, variable in self.constants:
             # In cpp_standalone Brian2 reads no read-only variables from the results of a program.
             self.parts[part].variables[variable].read_only = self._is_runtime
-        self.begin(state)
+
+    def _set_variables_of_user(self, given: dict[str, Source], learning: bool) -> None:
+        """Set the variables that a user may set, to the values given."""
         self.schedule.sample_over = self.schedule.recording = True
         self.schedule.label = -1
         self.schedule.learning = learning
@@ -277,13 +289,6 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         ):
             if source.values is not None:
                 setattr(group, variable, source.values)
-        self._name_line_of_user()
-        drop_zero_delays()
-        restore_whole_states()
-        self._presented = PresentedSamples(self.net, made, self.clock, self.name, self._is_runtime)
-        # These do not keep the network alive.
-        self._settings, self._notices = ProgramSettings(proxy(self)), Notices(proxy(self))
-        self._is_made = True
 
     def _receive(
         self, made: NetworkParts, given: dict[str, Source], sample_end: SpikeSource | None
@@ -886,6 +891,20 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
 
 #: The name for definitions that are a `SpikingNetwork`.
 SpikingNetworkGroup = SpikingMLPGroup
+
+
+def _sources_of(net: Definition, values: Any, label: Any, target: Any) -> dict[str, Source]:
+    """Return the sources of input, label and target by their names, checked."""
+    if label is not None and target is not None:
+        raise wrong_argument("label", "None where a target is given", repr(label))
+    given = {
+        "input": as_source("input", values, net.layer_shapes[0]),
+        "label": as_source("label", label, (1,), shared=True),
+        "target": as_source("target", target, (net.n_outputs,)),
+    }
+    if (fixed := given["label"].values) is not None and not _is_label(fixed[0], net):
+        raise wrong_argument("label", allowed_labels(net), repr(label))
+    return given
 
 
 def _is_label(value: float, net: Definition) -> bool:
