@@ -110,11 +110,6 @@ class Program(NamedTuple):
     stack: int
 
     @property
-    def flash(self) -> int:
-        """Bytes that do not change."""
-        return self.code + self.data
-
-    @property
     def ram(self) -> int:
         """Bytes that change, those of the stack included."""
         return self.data + self.bss + self.stack

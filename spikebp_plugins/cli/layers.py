@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
@@ -16,8 +15,6 @@ from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
 
 HIDDEN_LAYERS: Final = (200, 200)
-#: The most rows and columns that a network without a data set may need.
-LARGEST_SIDE: Final = 256
 
 LayerSizes = Annotated[
     str | None,
@@ -82,24 +79,6 @@ class HiddenLayers(NamedTuple):
             layers = (*self.connections, Dense(data.n_classes))
             return {"input_shape": data.image_shape, "layers": layers}
         return {"layer_sizes": (data.x_train.shape[1], *self.sizes, data.n_classes)}
-
-
-def smallest_network(connections: str, fields: Mapping[str, Any]) -> Definition:
-    """Return a network on square images that are just large enough for all of its layers.
-
-    Parameters
-    ----------
-    connections : str
-        The layers below the output, in words.
-    fields : mapping
-        All other fields.
-    """
-    layers = (*layers_of("connections", connections), Dense(2))
-    for side in range(1, LARGEST_SIDE):
-        with suppress(ValueError):
-            return SpikingNetwork((side, side), layers, **fields)
-    # Layers that fit nothing smaller, or another field is wrong: the network says which.
-    return SpikingNetwork((LARGEST_SIDE, LARGEST_SIDE), layers, **fields)
 
 
 def hidden_sizes(text: str) -> tuple[int, ...]:

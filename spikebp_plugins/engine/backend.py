@@ -16,7 +16,12 @@ from spikebp_plugins.backends.base import Backend, IntegerOption, UnsupportedErr
 from spikebp_plugins.backends.outcome import EarlySamples, Outcome, Recording, in_64_bits, joined
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceBackend
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import BlockResult, EngineNetwork, operations_of, work_of_step
+from spikebp_plugins.engine.network import (
+    BlockResult,
+    EngineNetwork,
+    counted_operations,
+    work_of_step,
+)
 from spikebp_plugins.engine.one_sample import OneSample, kind_of
 from spikebp_plugins.engine.step_network import StepNetwork, holds
 from spikebp_plugins.engine.steps import EngineSteps
@@ -87,7 +92,7 @@ class EngineState(NamedTuple):
         assert before is not None
         counts = before.counts()
         after = self._replace(
-            operations=self.operations + operations_of(network.net, counts),
+            operations=self.operations + counted_operations(network.net, counts),
             work=self.work + (before.work or Work()),
             seen=self.seen + counts[1],
         )
@@ -151,7 +156,7 @@ class EngineBackend(Backend):
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown so far."""
         networks = self._engine.networks
-        counted = [operations_of(self.net, network.counts()) for network in networks]
+        counted = [counted_operations(self.net, network.counts()) for network in networks]
         return sum(counted, self._engine.operations)
 
     @property
@@ -382,7 +387,7 @@ class EngineBackend(Backend):
         def show(part: Batch) -> tuple[BlockResult, Operations, Work | None]:
             other = network.with_room(network.most_steps)
             shown = other.show(part, 0, record)
-            return shown, operations_of(self.net, other.counts()), other.work
+            return shown, counted_operations(self.net, other.counts()), other.work
 
         self._may_have_strays = True
         with ThreadPoolExecutor(n_threads) as pool:

@@ -29,8 +29,7 @@ from spikebp_plugins.engine.structs import (
 from spikebp_plugins.engine.wiring import Connections, padded
 from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Operations, Work
-from spikebp_plugins.network.operations import operations_of as total_operations
+from spikebp_plugins.network.operations import Operations, Work, operations_of
 from spikebp_plugins.network.samples import Batch, spike_counts
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 
@@ -170,7 +169,7 @@ class EngineNetwork(ABC):
 
     @abstractmethod
     def counts(self) -> list[int]:
-        """Return what the engine has counted, as `operations_of` reads it."""
+        """Return what the engine has counted, as `counted_operations` reads it."""
 
     @property
     def work(self) -> Work | None:
@@ -313,7 +312,7 @@ def _rows(values: Array, kind: int) -> CRows:
     )
 
 
-def operations_of(net: Definition, counts: list[int]) -> Operations:
+def counted_operations(net: Definition, counts: list[int]) -> Operations:
     """Return the operations that the counts of the engine add up to.
 
     The counts are samples shown, samples learned, and updates; and of each layer its spikes,
@@ -332,7 +331,7 @@ def operations_of(net: Definition, counts: list[int]) -> Operations:
         forward += up
         backward += down if l > 1 else 0
         met += messages_up + (messages_down if l > 1 else 0)
-    return total_operations(
+    return operations_of(
         net,
         forward=forward,
         backward=backward,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import operations_of
+from spikebp_plugins.engine.network import counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.engine.structs import ERRORS, SENT, W_NOW, C, S
 from spikebp_plugins.engine.wiring import KINDS
@@ -115,7 +115,7 @@ class StepEngine:
     @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples that have ended since the start."""
-        return operations_of(self._network.net, self._network.counts())
+        return counted_operations(self._network.net, self._network.counts())
 
     def show(self, x: Array, y: Array | None, context: StepContext, n_steps: int = 1) -> None:
         """Show the same input, and the same target to learn from, for some steps.

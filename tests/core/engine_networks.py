@@ -17,7 +17,7 @@ from spikebp_plugins import Checkpoint, Conv2D, Dense, SpikingNetwork
 from spikebp_plugins.engine import library, network
 from spikebp_plugins.engine.backend import early_of
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import operations_of
+from spikebp_plugins.engine.network import counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork, holds
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.fields import Definition
@@ -179,7 +179,7 @@ class Pair:
             for l, connection in enumerate(self.net.connections[1:], 2):
                 back = connection.backward_weights(self.c.array(l, 0))
                 assert np.array_equal(self.c.array(l, 1), back)
-        assert operations_of(self.net, self.c.counts()) == self.ref.operations
+        assert counted_operations(self.net, self.c.counts()) == self.ref.operations
 
 
 def assert_equal_trace(net, trace, shown):
