@@ -21,7 +21,7 @@ from unittest import mock
 
 import numpy as np
 from rivals import one_thread
-from streams import SAMPLES, STREAMS, Scaled
+from streams import SAMPLES, STREAMS, ScaledFeatures
 
 from spikebp_plugins.estimators import learning_rate, parameters
 from spikebp_plugins.network import defaults
@@ -54,7 +54,7 @@ def accuracy(name, seed, samples, setting):
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # of networks in which nothing fires
-        model = Scaled(
+        model = ScaledFeatures(
             SpikingMLPClassifier(
                 len(rows[0]),
                 len(set(labels)),

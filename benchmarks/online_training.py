@@ -18,7 +18,7 @@ import time
 import numpy as np
 from measuring import (
     Spiking,
-    WithRealInput,
+    SpikingOnRealInput,
     alternate,
     data_for_benchmark,
     hidden_sizes,
@@ -41,7 +41,7 @@ def epoch_orders(n_samples, n_epochs=2):
 def variants(net):
     """Return the spiking network with pipelined timing, and with input in floating point."""
     pipelined = Spiking(net.replace(timing="pipelined"), "spikebp (pipelined)")
-    return {"pipelined": pipelined, "real": WithRealInput(net)}
+    return {"pipelined": pipelined, "real": SpikingOnRealInput(net)}
 
 
 def measure(data, hidden, n_steps, samples, block, without, with_variants):

@@ -46,7 +46,7 @@ class StepResult(NamedTuple):
     sample: reference.SampleState | None = None
 
 
-class Immediate:
+class ImmediateOracle:
     """A stream of the reference, of which every step is looked at."""
 
     def __init__(self, checkpoint):
@@ -96,7 +96,7 @@ class Immediate:
             backend.take(with_weights(backend.state, l, matrix), Operations())
 
 
-class Pipelined:
+class PipelinedOracle:
     """The rules of the reference with a delay for each connection, where steps may lack a target.
 
     A simulator shows samples with pipelined timing as a whole, with a target in every step or in
@@ -234,7 +234,7 @@ def follow(checkpoint, x, targets, ends, weights=None, rates=None):
         Learning rates that are set between steps, by the number of the step that follows.
     """
     net = checkpoint.net
-    network = (Immediate if net.timing == "immediate" else Pipelined)(checkpoint)
+    network = (ImmediateOracle if net.timing == "immediate" else PipelinedOracle)(checkpoint)
     if net.input_coding == "spikes":
         x = x.astype(np.int64)
     results, shown = [], 0

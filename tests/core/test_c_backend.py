@@ -32,7 +32,7 @@ def test_conformance(conformance_test):
 
 @pytest.mark.thorough
 @parametrize("c:16", "c:32", "c:64")
-def test_conformance_with_weights_of_each_size(conformance_test, monkeypatch):
+def test_the_suite_passes_with_weights_of_each_size(conformance_test, monkeypatch):
     monkeypatch.setenv("CFLAGS", "-O2")
     conformance_test.run()
 
@@ -131,7 +131,7 @@ PIXEL_NETS = {
     ("kind", "bits"),
     [*((kind, 16) for kind in PIXEL_NETS), ("outer", 32), ("fractional", 64)],
 )
-def test_pixels_shown_as_a_whole(kind, bits):
+def test_pixels_shown_as_a_whole_equal_the_reference(kind, bits):
     """What layer 1 receives is found for all steps at once, and learned at the end."""
     fields = {"input_scale": 1 / 255, "label_targets": (0.5, 3.0), "learning_rate": 0.2}
     net = small(**(fields | PIXEL_NETS[kind]))
@@ -323,7 +323,7 @@ def test_single_steps_are_refused_with_the_reason():
         sim.stream()
 
 
-def test_a_kernel_on_padding_alone():
+def test_a_kernel_may_lie_on_padding_alone():
     net = SpikingNetwork.paper((1, 1), [Conv2D(2, 1, stride=2, padding=1), Dense(2)], n_steps=3)
     x, y = np.ones((4, 1)), [0, 1, 0, 1]
     assert np.array_equal(trained("c", net, x, y)[0], trained("reference", net, x, y)[0])

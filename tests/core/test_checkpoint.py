@@ -324,7 +324,7 @@ def test_names_may_be_as_long_as_the_file_system_allows(tmp_path):
         sim.save(tmp_path / ("n" * 300))
 
 
-def test_a_missing_file_or_folder(tmp_path):
+def test_a_missing_file_or_folder_is_an_error_that_names_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"net\.npz"):
         Checkpoint.load(tmp_path / "net.npz")
     with pytest.raises(FileNotFoundError, match="folder"):

@@ -128,7 +128,7 @@ def test_more_spikes_per_unit_are_larger_input():
         assert all(map(np.array_equal, first.weights, second.weights))
 
 
-def test_the_settings_of_the_paper():
+def test_paper_has_the_settings_of_the_paper():
     assert SpikingMLP.paper(SIZES).to_dict() == {
         "layer_sizes": [3, 5, 4, 2],
         "n_steps": 10,
@@ -420,7 +420,7 @@ def test_the_grid_is_the_coarsest_that_holds_the_rate(learning_rate, n_steps):
     assert_automatic_choice(learning_rate, n_steps)
 
 
-def test_the_documented_example():
+def test_the_documented_example_has_its_grid_and_rate():
     net = SpikingMLP.paper((784, 300, 300, 10))
     assert (net.fraction_bits, net.rate_units) == (17, 13)
     assert net.rate == 13 / 2**17

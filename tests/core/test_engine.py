@@ -36,7 +36,7 @@ def test_layers_of_which_all_units_fire(n, level, bits):
 
 
 @pytest.mark.parametrize("bits", [32, 64])
-def test_samples_of_many_steps(bits):
+def test_samples_may_have_a_million_steps(bits):
     """Memory for each step is not on the stack, which does not hold so many."""
     net = SpikingMLP.paper((1, 1, 1), n_steps=2, fraction_bits=10, learning_rate=0.1)
     n_steps = 1_000_000
@@ -48,7 +48,7 @@ def test_samples_of_many_steps(bits):
 
 
 @pytest.mark.parametrize("bits", [32, 64])
-def test_more_trains_than_there_is_room_for(bits):
+def test_more_trains_than_there_is_room_for_are_shown_in_another_way(bits):
     net = SpikingMLP.paper((600, 3), n_steps=600, fraction_bits=20, learning_rate=1.0)
     random = np.random.RandomState(0)
     weights = [random.uniform(-0.01, 0.01, (600, 3))]

@@ -941,7 +941,7 @@ def test_the_temperature_does_not_depend_on_calls():
     assert whole.inverse == single.inverse == asked.inverse != 1
 
 
-def test_what_never_fails_is_certain_to_one_in_200():
+def test_scores_that_never_fail_have_a_probability_of_199_in_200():
     labels = np.arange(100) % 2
     sure = Temperature()
     sure.observe(2.0 * np.eye(2)[labels], labels)

@@ -13,7 +13,7 @@ from tests.core.experiment import Experiment, assert_equals_reference
 from tests.core.small_nets import lively_weights, samples, small_net
 
 
-class HoldsNothing(FallbackBackend):
+class EmptyBackend(FallbackBackend):
     """An engine whose numbers hold no block at all."""
 
     def _show_exactly(self, batch, record):
@@ -23,7 +23,7 @@ class HoldsNothing(FallbackBackend):
 @pytest.fixture
 def experiment(monkeypatch):
     found = registry.available_backends
-    entry = EntryPoint("nothing", f"{__name__}:HoldsNothing", registry.GROUP)
+    entry = EntryPoint("nothing", f"{__name__}:EmptyBackend", registry.GROUP)
     monkeypatch.setattr(registry, "available_backends", lambda: {**found(), "nothing": entry})
     net = small_net()
     (x, y), (x_test, _) = samples(net, 5), samples(net, 3, seed=3)

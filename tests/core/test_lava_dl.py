@@ -547,7 +547,7 @@ def one_layer_less(file):
         (one_layer_less, "it has 2 layers"),
     ],
 )
-def test_blocks_that_were_changed_beside_the_group_are_refused(file, change, reason):
+def test_blocks_that_contradict_the_group_are_refused(file, change, reason):
     with h5py.File(file, "a") as opened:
         change(opened)
     with pytest.raises(ValueError, match=f"no longer holds the network in its group .*, {reason}"):

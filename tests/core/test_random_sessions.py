@@ -562,7 +562,7 @@ def replay(session):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_sessions_notice_faults(fault, monkeypatch):
+def test_sessions_find_deliberate_faults(fault, monkeypatch):
     put, session = FAULTS[fault]
     replay(session)
     put(monkeypatch)

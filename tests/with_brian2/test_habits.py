@@ -55,7 +55,7 @@ class TestTwoNetworksInSeries:
     """The second network receives the counts that the first sends, in the same dt."""
 
     @pytest.mark.parametrize("coding", ["values", "spikes"])
-    def test_counts_of_some_units_arrive(self, experiment, coding):
+    def test_counts_of_a_subgroup_of_units_are_received(self, experiment, coding):
         second = SpikingMLP.paper((4, 6, 2), n_steps=7, learning_rate=0.5, input_coding=coding)
         step = {"step": 0.5 * ms}
         a = SpikingMLPGroup(NET, experiment.weights, **step, **shown(experiment, 0.5 * ms))

@@ -27,7 +27,7 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 from tests.core.strategies import definitions, networks
 from tests.step_oracle import follow
-from tests.with_lava.around import Enclosing
+from tests.with_lava.around import EnclosingProcess
 from tests.with_lava.graphs import (
     TAGS,
     Loihi1SimCfg,
@@ -35,7 +35,7 @@ from tests.with_lava.graphs import (
     assert_same_state,
     configuration,
 )
-from tests.with_lava.own import Keep, Replay
+from tests.with_lava.own import Recorder, Replay
 
 #: Seconds after which a graph hangs.
 TIME_LIMIT = 120
@@ -172,7 +172,7 @@ def layers_with_weights(net):
     return [l for l, c in enumerate(net.connections, 1) if c.constant_weight is None]
 
 
-class Given:
+class GraphInput:
     """What a graph gives its network: rows of real numbers, one for each message, and processes.
 
     Attributes
@@ -299,13 +299,13 @@ class Player:
             self.network = StandardMLP(self.start)
         else:
             self.network = SpikingMLPProcess(self.start, **graph.granularity)
-        self.given = Given(graph, random)
-        enclosing = [Enclosing(self.network, INPUTS + OUTPUTS)] if graph.is_nested else []
+        self.given = GraphInput(graph, random)
+        enclosing = [EnclosingProcess(self.network, INPUTS + OUTPUTS)] if graph.is_nested else []
         (ports,) = enclosing or [self.network]
         for name, sender in self.given.senders.items():
             sender.connect(getattr(ports, name))
         self.sink = ScoreSink(net, graph.n, **graph.granularity)
-        self.drives = Keep(net.n_outputs, graph.n)
+        self.drives = Recorder(net.n_outputs, graph.n)
         self.fired = Receiver(shape=(net.n_outputs,), buffer=graph.n)
         ports.spikes_out.connect(self.fired.a_in)
         ports.summed_drive_out.connect(self.drives.a_in)

@@ -174,7 +174,7 @@ class TestStandardParts:
             return line.show().diff(line.by_reference()[0])
         return line.show().diff(EngineMLP(line.start).train(line.x, line.y))
 
-    def test_a_gate_that_is_always_open(self, monkeypatch, make_line):
+    def test_a_gate_that_is_always_open_is_found(self, monkeypatch, make_line):
         def open_gate(net, arriving, psi, s, l):
             return step.backward(net, arriving, psi, np.zeros_like(s), l)
 
@@ -182,22 +182,22 @@ class TestStandardParts:
         difference = self.difference(make_line, PIPELINED)
         assert (difference.quantity, difference.layer in (1, 2)) == ("errors", True)
 
-    def test_traces_that_outlive_their_sample(self, monkeypatch, make_line):
+    def test_traces_that_are_not_emptied_are_found(self, monkeypatch, make_line):
         monkeypatch.setattr(WeightManagerModel, "_empty", lambda *_: None)
         # In the first sample nothing is left of another one.
         assert self.difference(make_line, PIPELINED).sample > 0
 
-    def test_traces_that_decay(self, monkeypatch, make_line):
+    def test_traces_that_decay_are_found(self, monkeypatch, make_line):
         monkeypatch.setattr(synapses, "NEVER", 2**16 - 1)
         assert self.difference(make_line, PIPELINED) is not None
 
-    def test_copies_that_are_made_too_late(self, monkeypatch, make_line):
+    def test_copies_that_are_made_too_late_are_found(self, monkeypatch, make_line):
         late = property(lambda self: self._copies and self._clock.learns and self._clock.closes)
         monkeypatch.setattr(WeightManagerModel, "_is_to_copy", late)
         difference = self.difference(make_line, CHIP, by_reference=False)
         assert difference.quantity == "errors"
         assert difference.layer in (1, 2)
 
-    def test_numbers_that_are_not_the_engines(self, monkeypatch, make_line):
+    def test_numbers_that_are_not_the_engines_are_found(self, monkeypatch, make_line):
         monkeypatch.setattr(engine_mlp, "SEED", 3)
         assert self.difference(make_line, CHIP, by_reference=False) is not None
