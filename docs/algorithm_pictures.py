@@ -46,7 +46,7 @@ def learned() -> Lesson:
     """Train a network with two hidden layers on digits."""
     data = load_dataset("digits")
     operations, test_errors = [], []
-    with Simulator(SpikingMLP((64, 100, 100, 10), learning_rate=0.05)) as sim:
+    with Simulator(SpikingMLP.paper((64, 100, 100, 10), learning_rate=0.05)) as sim:
         for epoch in range(EPOCHS):
             before = sim.operations
             order = shuffled(len(data.x_train), sim.net.seed, epoch)

@@ -1,10 +1,10 @@
-"""Draw the picture of docs/architecture.md: the rooms of the house, and which imports which.
+"""Draw the picture of docs/architecture.md: the packages, and which imports which.
 
 ``python docs/architecture_picture.py`` draws it anew from the sources, which are read and not
-executed. A room is a folder or a file of the package, or an adapter; it lies one floor above the
-highest room that it imports. An import that the contract in pyproject.toml leaves out is left out
-here too, and so is an arrow whose two ends other arrows join. The question in a box is that of the
-page.
+executed. A room is what the picture has a box for: a folder or a file of `spikebp_plugins`, or an
+adapter. It lies one floor above the highest room that it imports. An import that the contract in
+pyproject.toml leaves out is left out here too, and so is an arrow whose two ends other arrows join.
+The question in a box is that of the page.
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ def picture() -> str:
     )
     parts = (
         opening,
-        "<title>The rooms of the house, and which imports which</title>",
+        "<title>The packages, and which imports which</title>",
         head,
         *bands,
         f'<g fill="none" stroke="{LINE_COLOR}" stroke-width="1.6">',

@@ -55,6 +55,7 @@ def compared(
     notes: Sequence[str],
     line: tuple[float, str] | None = None,
     name: str | None = None,
+    held_out: bool = False,
     **fields: Any,
 ) -> Report:
     """Train each variant from several seeds.
@@ -73,12 +74,19 @@ def compared(
         A test error in percent to draw a line at, and the label of the line.
     name : str or None, default=None
         What the title calls the networks; None takes the sizes of the hidden layers.
+    held_out : bool, default=False
+        Whether to train each variant a second time without the last training images, and to say
+        what error it has on these: by that variants are chosen.
     **fields
         Fields that all definitions share.
     """
     # A network that the images do not fit is refused before any is trained.
     nets = {name: nets_of(study, variant, hidden, fields) for name, variant in variants.items()}
     rows = [row_of(name, learned_of(study, variants[name], nets[name])) for name in variants]
+    if held_out:
+        for row, (name, variant) in zip(rows, variants.items(), strict=True):
+            networks = learned_of(study.held_out(), variant, nets[name])
+            row["held out, %"] = float(np.mean(errors_of(networks)))
     lengths = sorted({study.epochs(variant.epochs) for variant in variants.values()})
     epochs = " or ".join(map(str, lengths))
     steps = " or ".join(map(str, sorted({net.n_steps for of in nets.values() for net in of})))
@@ -129,12 +137,17 @@ def learned_of(study: Study, variant: Variant, nets: Sequence[Definition]) -> li
     return [study.learned(net, epochs, halve_after=halve_after, average=average) for net in nets]
 
 
-def row_of(name: str, networks: Sequence[TrainedNetwork]) -> dict[str, Any]:
-    """Return the row of a variant, with the means of its networks."""
-    errors = [
+def errors_of(networks: Sequence[TrainedNetwork]) -> list[float]:
+    """Return the test errors of networks, of the mean of their last weights if one was taken."""
+    return [
         network.test_errors[-1] if network.averaged_error is None else network.averaged_error
         for network in networks
     ]
+
+
+def row_of(name: str, networks: Sequence[TrainedNetwork]) -> dict[str, Any]:
+    """Return the row of a variant, with the means of its networks."""
+    errors = errors_of(networks)
     operations = sum((epoch for network in networks for epoch in network.operations), Operations())
     return {
         "variant": name,

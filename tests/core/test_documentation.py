@@ -23,6 +23,12 @@ def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
     assert names["trace"].spikes[0].shape == (100, 2, 64)
 
 
+def test_the_code_of_the_overview_runs(capsys):
+    (code,) = sections("docs/index.md").values()
+    exec(code, {})
+    assert float(capsys.readouterr().out) > 0.9
+
+
 def test_the_commands_of_the_page_on_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     commands = sections("docs/command_line.md", "sh")["From a shell"].splitlines()
@@ -30,17 +36,21 @@ def test_the_commands_of_the_page_on_commands_run(tmp_path, monkeypatch):
     for command in commands:
         program, *arguments = shlex.split(command.replace("mnist", "digits"))
         assert program == "spikebp"
-        short = ["--epochs", "1"] if arguments[0] == "train" else []
-        run(*arguments, *short)
+        short = ["--epochs", "1"] if "--epochs" in arguments else []
+        printed = run(*arguments, *short)
+        if command == "spikebp train":
+            (error,) = re.findall(r"epoch 5/5: test error (\S+) %", printed.output)
+            page = " ".join((ROOT / "docs" / "command_line.md").read_text("utf-8").split())
+            assert f"a test error of {error} % after five epochs" in page
 
 
-def test_the_code_of_the_paper_runs():
-    code = sections("docs/paper.md")["Beyond the paper"].replace("mnist", "digits")
+def test_the_code_of_the_comparison_runs():
+    code = sections("docs/comparison.md")["The best networks"].replace("mnist", "digits")
     names = {}
-    exec(code.replace("300, 300", "30"), names)
+    exec(code.replace("800, 800", "30").replace("test error", "error on digits"), names)
     state, net = names["checkpoint"].state, names["checkpoint"].net
     assert state.samples_seen == 20 * len(names["data"].x_train)
-    assert (net.learning_rate, net.fraction_bits) == (0.00125, 22)
+    assert (net.learning_rate, net.fraction_bits) == (2.0**-20, 20)
 
 
 def test_links_between_pages_lead_somewhere():
@@ -68,22 +78,33 @@ def test_the_code_of_the_page_on_streams_runs(tmp_path, monkeypatch, capsys):
     assert Checkpoint.load("stream.npz").state.samples_seen == 2000
     printed = capsys.readouterr().out
     assert "y of events must be from 0 to 33; got 99 in event 1" in printed
-    shares = re.findall(r"^0\.\d{9,}$", printed, re.MULTILINE)
-    assert [f"{float(share):.3f}" for share in shares] == ["0.114", "0.828"]
+    shares = re.findall(r"^0\.\d+$", printed, re.MULTILINE)
+    expected = ["0.114", "0.828", "0.780", "0.293", "0.853"]
+    assert [f"{float(share):.3f}" for share in shares] == expected
     assert names["shown"].n_steps.shape == (2,)
     assert "\n1871\n" in printed
     assert np.mean(names["right"]) > 0.8
 
 
+def test_the_code_of_the_page_on_convolution_runs(capsys):
+    for code in sections("docs/convolution.md").values():
+        exec(code, {})
+    *shapes, right = capsys.readouterr().out.splitlines()
+    page = (ROOT / "docs" / "convolution.md").read_text("utf-8")
+    for line in (*shapes, f"{float(right):.3f}"):
+        assert f"# {line}\n" in page
+
+
 def test_the_code_of_other_pages_runs(capsys):
-    (code,) = sections("docs/drift.md").values()
-    exec(code, {})
-    assert float(capsys.readouterr().out) > 0.5
     exec(sections("docs/semantics.md")["Event order"], {"SpikingMLP": SpikingMLP})
     names = {}
     (code,) = sections("docs/conformance.md").values()
     exec(code, names)
     names["test_conformance"](next(conformance_tests("compiled")))
+    (code,) = sections("docs/defaults.md").values()
+    exec(code, {})
+    printed = capsys.readouterr().out.splitlines()[-1]
+    assert f"# {printed}\n" in (ROOT / "docs" / "defaults.md").read_text("utf-8")
     exec(sections("docs/hardware.md")["In NeuroBench's definitions"], {})
     printed = capsys.readouterr().out
     assert printed.startswith("footprint")

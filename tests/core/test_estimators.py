@@ -43,7 +43,7 @@ from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.temperature import Temperature, softmax
 from spikebp_plugins.network.state import initial_state
-from tests.documentation import sections
+from tests.documentation import ROOT, sections
 
 #: Updates at every step and at one rate, of features as they are.
 PLAIN = {"update": "fractional", "input_scale": 1.0, "learning_rate": 0.001}
@@ -1169,6 +1169,7 @@ def test_the_examples_of_the_documentation_hold(module):
 GUIDE = (
     "Classify",
     pytest.param("Weights, sparse features, and a look at the epochs", marks=pytest.mark.thorough),
+    pytest.param("Compared with scikit-learn's network", marks=pytest.mark.thorough),
     pytest.param("Regress", marks=pytest.mark.thorough),
     "Learn from a stream with river",
     "Numbers from a stream",
@@ -1189,11 +1190,17 @@ def test_the_code_of_the_guide_runs(title, capsys):
         ("SpikingMLPClassifier(random_state=0)", "SpikingMLPClassifier(max_iter=3)"),
     ):
         code = code.replace(whole, short)
-    code = code.replace(" MLPClassifier(random_state=0)):", " MLPClassifier(tol=9.0)):")
+    code = code.replace(" MLPClassifier(random_state=0)", " MLPClassifier(tol=9.0)")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of targets too small for any spike
         exec(code, {})
-    assert re.search(r"\d\.\d|\d %", capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert re.search(r"\d\.\d|\d %", printed)
+    if "Weights" in title:
+        first, *others, epochs = printed.splitlines()[1:]
+        assert int(epochs) == 1 + len(others)
+        guide = (ROOT / "docs" / "scikit_learn.md").read_text("utf-8")
+        assert f"It prints {epochs} lines like `{first}`, and {epochs}." in guide
 
 
 def test_the_code_of_the_guide_on_images_runs(capsys):

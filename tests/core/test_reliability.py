@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.documentation import ROOT
+from spikebp_plugins import Checkpoint
+from tests.documentation import ROOT, sections
 from tests.scripts import loaded
 
 FOLDER = ROOT / "benchmarks" / "faults"
@@ -35,6 +36,14 @@ def test_nothing_is_lost_by_interrupts_and_kills():
 @pytest.fixture
 def script():
     return loaded(FOLDER / "table_of_counts.py")
+
+
+def test_the_code_of_the_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    (code,) = sections("docs/reliability.md").values()
+    exec(code, names)
+    assert Checkpoint.load("digits.npz").state.samples_seen == len(names["data"].x_train)
 
 
 def test_the_page_shows_what_was_counted(script):

@@ -12,8 +12,8 @@ from tests.documentation import sections
 PRINTED = {
     "A first script": "0.88",
     "Where a sample ends": "3",
-    "Pipelined timing": "100",
-    "cpp_standalone": "3000",
+    "Samples from Python": "None",
+    "cpp_standalone": "2437",
 }
 
 
