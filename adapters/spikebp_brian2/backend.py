@@ -49,7 +49,7 @@ class Brian2Backend(FallbackBackend):
         self._script: Script | None = None
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         steps = min(STEPS_PER_RUN[self._target], VALUES_PER_RUN // self.net.n_inputs)
         return max(1, steps // delays_of(self.net).duration(n_steps))
 

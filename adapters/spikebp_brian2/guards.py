@@ -164,7 +164,7 @@ class RunGuard:
         self._check(state)
 
     def check_state(self) -> LearningState:
-        """Return what has been learned, if it is on the grid and of this definition."""
+        """Return the learning state, if it is on the grid and of this definition."""
         state = read_state(self._mlp.net, reader(self._mlp))
         self._check(state)
         return state

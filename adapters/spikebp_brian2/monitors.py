@@ -155,7 +155,7 @@ def _of(monitors: list[Any], layer: Any, event: str | None) -> Any:
 
 
 def _samples_in_time(mlp: NetworkOfParts, presented: PresentedSamples) -> tuple[int, int]:
-    """Return how many samples have ended, and how many steps each took.
+    """Return the number of samples that have ended, and the steps that each took.
 
     A sample is found by its time. So no time may have passed without a step of a sample.
     """

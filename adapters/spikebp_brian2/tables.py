@@ -56,5 +56,5 @@ class TableFunction(Function):  # type: ignore[misc]
 
 
 def cython_code(name: str) -> str:
-    """Return what a Cython module needs whose code reads the table `name`."""
+    """Return the declarations that a Cython module needs to read the table `name`."""
     return f"cdef double *_namespace{name}_values\n{CYTHON.format(name=name)}"

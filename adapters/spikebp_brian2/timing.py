@@ -101,6 +101,6 @@ def mistimed(
 
 
 def _ratio(duration: Quantity, dt: Quantity) -> int | None:
-    """Return how many dt a duration has, or None if that is no positive whole number."""
+    """Return the number of dt in a duration, or None if that is no positive whole number."""
     ratio = float(duration) / float(dt)
     return round(ratio) if round(ratio) >= 1 and abs(ratio - round(ratio)) < 1e-6 else None

@@ -34,7 +34,7 @@ class Activity:
         self._units[time_step % 2, :, l] = np.count_nonzero(counts), np.count_nonzero(errors)
 
     def changes(self, time_step: int) -> NDArray[np.int64]:
-        """Return how many weights of W_1 to W_L have changed, of shape (L + 1,), W_0 being none.
+        """Return the numbers of changed weights of W_1 to W_L, of shape (L + 1,), 0 at index 0.
 
         To be called when that step is over, and before the end of the next one.
         """

@@ -75,7 +75,7 @@ class LavaBackend(FallbackBackend):
         return why_unsupported(net)
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         return max(1, STEPS_PER_RUN // steps_of_sample(self.net, n_steps))
 
     def close(self) -> None:

@@ -41,7 +41,7 @@ def fraction_bits_of(net: Definition) -> int:
 
 
 class Memory(Protocol):
-    """What a network has learned and counted, in shared memory.
+    """The learned state and the counts of a network, in shared memory.
 
     Attributes
     ----------

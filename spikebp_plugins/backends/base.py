@@ -128,7 +128,7 @@ class Backend(ABC):
     @property
     @abstractmethod
     def state(self) -> LearningState:
-        """What has been learned so far."""
+        """The learning state after the samples so far."""
 
     @property
     def samples_seen(self) -> int:
@@ -208,7 +208,7 @@ class Backend(ABC):
         return shown
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time.
+        """Return the number of samples of a block.
 
         Progress is shown and Ctrl-C is served between blocks.
         """
@@ -229,7 +229,7 @@ class Backend(ABC):
 
 
 def _lead(drive: Array, label: int | None) -> float:
-    """Return how far the largest summed drive, or that of a label, is above all others."""
+    """Return the lead of the largest summed drive, or of that of a label, over all others."""
     first = drive.argmax() if label is None else label
     return float(drive[first] - np.delete(drive, first).max())
 
@@ -247,7 +247,7 @@ class StatefulBackend(Backend):
 
     @property
     def state(self) -> LearningState:
-        """What has been learned so far."""
+        """The learning state after the samples so far."""
         return self._so_far[0]
 
     @property

@@ -33,7 +33,7 @@ class Recording(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a back end returns for a block of samples.
+    """The result of a back end for a block of samples.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ class ReferenceBackend(StatefulBackend):
     connections: ClassVar = None
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         return 10
 
     def take(self, state: LearningState, work: Operations) -> None:
@@ -42,7 +42,7 @@ class ReferenceBackend(StatefulBackend):
         self._so_far = (state, self.operations + work)
 
     def steps(self) -> ReferenceSteps:
-        """Return what shows single steps."""
+        """Return an object that shows single steps."""
         if not delays_of(self.net).are_zero:
             raise UnsupportedError(WHOLE_SAMPLES)
         return ReferenceSteps(self)
@@ -68,7 +68,7 @@ class StateOwner(Protocol):
 
     @property
     def state(self) -> LearningState:
-        """What has been learned so far."""
+        """The learning state after the samples so far."""
 
     def take(self, state: LearningState, work: Operations) -> None:
         """Take over the learning state after a sample shown step by step, and add its work."""

@@ -103,7 +103,7 @@ class ImageComparison(NamedTuple):
     test_errors: list[float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON shows: whether all are equal, and how far each back end agrees."""
+        """Return the values for JSON: whether all are equal, and how far each back end agrees."""
         rows = zip(*self.comparison, self.test_errors, strict=True)
         return {
             "equal": self.comparison.equal,

@@ -59,7 +59,7 @@ def arrays_in(file: h5py.File, content: bytes) -> dict[str, h5py.Dataset]:
 
 
 def _length_of_texts(name: str, node: h5py.Dataset, content: bytes) -> int:
-    """Return how long all texts of an array claim to be.
+    """Return the length that all texts of an array claim to have.
 
     The library takes that memory before it looks whether there are such texts. An element is the
     length of a text, in four bytes, and the place where it lies.

@@ -32,7 +32,7 @@ IDX_FILES: Final = (
 
 
 class Publication(NamedTuple):
-    """Where the gzipped IDX files of a data set are published."""
+    """The addresses and checksums of the gzipped IDX files of a data set."""
 
     hosts: tuple[str, ...]  #: URLs of folders with the same files, in the order of preference.
     md5: tuple[str, ...]  #: Checksums in the order of `IDX_FILES`.

@@ -232,12 +232,12 @@ class WindowEncoder:
 
     @property
     def low(self) -> Reals | None:
-        """Where the range of each channel begins; None until the first one has been learned."""
+        """The lower end of each channel's range; None until the first one has been learned."""
         return self.past.scale.low.copy() if self.is_calibrated else None
 
     @property
     def high(self) -> Reals | None:
-        """Where the range of each channel ends; None until the first one has been learned."""
+        """The upper end of each channel's range; None until the first one has been learned."""
         return self.past.scale.high.copy() if self.is_calibrated else None
 
     @property
@@ -405,7 +405,7 @@ class WindowEncoder:
         return PastReadings(scale, nothing, np.empty((0, self._width), np.uint8), None, n_missing)
 
     def _after(self, readings: Reals, past: PastReadings) -> PastReadings:
-        """Return what was before and some readings, whose codes are all there."""
+        """Return the past extended by readings whose codes are complete."""
         scale, to_learn, codes, levels, n_missing = past
         while len(readings):
             is_learning, is_first = scale.n_unknown > 0, scale.n_unknown == self.n_channels

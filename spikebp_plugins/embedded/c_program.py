@@ -78,7 +78,7 @@ class CFiles:
     header: str
 
     def _texts(self) -> dict[str, str]:
-        """Return what is written, by the ending of each file."""
+        """Return the texts of the files, by the ending of each."""
         return {".c": self.source, ".h": self.header}
 
     def save(self, folder: PathLike) -> list[Path]:

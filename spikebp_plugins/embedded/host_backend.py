@@ -102,7 +102,7 @@ class CBackend(Backend):
 
     @property
     def state(self) -> LearningState:
-        """What has been learned so far."""
+        """The learning state after the samples so far."""
         state, library = self._current.state, self._current.library
         return state if library is None else library.write_state(state)
 
@@ -131,7 +131,7 @@ class CBackend(Backend):
         return done + Work(**{name: library.counts[name] for name in DONE})
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         n_synapses = sum(connection.n_synapses for connection in self.net.connections)
         return max(1, BLOCK_WORK // (n_steps * max(n_synapses, 1)))
 

@@ -110,7 +110,7 @@ class HostLibrary:
             raise RuntimeError("a network in C has refused its own state")
 
     def write_state(self, before: LearningState) -> LearningState:
-        """Return what was learned, with the feedback of an earlier state."""
+        """Return the learning state, with the feedback of an earlier one."""
         data = ctypes.create_string_buffer(self.network.state_size)
         if self._library.net_write_state(0, data, len(data)) != 0:
             raise RuntimeError("a network in C has not given its state")

@@ -155,7 +155,7 @@ class NetworkInC:
         return int(np.abs(self.pixel_values()).max()) <= self.types.largest_state
 
     def pixel_values(self) -> NDArray[np.int64]:
-        """Return what each 8-bit pixel adds to the potential of its unit, in units of 2^-f."""
+        """Return the input of each 8-bit pixel value, in units of 2^-f a step, of shape (256,)."""
         pixels = np.broadcast_to(np.arange(256)[:, np.newaxis], (256, self.net.n_inputs))
         return self.units(Batch(self.net, pixels, None, 1).inputs()[:, 0, 0])
 

@@ -144,7 +144,7 @@ class EngineBackend(Backend):
 
     @property
     def state(self) -> LearningState:
-        """What has been learned so far."""
+        """The learning state after the samples so far."""
         return self._engine.current.read(self.samples_seen)
 
     @property
@@ -174,7 +174,7 @@ class EngineBackend(Backend):
         return total
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         return max(1, BLOCK_WORK // (n_steps * work_of_step(self.net)))
 
     def train(self, batch: Batch, record: bool) -> Outcome:
@@ -433,7 +433,7 @@ def _stopped_by(sample: Batch, margin: float, reference: ReferenceBackend) -> Ea
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     # A container or a batch system may let this process use fewer cores than there are.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

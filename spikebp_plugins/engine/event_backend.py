@@ -33,7 +33,7 @@ class EventBackend(EngineBackend):
         return None, EventNetwork(self.net, build)
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         return max(1, BLOCK_WORK // (n_steps * work_of_step(self.net)))
 
     def show_until(self, batch: Batch, margin: float) -> EarlySamples:

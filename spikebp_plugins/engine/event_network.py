@@ -76,7 +76,7 @@ class EventNetwork(EngineNetwork):
         return True
 
     def counts(self) -> list[int]:
-        """Return what the engine has counted, as `counted_operations` reads it."""
+        """Return the counts of the engine, as `counted_operations` reads them."""
         counts = np.zeros(3 + 2 * (self.net.n_layers + 1), np.int64)
         self.build.write_counts(self._place, counts.ctypes.data)
         samples, of_layers = counts[:3].tolist(), counts[3:].reshape(-1, 2)

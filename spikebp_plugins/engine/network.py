@@ -169,7 +169,7 @@ class EngineNetwork(ABC):
 
     @abstractmethod
     def counts(self) -> list[int]:
-        """Return what the engine has counted, as `counted_operations` reads it."""
+        """Return the counts of the engine, as `counted_operations` reads them."""
 
     @property
     def work(self) -> Work | None:

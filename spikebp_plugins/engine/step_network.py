@@ -202,7 +202,7 @@ class StepNetwork(EngineNetwork):
         return self.build.trained(self._place)
 
     def counts(self) -> list[int]:
-        """Return what the engine has counted, as `counted_operations` reads it."""
+        """Return the counts of the engine, as `counted_operations` reads them."""
         return self._all_counts()[:-2]
 
     @property

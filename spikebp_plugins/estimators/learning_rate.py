@@ -90,7 +90,7 @@ class LearningRate(NamedTuple):
         return self.first if self.is_fixed else math.ldexp(self.first, -len(MARKS))
 
     def lasts(self, n_samples: int) -> int:
-        """Return how many of the next samples are guaranteed to be learned at the present rate."""
+        """Return the number of next samples that are guaranteed to learn at the present rate."""
         if self.is_fixed:
             return n_samples
         ahead = [mark - self.n_samples for mark in MARKS if mark > self.n_samples]

@@ -79,7 +79,7 @@ class TargetCoding(NamedTuple):
 
 
 def distances(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far the answers to samples are from their targets, in spikes a step.
+    """Return the distances of scores from their targets, in spikes a step, of shape (n_samples,).
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ class Temperature:
         return _minimum(scores[kept, :n_classes], labels[kept])
 
     def _n_classes_at(self, stop: int) -> int:
-        """Return how many classes there were when the first of the kept samples had come."""
+        """Return the number of classes at the time of the first kept sample."""
         ends = accumulate(len(labels) for _, labels in self._chunks)
         widths = (scores.shape[1] for scores, _ in self._chunks)
         return next(width for width, end in zip(widths, ends, strict=True) if end >= stop)

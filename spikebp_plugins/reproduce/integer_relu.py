@@ -184,7 +184,7 @@ class IntegerReluLearner:
         return scores
 
     def checkpoint(self) -> Checkpoint:
-        """Return what has been learned."""
+        """Return the definition and the learned weights."""
         bits = -self._relu.bits
         weights = [np.ldexp(matrix.astype(np.float64), bits) for matrix in self._weights]
         return Checkpoint(self._net, initial_state(self._net, weights))

@@ -143,7 +143,7 @@ def _checked(data: Dataset) -> WordsOfSpeakers:
 def words_to_learn(
     labels: NDArray[np.int64], of_speaker: NDArray[np.bool_], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return which words are learned, in that order, and which are tested.
+    """Return the indices of the words to learn, in that order, and of those to test.
 
     Parameters
     ----------

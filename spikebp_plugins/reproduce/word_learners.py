@@ -125,7 +125,7 @@ class SpikingWords(WordLearner):
 
     @property
     def n_parameters(self) -> int:
-        """How many weights there are."""
+        """The number of weights."""
         return sum(weights.size for weights in self._learner.checkpoint().state.weights)
 
 
@@ -196,7 +196,7 @@ class TorchWords(WordLearner):
 
     @property
     def n_parameters(self) -> int:
-        """How many weights and biases there are."""
+        """The number of weights and biases."""
         return sum(parameter.numel() for parameter in self._module.parameters())
 
 
@@ -253,7 +253,7 @@ class MlpWords(_ScikitWords):
 
     @property
     def n_parameters(self) -> int:
-        """How many weights and biases there are."""
+        """The number of weights and biases."""
         return sum(array.size for array in (*self._model.coefs_, *self._model.intercepts_))
 
 
@@ -287,7 +287,7 @@ class LinearWords(_ScikitWords):
 
     @property
     def n_parameters(self) -> int:
-        """How many weights and biases there are."""
+        """The number of weights and biases."""
         return int(self._model.coef_.size + self._model.intercept_.size)
 
 

@@ -24,7 +24,7 @@ _NUMBERS: Final = frozenset([float, int, np.float64])
 
 
 def capacity(name: str, value: Any) -> int | None:
-    """Return how many names may come, which the parameter `name` says; None if any number may."""
+    """Return the largest number of names, from the parameter `name`; None for any number."""
     return None if value is None else integer(name, value, 1, allowed="None or " + ONE_OR_MORE)
 
 

@@ -385,7 +385,7 @@ def incremental_outer_product(first: ArrayLike, second: ArrayLike) -> NDArray[np
 
 
 def crossings(size: NDArray[Real], binary: bool) -> NDArray[Real]:
-    """Return how often 1 is subtracted from `size` >= 0 until it is at most 1/2."""
+    """Return the number of times that 1 is subtracted from `size` >= 0 until it is at most 1/2."""
     whole = np.floor(size)
     # Not ceil(size - 1/2): from 2^52 on (in float32 from 2^23) that difference is rounded, to
     # the even neighbour, and an odd count would come out too small. size - whole is exact.

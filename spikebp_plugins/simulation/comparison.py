@@ -43,7 +43,7 @@ class BackendRun(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """How far two runs agree.
+    """The extent to which two runs agree.
 
     Attributes
     ----------

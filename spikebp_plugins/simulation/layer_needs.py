@@ -114,7 +114,7 @@ class _LayerMemory:
         return int(sum(traces, self.of_neurons).max())
 
     def placed(self, core: CoreLimits) -> Placement | None:
-        """Return how the layer is placed; None if a core cannot hold each neuron of it alone."""
+        """Return the placement of the layer; None if a core cannot hold each neuron alone."""
         if self.most_alone > core.memory:
             return None
         if core.axons is not None and self.fan_in.max() > core.axons:
@@ -125,7 +125,7 @@ class _LayerMemory:
 def needs_of_layers(
     net: Definition, core: CoreLimits, largest_messages: Mapping[int, int]
 ) -> tuple[LayerNeeds, ...]:
-    """Return what each layer takes of a chip, of layers 0 to L.
+    """Return the needs of layers 0 to L on a chip.
 
     Parameters
     ----------

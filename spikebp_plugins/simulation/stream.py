@@ -527,7 +527,7 @@ class Stream:
         return closed
 
     def _steps_of_sample(self, n_steps: int) -> int:
-        """Return how many of some steps belong to the sample that is open, or that opens now."""
+        """Return the number of these steps that belong to the sample that is open or opens now."""
         if self._n_steps is None:
             return n_steps
         shown = self._steps.steps_shown if self._steps.is_open else 0

@@ -1,4 +1,4 @@
-"""What a network of standard parts has learned, which its processes write after each sample."""
+"""The learned state of a network of standard parts, written by its processes after each sample."""
 
 from __future__ import annotations
 

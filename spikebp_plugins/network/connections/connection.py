@@ -70,7 +70,7 @@ class Connection(ABC):
     @property
     @abstractmethod
     def n_synapses(self) -> int:
-        """How many synapses there are."""
+        """The number of synapses."""
 
     @property
     @abstractmethod
@@ -94,7 +94,7 @@ class Connection(ABC):
 
     @property
     def times_met(self) -> Array:
-        """How often each unit below meets one set of weights."""
+        """The times that each unit below meets one set of weights, of shape (n_below,)."""
         return np.ones(self.n_below, np.int64)
 
     def squares(self, c: Array) -> int:

@@ -57,7 +57,7 @@ class DenseConnection(Connection):
 
     @property
     def n_synapses(self) -> int:
-        """How many synapses there are."""
+        """The number of synapses."""
         return self.n_below * self.n_above
 
     @property
@@ -89,7 +89,7 @@ class DenseConnection(Connection):
         return product
 
     def synapses_with(self, c: Array, e: Array) -> int:
-        """Return how many products c_i e_j are not zero."""
+        """Return the number of products c_i e_j that are not zero."""
         return int(np.count_nonzero(c)) * int(np.count_nonzero(e))
 
     def forward_operations(self, spikes: Any) -> int:

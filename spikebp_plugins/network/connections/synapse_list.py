@@ -51,7 +51,7 @@ class SynapseList(Connection):
 
     @property
     def n_synapses(self) -> int:
-        """How many synapses there are."""
+        """The number of synapses."""
         return len(self.synapses.w)
 
     @cached_property

@@ -140,7 +140,7 @@ def _rows_of(net: Definition, x: Any, y: Any, exchange: Exchange) -> Rows:
 
 
 def n_messages(net: Definition, exchange: Exchange) -> int:
-    """Return how many messages a sample takes."""
+    """Return the number of messages of a sample."""
     return steps_of_sample(net, net.n_steps) if exchange.granularity == "step" else 1
 
 
