@@ -162,7 +162,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     parts : dict of str to NeuronGroup or Synapses
         All parts by name: "schedule", "layer_0", ..., "synapses_1", ...
     constants : dict of tuple of str to float
-        The numbers of the definition and of the step, by part and variable: nobody can set them.
+        The numbers of the definition and of the step, by part and variable. They cannot be set.
 
     Raises
     ------
@@ -512,7 +512,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return read_operations(self.net, reader(self), self._seen_at_start)
 
     def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state, to go on from on any back end.
+        """Return definition and learning state, from which any back end can continue.
 
         Raises
         ------
@@ -859,7 +859,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def _is_in_run(self) -> bool:
         """Return whether Brian2 is running the network, in whatever thread.
 
-        Brian2 tells nobody of a run that ends by an error, after which a flag would stay set.
+        A flag would stay set after a run that ends by an error, of which Brian2 sends no notice.
         """
         frames = (
             frame

@@ -19,7 +19,7 @@ VariableKey = tuple[str, str]
 
 
 class NetworkOfParts(Protocol):
-    """Protocol of a `SpikingMLPGroup`, as its parts see it, and those who check and read them."""
+    """Protocol of a `SpikingMLPGroup`, as its parts and the modules that check them see it."""
 
     name: str
     net: Definition

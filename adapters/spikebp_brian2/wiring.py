@@ -46,7 +46,7 @@ def ends(connection: Connection) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def add_numbers(synapses: PartSynapses, name: str, values: NDArray[np.int64]) -> None:
-    """Give synapses a variable of one integer each that nobody can change."""
+    """Give synapses a read-only variable, an integer for each."""
     synapses.variables.add_array(
         name, size=len(values), values=values, dtype=np.int32, constant=True, read_only=True
     )

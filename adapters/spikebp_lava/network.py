@@ -123,7 +123,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
             return self._memory.operations
 
     def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state, to go on from on any back end."""
+        """Return definition and learning state, from which any back end can continue."""
         return Checkpoint(self.net, self._learned())
 
     def _learned(self) -> LearningState:

@@ -33,7 +33,7 @@ class SampleClock:
         self.closes, self.learns = True, False
 
     def tick(self, ends: bool | None = None, n_steps: int = 1) -> None:
-        """Go on by the steps of a message.
+        """Advance by the steps of a message.
 
         Parameters
         ----------

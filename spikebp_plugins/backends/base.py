@@ -154,7 +154,7 @@ class Backend(ABC):
         """Show samples and learn nothing."""
 
     def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
-        """Show one sample as the user gave it, checked by nobody, if that goes quickly.
+        """Show one sample as the user gave it, unchecked, if the back end has a fast way to do so.
 
         A back end that can do so overrides this. All other samples are checked, and go to `train`
         or `predict`.

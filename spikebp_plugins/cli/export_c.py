@@ -68,7 +68,7 @@ def import_c(
     ],
     output: Annotated[Path, typer.Option(help="Write the new checkpoint to this file.")],
 ) -> None:
-    """Turn what a program in C has learned into a checkpoint, from which any back end goes on."""
+    """Turn the state of a program in C into a checkpoint, from which any back end can continue."""
     from spikebp_plugins.embedded import from_state_bytes
 
     file_target(output, "output")

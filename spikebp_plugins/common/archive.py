@@ -71,7 +71,7 @@ def file_target(path: PathLike, name: str = "path") -> FileTarget:
     if not target.parent.is_dir():
         folder = target.parent if os.path.islink(given) else Path(given).parent
         raise FileNotFoundError(f"there is no folder {folder} to write {target.name} to")
-    # A file system may be read-only even for one who may do everything.
+    # A file system may be read-only even for an administrator.
     for needed, mode in ((target, os.W_OK), (target.parent, os.W_OK | os.X_OK)):
         if os.path.exists(needed) and not os.access(needed, mode):
             raise PermissionError(f"{given} cannot be written: no permission to write to {needed}")

@@ -158,7 +158,7 @@ def array_of(name: str, values: ArrayLike, typecodes: str, allowed: str) -> NDAr
 
 
 def whole(name: str, array: NDArray[Any], allowed: str) -> NDArray[Any]:
-    """Return an array whose numbers are whole, of whatever type."""
+    """Return an array of whole numbers of any type."""
     if array.dtype.kind == "f":
         is_whole = np.isfinite(array) & (np.rint(array) == array)
         if not is_whole.all():

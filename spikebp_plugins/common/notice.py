@@ -50,5 +50,5 @@ def say_once(text: str) -> None:
 
 
 def _say(text: str) -> None:
-    # A warning is shown where nobody has set up logging: on terminals, in logs, and in notebooks.
+    # A warning is shown even if logging is not set up: on terminals, in logs, and in notebooks.
     logging.getLogger("spikebp_plugins").warning(text)

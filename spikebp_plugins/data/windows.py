@@ -281,7 +281,7 @@ class WindowEncoder:
         Returns
         -------
         ndarray of shape (n_inputs,), uint8, or None
-            The window, which later readings do not change, and nobody can.
+            The window, read-only; later readings do not change it.
 
         Raises
         ------
@@ -306,7 +306,7 @@ class WindowEncoder:
         Returns
         -------
         ndarray of shape (n_windows, n_inputs), uint8
-            Windows that share their memory, so that nobody can write to it. The first ends with
+            Windows that share their memory, which is read-only. The first ends with
             reading `length`, or `calibration` + `length` if low and high had to be learned.
 
         Raises

@@ -101,7 +101,7 @@ class HostLibrary:
         self._library.host_feedback.restype = ctypes.c_void_p
 
     def read_state(self, state: LearningState) -> None:
-        """Go on from a state that fits the types."""
+        """Replace the state of the network by one that fits the types."""
         feedback = np.ascontiguousarray(self.network.feedback(state), self.weight_dtype)
         if feedback.size:
             ctypes.memmove(self._library.host_feedback(), feedback.ctypes.data, feedback.nbytes)

@@ -163,9 +163,9 @@ class NetworkInC:
     def keeps_drive(self) -> bool:
         """Whether whole samples are evaluated by the changes since the sample before.
 
-        Each row of weights must belong to one unit, and each sample be one step, in which what has
-        arrived is what is learned from. Sums of weights of 64 bits are bounded by the weights there
-        have been, which are not known while rows wait.
+        Each row of weights must belong to one unit, and each sample be one step, so that the counts
+        of the step are those of the update. Sums of weights of 64 bits are bounded by all past
+        weights, which are not known while rows wait.
         """
         is_dense = all(geometry.is_dense for geometry in self.geometries)
         learns = all(connection.constant_weight is None for connection in self.net.connections)

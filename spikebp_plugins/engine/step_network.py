@@ -59,7 +59,7 @@ def weight_shift(net: Definition) -> int:
 def holds(build: Build, net: Definition) -> bool:
     """Return whether the numbers of a build hold the constants of a definition.
 
-    On a chip, also whether they hold whatever arrives in a step.
+    On a chip, also whether they hold any drive of a step.
     """
     grid, largest = grid_of(net), np.iinfo(build.number).max
     if isinstance(grid, Loihi2):
@@ -229,7 +229,7 @@ class StepNetwork(EngineNetwork):
         Parameters
         ----------
         y : ndarray of shape (n_outputs,) or None
-            Real target, in an array that nobody changes.
+            Real target, in an array that does not change.
         opens : bool, default=False
             Whether they open a sample.
         learned : int or None, default=None

@@ -143,7 +143,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     @property
     @synchronized
     def checkpoint_(self) -> Checkpoint:
-        """Definition and learning state, from which any back end can go on."""
+        """Definition and learning state, from which any back end can continue."""
         check_is_fitted(self)
         return self._learned.checkpoint
 

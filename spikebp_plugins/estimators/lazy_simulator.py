@@ -137,7 +137,7 @@ class LazySimulator:
         return scores
 
     def _take_rate(self, rate: float) -> None:
-        """Go on at another learning rate."""
+        """Continue at another learning rate."""
         if rate != self.net.learning_rate:
             self._checkpoint = self.checkpoint.at_rate(rate)
             self._shut()

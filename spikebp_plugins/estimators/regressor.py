@@ -157,7 +157,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     input_scaling_ : InputScaling or None
         How features are scaled before they become input; None if they are not.
     checkpoint_ : Checkpoint
-        Definition and learning state, from which any back end can go on. It is to be shown what
+        Definition and learning state, from which any back end can continue. It is to be shown what
         `network_inputs` returns.
     replay_buffer_ : ReplayBuffer or None
         The samples that are learned again, as features; None without `replay_capacity`.

@@ -66,7 +66,7 @@ def check_pixels(X: Any, image_shape: tuple[int, ...] | None) -> None:
         return
     try:
         n_features = _num_features(X)
-    except TypeError:  # no table at all, as whoever checks it next will say
+    except TypeError:  # no table at all, which the next check reports
         return
     if n_features != math.prod(image_shape):
         allowed = f"the shape of an image of {n_features} features, as X has"

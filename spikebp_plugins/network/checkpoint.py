@@ -59,7 +59,7 @@ FORMAT_VERSION: Final = 1
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A network and what it has learned, from which any back end can go on.
+    """A network and what it has learned, from which any back end can continue.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class Checkpoint:
         return replace(last, state=last.state._replace(weights=weights))
 
     def simulate(self, backend: str | None = None, **options: Any) -> Simulator:
-        """Return a simulator that goes on exactly where this checkpoint was made.
+        """Return a simulator that continues exactly where this checkpoint was made.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class Checkpoint:
         return Simulator.from_checkpoint(self, backend, **options)
 
     def at_rate(self, learning_rate: float) -> Checkpoint:
-        """Return a checkpoint that goes on from here with another learning rate.
+        """Return a checkpoint that continues from here with another learning rate.
 
         The grid stays what it is, so that no weight is rounded again: choose ``fraction_bits`` of
         the first definition so that the grid holds the smallest rate to come.
@@ -174,7 +174,7 @@ class Checkpoint:
         return replace(self, net=net)
 
     def grown(self, n_inputs: int | None = None, n_outputs: int | None = None) -> Checkpoint:
-        """Return a checkpoint that goes on from here with more inputs and outputs.
+        """Return a checkpoint that continues from here with more inputs and outputs.
 
         New units come behind those that are there. They have the weights that a network of this
         size would have had from the start. Up to now it would have learned the same, had the new

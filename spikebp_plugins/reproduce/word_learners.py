@@ -72,7 +72,7 @@ class WordLearner(ABC):
 
     @abstractmethod
     def at_rate(self, rate: float) -> Self:
-        """Return a copy that goes on at another rate."""
+        """Return a copy that learns on at another rate."""
 
     @abstractmethod
     def learn(self, x: Array, label: int) -> None:
@@ -112,7 +112,7 @@ class SpikingWords(WordLearner):
         return cls(study.learned(net, EPOCHS, halve_after=HALVE_AFTER).checkpoint)
 
     def at_rate(self, rate: float) -> Self:
-        """Return a copy that goes on at another rate."""
+        """Return a copy that learns on at another rate."""
         return type(self)(self._learner.checkpoint().at_rate(rate))
 
     def learn(self, x: Array, label: int) -> None:
@@ -172,7 +172,7 @@ class TorchWords(WordLearner):
         return learner
 
     def at_rate(self, rate: float) -> Self:
-        """Return a copy that goes on at another rate."""
+        """Return a copy that learns on at another rate."""
         return type(self)(deepcopy(self._module), rate)
 
     def learn(self, x: Array, label: int) -> None:
@@ -282,7 +282,7 @@ class LinearWords(_ScikitWords):
         self._model.set_params(eta0=self._model.eta0 / 2)
 
     def at_rate(self, rate: float) -> Self:
-        """Return a copy that goes on at another rate."""
+        """Return a copy that learns on at another rate."""
         return type(self)(deepcopy(self._model).set_params(eta0=rate), self._classes)
 
     @property

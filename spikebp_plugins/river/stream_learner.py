@@ -101,7 +101,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
     @property
     @synchronized
     def checkpoint(self) -> Checkpoint:
-        """Definition and learning state, from which any back end can go on.
+        """Definition and learning state, from which any back end can continue.
 
         Input 0 is constant, and the features follow, as `network_inputs` has them.
         """

@@ -102,7 +102,7 @@ class Simulator:
     def from_checkpoint(
         cls, checkpoint: Checkpoint, backend: str | None = None, **options: Any
     ) -> Self:
-        """Return a simulator that goes on exactly where a checkpoint was made.
+        """Return a simulator that continues exactly where a checkpoint was made.
 
         Parameters
         ----------
@@ -437,7 +437,7 @@ class Simulator:
 
     @synchronized
     def checkpoint(self, replay: ReplayBuffer | None = None) -> Checkpoint:
-        """Return definition and learning state, from which any back end can go on.
+        """Return definition and learning state, from which any back end can continue.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ from spikebp_lava.runtime.faults import ProcessGraph
 
 
 class GuardedProcess:
-    """A process whose graph is guarded, whoever runs it: a base class before Lava's own.
+    """A process that guards its graph, whichever process runs it: a base class before Lava's own.
 
     Lava hands the runtime to leaves, and to the process whose `run` is called. So every leaf that
     is a part of the network is guarded, and through it the graph.
@@ -52,7 +52,7 @@ def at_rest(process: Any) -> AbstractContextManager[None]:
     RuntimeError
         On entering, if one is under way.
     Exception
-        On entering, if a run has failed that nobody has waited for: the error of its process.
+        On entering, if a run has failed and no call has waited for it: the error of its process.
     """
     runtime = process.runtime
     return nullcontext() if runtime is None else runtime.at_rest()
