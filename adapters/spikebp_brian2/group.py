@@ -113,7 +113,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         Backward weights for ``feedback="random"``, of shape (n_out, n_in) for a dense connection,
         else of the shape of its weights; None takes ``net.init_feedback()``.
     input : str, TimedArray, group that spikes, array-like or None, default=None
-        What layer 0 receives: an expression (with ``t`` and ``i``, and names of the script), a
+        The input of layer 0: an expression (with ``t`` and ``i``, and names of the script), a
         TimedArray of shape (n, n_inputs), a group of n_inputs units, or constant values. An event
         of a group counts as 1, or as its ``spike_count`` if the group has that variable, as the
         layers of another network do. With None the user sets ``input_layer.input_value``, or
@@ -137,8 +137,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     learning : bool, default=True
         Whether to learn; the attribute `learning` can be set between runs.
     order : int, default=1
-        Where a step begins in slot ``thresholds``. Spikes that a source fires before that, as
-        groups do by default (order 0), count in the same dt, all others in the next.
+        The order at which a step begins in slot ``thresholds``. Spikes that a source fires before
+        that, as groups do by default (order 0), count in the same dt, all others in the next.
     dt : Quantity or None, default=None
         The dt of the network, for which it gets a clock. Spikes that arrive between two ticks of
         this clock count at the second.
@@ -471,8 +471,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def weights(self) -> tuple[NDArray[Any], ...]:
         """The weights W_1..W_L, as `net.weight_shapes` says, to be read and set between runs.
 
-        What is set is rounded to the grid. Arrays that are read cannot be written into, since that
-        would change nothing.
+        Values that are set are rounded to the grid. Arrays that are read are read-only, since to
+        write into them would change nothing.
 
         Raises
         ------
@@ -572,7 +572,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         Returns
         -------
         Quantity or None
-            How long the samples take, for ``run(mlp.present(x, y))``. None if `sample_end` ends
+            The duration of the samples, for ``run(mlp.present(x, y))``. None if `sample_end` ends
             them.
 
         Raises
@@ -626,7 +626,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         Parameters
         ----------
         checkpoint : Checkpoint or None, default=None
-            What to begin with instead.
+            The state to begin with instead.
 
         Returns
         -------

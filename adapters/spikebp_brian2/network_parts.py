@@ -36,9 +36,9 @@ class NetworkParts:
     clock : Clock
         The clock of all parts.
     order : int
-        Where a step begins in its slot.
+        The order at which a step begins in its slot.
     name : str
-        What the names of the parts begin with.
+        The prefix of the names of the parts.
 
     Attributes
     ----------

@@ -54,13 +54,13 @@ class PresentedSamples:
     Attributes
     ----------
     number : int
-        How often samples have been presented; of a program that is built, the number of their file.
+        The number of presentations so far; of a built program, the number of their file.
     is_replaceable : bool
         Whether a program that is built takes others in their place: it presents them first of all.
     is_begun : bool
         Whether a run before the present one, or the last, has begun with them.
     n_samples, n_steps : int
-        How many samples there are, and for how many steps each is shown.
+        The number of samples, and of steps for which each is shown.
     first_tick : int or None
         The tick of the network's clock with which the first step begins; None before its run.
     dt : float

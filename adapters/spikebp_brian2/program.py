@@ -36,7 +36,7 @@ class ProgramSettings:
     Attributes
     ----------
     constants : dict of tuple of str to float
-        Those of the network with which the program has run last, or was written.
+        The constants with which the program has run last, or was written.
     """
 
     def __init__(self, mlp: NetworkOfParts) -> None:
@@ -113,7 +113,7 @@ def follow_arguments(
     presented : PresentedSamples
         The samples that the run shows.
     monitors : iterable of EventMonitor and StateMonitor
-        Those that record only if the variable `recording` of the schedule says so.
+        The monitors that record only while the variable `recording` of the schedule is true.
     """
     device: CPPStandaloneDevice = mlp.device
     takes_samples = presented.is_replaceable and not presented.is_begun

@@ -38,11 +38,11 @@ class UnitExtremes(NamedTuple):
     Attributes
     ----------
     overflows : ndarray of shape (n_units,)
-        How many checks of the range have failed.
+        The number of failed checks of the range.
     not_counts : ndarray of shape (n_units,)
-        How many inputs were not spike counts, with ``input_coding="spikes"``.
+        The number of inputs that were not spike counts, with ``input_coding="spikes"``.
     not_labels : ndarray of shape (n_units,)
-        How many steps had a label that is no class.
+        The number of steps with a label that is no class.
     most_spikes, most_errors : ndarray of shape (n_units,)
         The largest magnitudes of spike counts and error counts in one step.
     """
@@ -60,7 +60,7 @@ class RunExtremes(NamedTuple):
     Attributes
     ----------
     units : list of UnitExtremes
-        What the units of layers 0..L saw.
+        The extremes of the units of layers 0..L.
     travel : list of ndarray
         A bound of the travel of each weight, in the shapes of W_1..W_L.
     """
@@ -79,7 +79,7 @@ def prove_range(net: Definition, state: LearningState, seen: RunExtremes) -> Non
     state : LearningState
         The state at the end of the run.
     seen : RunExtremes
-        What the run has seen.
+        The extremes of the run.
 
     Raises
     ------

@@ -34,7 +34,7 @@ class ScriptResult(NamedTuple):
     Attributes
     ----------
     state : LearningState
-        What has been learned when the block is over.
+        The learning state after the block.
     outcome : Outcome
         Scores, and spikes and errors if asked for.
     operations : Operations

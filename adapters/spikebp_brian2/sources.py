@@ -50,7 +50,7 @@ def as_source(name: str, given: Any, shape: tuple[int, ...], *, shared: bool = F
     name : str
         The argument's name.
     given : None, str, TimedArray, SpikeSource or array-like
-        What the user gave.
+        The argument that the user gave.
     shape : tuple of int
         The shape of the layer that receives the values, in which numbers may be given.
     shared : bool, default=False

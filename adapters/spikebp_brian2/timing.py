@@ -79,7 +79,7 @@ def mistimed(
     step : Quantity
         The duration of a step.
     n_steps : int or None
-        How many steps a sample takes; None if samples differ.
+        The steps of a sample; None if samples differ.
     end : float
         The end of the run, in seconds.
     """

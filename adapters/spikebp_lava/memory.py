@@ -79,11 +79,11 @@ class SharedNetwork:
     net : Definition
         The definition.
     memory : Memory
-        What has been learned and counted.
+        The learned state and the counts.
     switches : Switches
         Settings that may change between runs.
     record : StepRecords
-        Where steps are recorded while that is switched on.
+        The records of steps, written while recording is switched on.
     """
 
     net: Definition
@@ -114,7 +114,7 @@ class StepRecords(NamedTuple):
     Attributes
     ----------
     spikes, errors : list of ndarray of shape (n_rows, n_units), int64
-        Of layers 0 to L; layer 0 has no errors.
+        Spikes and errors of layers 0 to L; layer 0 has no errors.
     summed_drive : ndarray of shape (n_rows, n_outputs), float64
         The drive of the output summed over the sample so far.
     """

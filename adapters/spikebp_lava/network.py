@@ -37,9 +37,9 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
     net : Definition
         The definition.
     shared : SharedNetwork
-        What the models of the network's processes get.
+        The network as the models of its processes get it.
     exchange : Exchange
-        How samples and scores become messages.
+        The properties on which messages of samples and scores depend.
     """
 
     _ports_of_lava: ClassVar = {"s_in": "spikes_in", "s_out": "spikes_out"}

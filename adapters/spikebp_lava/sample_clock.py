@@ -20,7 +20,7 @@ class SampleClock:
     first : int
         The number of the first step of the present message in its sample, from 1.
     n_inputs : int
-        How many steps of input the sample has; `ENDLESS` while that is not known.
+        The number of steps of input of the sample; `ENDLESS` while it is not known.
     closes : bool
         Whether the sample ends with this message.
     learns : bool
@@ -41,7 +41,7 @@ class SampleClock:
             Whether the input of the sample ends with this message; with None it ends when the
             switches say.
         n_steps : int, default=1
-            How many steps: one, or with one message for the whole sample all.
+            The number of steps: one, or all of a sample with one message for the whole sample.
 
         Raises
         ------

@@ -323,7 +323,7 @@ class Steps(ABC):
         y : ndarray of shape (n_outputs,) or None
             Real target; None learns nothing in these steps.
         n_steps : int, default=1
-            How many steps.
+            The number of steps.
 
         Raises
         ------
@@ -390,7 +390,7 @@ class Steps(ABC):
         events : structured array of shape (n_events,)
             Events with integers in the fields x, y, t and p, not checked yet.
         n_taken : int
-            How many of these calls before have taken; 0 in the first call with them.
+            The number of events that earlier calls have taken; 0 in the first call with them.
         until : int
             The time in microseconds that the clock is to reach; one before the last event asks for
             nothing.
@@ -402,7 +402,7 @@ class Steps(ABC):
         Returns
         -------
         int or None
-            How many events have been taken so far, one more if the clock has reached its time;
+            The number of events taken so far, one more if the clock has reached its time;
             None if one of them may be wrong, or the back end takes none: nothing has changed then.
         """
         return None

@@ -43,7 +43,7 @@ class CostMeter:
     operations : Operations
         Operations of the calls.
     work : Work or None
-        What the back end has done for them, if it counts it.
+        The work of the back end for them, if it counts it.
     """
 
     def __init__(self, sim: Simulator) -> None:

@@ -101,7 +101,7 @@ class TrainingPlan(NamedTuple):
     data : Dataset
         The training samples, and those to test on after each epoch.
     epochs : int
-        How often each training sample is shown, epochs before a checkpoint included.
+        The number of epochs, those before a checkpoint included.
     seed : int or None
         Seed of the order; None keeps the samples in order.
     """

@@ -131,7 +131,7 @@ def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
     path : str or path-like
         The file.
     kind : str
-        What the file should be, for the message.
+        The expected kind of file, for the message.
 
     Raises
     ------

@@ -25,7 +25,7 @@ def arrays_in(file: h5py.File, content: bytes) -> dict[str, h5py.Dataset]:
     file : h5py.File
         The file.
     content : bytes
-        What it consists of.
+        The bytes of the file.
 
     Raises
     ------

@@ -19,9 +19,9 @@ def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | N
     total : int
         Number of items.
     doing : str
-        What is done with the items, for example "training".
+        The activity, for example "training".
     unit : str, default="samples"
-        What the items are called.
+        The name of an item.
     wanted : bool or None, default=None
         Whether to show the bar; None shows it on a terminal when the work takes long.
     """

@@ -40,11 +40,11 @@ def balanced(
     layers : sequence of AffineLayer
         The ReLU network.
     connections : sequence of Connection
-        What joins its layers.
+        The connections of its layers.
     x : ndarray of shape (n_samples, n_inputs)
         Input of the ReLU network.
     percentile : float
-        Which percentile of the activations of a hidden layer, over all units and samples, is
+        The percentile of the activations of a hidden layer, over all units and samples, is
         scaled to `peak`. A layer in which this percentile is 0 keeps its scale.
     peak : float
         Spikes a step that stand for this percentile.

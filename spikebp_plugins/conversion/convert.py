@@ -103,7 +103,7 @@ def from_relu(
         in [0, 1] and is to be shown 8-bit ones. None takes that of a spiking network, and 1 for
         all others.
     bias : {"input", "refuse"}, default="input"
-        What becomes of biases: weights of units that are always on, or, with "refuse", an error
+        The treatment of biases: weights of units that are always on, or, with "refuse", an error
         if one is not zero.
     balance : array-like of shape (n_samples, n_inputs) or None, default=None
         Samples on which to scale hidden layers (threshold balancing): the percentile of a layer's
@@ -116,7 +116,7 @@ def from_relu(
     peak : float, default=1.0
         For `balance`: a larger one is more exact, and costs more operations.
     output_scale : float or "winner", default=1.0
-        What the scores are multiplied by. "winner" brings the median over `balance` of a sample's
+        The factor of the scores. "winner" brings the median over `balance` of a sample's
         largest score to what a label asks of the right output.
     **fields
         Fields of the :class:`SpikingMLP` or :class:`SpikingNetwork`, such as ``learning_rate`` or

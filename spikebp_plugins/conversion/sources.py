@@ -48,9 +48,9 @@ class ReluNetwork(NamedTuple):
     layers : list of AffineLayer
         Its layers, checked: finite, and each fits the one before.
     input_scale : float
-        What its input is multiplied by: that of a spiking network, otherwise 1.
+        The factor of its input: that of a spiking network, otherwise 1.
     factor : ndarray of shape (n_inputs,) or None
-        What scalers before it multiply each of its inputs by; None where there are none.
+        The factors of scalers before it, one for each input; None without scalers.
     structure : SpikingNetwork or None
         A definition with its shapes and connections, whose other fields say nothing of it; None
         where all connections are dense.

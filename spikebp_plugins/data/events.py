@@ -268,7 +268,7 @@ class EventEncoder:
         Yields
         ------
         x : ndarray of shape (n_samples, n_steps, n_inputs), int32
-            What ``Simulator.train`` takes with ``input_coding="spikes"``.
+            Spike counts, as ``Simulator.train`` takes them with ``input_coding="spikes"``.
         y : ndarray of shape (n_samples,)
             Labels.
         """
@@ -317,9 +317,9 @@ class EventSteps(NamedTuple):
     unit : ndarray of shape (n_events,), int64
         Its input unit.
     weight : ndarray of shape (n_events,), int64
-        What it counts.
+        1, or -1 for a negative event.
     counts : ndarray of shape (n_inputs,), int64, or None
-        What earlier events of step 0 have counted; None if there were none.
+        The counts of earlier events of step 0; None if there were none.
     """
 
     n_steps: int

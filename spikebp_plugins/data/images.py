@@ -117,7 +117,7 @@ def load_dataset(
     Parameters
     ----------
     name : {"digits", "mnist", "fashion-mnist"}, default="digits"
-        Which data set.
+        The name of the data set.
     folder : str or path-like, default=None
         The folder that holds the files, itself or in a subfolder called `name`; nowhere else is
         searched. Not used for "digits".

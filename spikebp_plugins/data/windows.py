@@ -55,7 +55,7 @@ class LevelScale(NamedTuple):
         Channels whose range is not known: the other fields have NaN for them, and all their
         readings have level 0.
     low, high : ndarray of shape (n_channels,)
-        Where the range of a channel begins and ends.
+        The ends of the range of a channel.
     thresholds : ndarray of shape (n_channels, levels)
         A reading above k of them has level k.
     falls, rises : ndarray of shape (n_channels, levels + 1)
@@ -127,9 +127,9 @@ class Windows(NamedTuple):
     bytes : ndarray of shape (n_windows, n_inputs), uint8
         The windows, which share their memory, and cannot be written.
     ends : slice
-        Which of the readings are the last of a window.
+        The readings that are the last of a window.
     past : PastReadings
-        What an encoder keeps that has taken the readings.
+        The state of an encoder after the readings.
     """
 
     bytes: Bytes
@@ -333,7 +333,7 @@ class WindowEncoder:
         Parameters
         ----------
         name : str
-            What a message calls them.
+            Their name in a message.
         values : array-like
             Readings.
         one : bool or None, default=False
@@ -371,7 +371,7 @@ class WindowEncoder:
         readings : ndarray of shape (n_readings, n_channels)
             Checked readings.
         past : PastReadings or None, default=None
-            What was before; None takes what the encoder has taken.
+            The state before the readings; None takes that of the encoder.
         every : bool, default=False
             Whether each reading ends a window, whatever `hop` is, once there are enough.
         """

@@ -28,7 +28,7 @@ class Geometry:
     above : tuple of three ints
         Height, width and channels of the layer above.
     kernel, stride, padding : int
-        Those of a convolution.
+        The parameters of the convolution.
     """
 
     below: tuple[int, ...]

@@ -55,7 +55,7 @@ class CBlockResult(NamedTuple):
     Attributes
     ----------
     n : int
-        How many samples were shown. With the next one a number would leave its type.
+        The number of samples shown. With the next one a number would leave its type.
     drive : ndarray of shape (n_samples, n_outputs)
         The summed drive of the output.
     spikes, errors, step_drive : ndarray of shape (n_samples, duration, n) or None

@@ -24,7 +24,7 @@ class SamplesInC(NamedTuple):
     Attributes
     ----------
     kind : {PIXELS, VALUES, SPIKES}
-        What input is.
+        The kind of input.
     x : ndarray of shape (n_samples, 1 or n_steps, n_inputs)
         Input.
     y : ndarray of shape (n_samples, 1 or n_steps, n_outputs) or None

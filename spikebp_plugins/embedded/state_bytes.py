@@ -66,7 +66,7 @@ def from_state_bytes(data: bytes, checkpoint: Checkpoint) -> Checkpoint:
     Parameters
     ----------
     data : bytes
-        What the program wrote.
+        The bytes that the program wrote.
     checkpoint : Checkpoint
         The one that the program was made from: it has the definition, and the random feedback.
 

@@ -29,7 +29,7 @@ def fill(template: str, parts: Mapping[str, str], constants: Mapping[str, int]) 
     parts : mapping of str
         The text for each placeholder.
     constants : mapping of int
-        What conditions may ask for: lines for another network are left out.
+        The constants that conditions may test: lines for other networks are left out.
     """
     text = resolved(files(__package__).joinpath(template).read_text("utf-8"), constants)
     return PLACES.sub(lambda place: parts[place[1] or place[2]], text)

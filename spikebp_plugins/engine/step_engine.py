@@ -40,7 +40,7 @@ class StepContext(NamedTuple):
     t : int, default=1
         The number of the first of these steps, from 1; only timings with delays read it.
     n_inputs : int, default=ENDLESS
-        How many steps of input the sample has.
+        The number of steps of input of the sample.
     """
 
     opens: bool
@@ -129,7 +129,7 @@ class StepEngine:
         context : StepContext
             The position of the steps in their sample.
         n_steps : int, default=1
-            How many steps.
+            The number of steps.
 
         Raises
         ------

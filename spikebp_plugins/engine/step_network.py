@@ -83,7 +83,7 @@ class StepNetwork(EngineNetwork):
     learned : ndarray of uint8 or None, default=None
         The learned arrays of another network of this definition and build, to share them.
     connections : Connections or None, default=None
-        Those of another network of this definition, which take long to find.
+        The connections of another network of this definition, to save the time to lay them out.
     allocate : callable, default=np.zeros
         Returns an array of zeros, given its shape and its type: all that samples change lies there.
     """

@@ -91,8 +91,9 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         Whether `fit` prints loss, spikes and, with early stopping, the validation score after each
         epoch.
     callback : callable or None, default=None
-        What `fit` calls after each epoch, with the estimator: ``n_iter_``, ``loss_curve_`` and
-        ``checkpoint_`` say what there is, and `predict` works. If it returns True, `fit` ends.
+        A function that `fit` calls with the estimator after each epoch. ``n_iter_``,
+        ``loss_curve_`` and ``checkpoint_`` are up to date, and `predict` works. If it returns
+        True, `fit` ends.
     replay_capacity : int, default=0
         Samples of the past that are kept; after each new one, one of them is learned again: so a
         network does not forget classes, say, that come no more. They count among the samples that
@@ -159,7 +160,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         y : array-like of shape (n_samples,), for a regressor also (n_samples, n_targets)
             Labels of any kind, or the targets of a regressor.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often an epoch shows each sample, 0 or more, on average at most 1,000: with 2.5
+            The times that an epoch shows each sample, 0 or more, on average at most 1,000: with 2.5
             twice in one epoch, and three times in the next. None shows each once.
 
         Returns

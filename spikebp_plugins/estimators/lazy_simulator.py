@@ -26,7 +26,7 @@ class LazySimulator:
     Parameters
     ----------
     checkpoint : Checkpoint
-        What it starts from.
+        The checkpoint that it starts from.
     rate : LearningRate
         The learning rate, and what it has been told of errors.
     """

@@ -53,7 +53,7 @@ class LearningRate(NamedTuple):
     n_samples : int
         Samples since the count began anew.
     n_errors : int
-        How many of their errors count.
+        The number of their errors that count.
     mean, squares : float
         The mean of these errors, and the sum of their squared distances from it.
     least, margin : float
@@ -109,7 +109,7 @@ class LearningRate(NamedTuple):
         Parameters
         ----------
         errors : ndarray of shape (n_samples,)
-            How wrong the network was about each.
+            The error of the network on each sample.
         labels : ndarray of shape (n_samples,), int, or None, default=None
             Their labels, if they have any.
         """

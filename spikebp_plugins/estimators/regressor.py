@@ -155,7 +155,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     validation_scores_ : list of float
         R² on the validation samples after each epoch; empty without early stopping.
     input_scaling_ : InputScaling or None
-        How features are scaled before they become input; None if they are not.
+        The scaling of features to input; None if they are not scaled.
     checkpoint_ : Checkpoint
         Definition and learning state, from which any back end can continue. It is to be shown what
         `network_inputs` returns.
@@ -185,7 +185,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often each sample is shown, 0 or more, on average at most 1,000; fractions are
+            The times that each sample is shown, 0 or more, on average at most 1,000; fractions are
             carried on to the next samples. None shows each once. A call whose weights are all 0
             changes nothing.
 

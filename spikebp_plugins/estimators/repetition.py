@@ -53,7 +53,7 @@ class WeightRemainders:
         weights : ndarray of shape (n_samples,)
             Weights, which are not negative.
         kinds : ndarray of shape (n_samples,)
-            What each sample is of, a class: its fractions are carried apart from those of others.
+            The kind of each sample, a class: fractions are carried over for each kind.
         """
         times = np.zeros(len(weights), np.int64)
         for kind in np.unique(kinds).tolist():

@@ -81,7 +81,7 @@ class InputScaling(NamedTuple):
         X : ndarray or sparse matrix of shape (n_samples, n_features)
             Features.
         weights : ndarray of shape (n_samples,) or None
-            What each sample is worth; None if all are worth the same.
+            The weight of each sample; None for equal weights.
         """
         if is_sparse(X):
             mean, variance = mean_variance_axis(X, axis=0, weights=weights)
@@ -111,7 +111,7 @@ class InputScaling(NamedTuple):
         X : ndarray of shape (n_samples, n_features)
             Features, in the order in which they came.
         is_new : ndarray of shape (n_samples,), bool, or None, default=None
-            Which samples are new: others have been seen before; None stands for all.
+            Whether each sample is new; None if all are.
 
         Returns
         -------

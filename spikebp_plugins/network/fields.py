@@ -158,7 +158,7 @@ class Definition(ABC):
         too, at a rate that is divided by the squared counts of the layer below. It then needs no
         other learning rate for wide layers, or for input that sends many spikes.
     presynaptic : {"counts", "drive"}, default="counts"
-        What multiplies an error in the update of a weight: the spikes that the unit below has sent
+        The factor of an error in the update of a weight: the spikes that the unit below has sent
         in this sample, or its summed drive, as if it could send parts of a spike (the paper's
         smoothed gradients). The drive is rectified, except in layer 0. The back ends ``reference``
         and ``compiled`` alone know "drive".
@@ -190,9 +190,9 @@ class Definition(ABC):
         have learned. "growing" is "quiet" for any number of inputs and outputs, and draws each
         weight by itself: more may be added later (``Checkpoint.grown``).
     label_targets : sequence of two floats, default=(6.0, 36.0)
-        What an integer label asks of each wrong output and of the right one, in spikes a step.
-        Finite numbers, the second above the first by at least a unit of the grid, to which both are
-        rounded as targets are.
+        The targets of each wrong output and of the right one for an integer label, in spikes a
+        step. Finite numbers, the second above the first by at least 2^-f; both are rounded to the
+        grid as targets are.
     seed : int, default=0
         Seed of the initial weights, of random feedback and of drawn backward potentials.
 

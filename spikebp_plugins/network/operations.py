@@ -27,8 +27,8 @@ class Operations:
     update : int
         :math:`\sum \mathrm{nnz}(c_{l-1}) \mathrm{nnz}(e_l)`, at every step or once a sample.
     dense : int
-        What a ReLU network does with the same samples: :math:`\sum n_{l-1} n_l` for the forward
-        pass and, in training, as much each for the backward pass and the update.
+        The operations of a ReLU network for the same samples: :math:`\sum n_{l-1} n_l` for the
+        forward pass and, in training, as much each for the backward pass and the update.
     samples : int
         Samples shown, in training and prediction.
     spikes : int

@@ -96,7 +96,7 @@ class ReplayBuffer:
     capacity : int
         The most samples that it keeps.
     n_replayed : int, default=1
-        How many samples are learned again for each new one, drawn with replacement.
+        The number of samples that are learned again for each new one, drawn with replacement.
     seed : int, default=0
         Seed of all draws.
 
@@ -244,7 +244,7 @@ class ReplayBuffer:
         mixture : Mixture
             The last that `mix` has returned.
         n_learned : int or None, default=None
-            How many of its samples have been learned; None stands for all.
+            The number of its samples that have been learned; None stands for all.
 
         Raises
         ------

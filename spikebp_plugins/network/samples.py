@@ -104,7 +104,7 @@ def label_rows(
     n_outputs : int
         Units of the output.
     label_targets : tuple of two floats
-        What a label asks of each wrong output and of the right one.
+        The targets of each wrong output and of the right one for a label.
 
     Returns
     -------

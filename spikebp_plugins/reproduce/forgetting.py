@@ -125,8 +125,8 @@ class TorchLearner:
     rate : float
         Learning rate.
     batch_size : int
-        How many new samples a step learns from, each with those that are learned again after it;
-        with 1 each sample has a step of its own, as in the spiking network.
+        The number of new samples that a step learns from, each with those that are learned again
+        after it; with 1 each sample has a step of its own, as in the spiking network.
     """
 
     def __init__(

@@ -89,7 +89,7 @@ class SpeakerResult(NamedTuple):
     seconds : float
         Time to learn a word.
     n_parameters : int
-        How many numbers the learner learns.
+        The number of parameters of the learner.
     """
 
     accuracies: Array
@@ -181,7 +181,7 @@ class Trials:
     data : WordsOfSpeakers
         The words of all speakers.
     learner : type of WordLearner
-        What learns them.
+        The kind of learner.
     """
 
     def __init__(self, study: Study, data: WordsOfSpeakers, learner: type[WordLearner]) -> None:

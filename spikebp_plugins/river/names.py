@@ -79,9 +79,9 @@ class FeatureReader:
         places : mapping
             The places of names; others are left out.
         room : int
-            How many places there are.
+            The number of indices.
         missing : float
-            What is where the sample has nothing.
+            The value of features that the sample does not have.
 
         Returns
         -------

@@ -194,9 +194,9 @@ class StreamLearner(base.Estimator, NetworkParameters):
         Returns
         -------
         rows : ndarray of shape (n_learned, n_inputs - 1)
-            What the network is shown: features, or windows of them.
+            The input of the network: features, or windows of them.
         learned : slice
-            Which samples these are.
+            The rows that are learned.
         changes : dict
             Attributes that this object is to have then.
         """
@@ -225,7 +225,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         places : mapping
             The places of all features, with those that are new.
         rows : ndarray of shape (n_samples, n_inputs - 1)
-            What the network is shown of each sample, not scaled yet.
+            The input of the network for each sample, not scaled yet.
         n_outputs : int
             The outputs that the network is to have.
         targets : callable

@@ -68,7 +68,7 @@ def run_sample(
     y : ndarray of shape (1, n_outputs) or (n_steps, n_outputs), or None
         Target on the grid; None predicts, which leaves `learning` as it is.
     n_steps : int
-        How many steps of input to show.
+        The number of steps of input.
     make_step : callable or None, default=None
         The function that makes a step, called as `step` is; None takes `step`.
     """

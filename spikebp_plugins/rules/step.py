@@ -340,7 +340,7 @@ def descend(
     c : ndarray of shape (n_{l-1},)
         The input counts of layer l - 1.
     a : ndarray of shape (n_{l-1},)
-        What multiplies the errors: that layer's part of what `presynaptic` returns.
+        The factors of the errors: that layer's part of the result of `presynaptic`.
     e : ndarray of shape (n_l,)
         The errors of layer l, of this step or summed.
     l : int

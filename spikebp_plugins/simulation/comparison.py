@@ -52,7 +52,7 @@ class Agreement(NamedTuple):
     phase : str or None
         "training" or "prediction": when the runs first differ.
     first_difference : Difference or None
-        Where they first differ.
+        Their first difference.
     equal_samples : float
         The share of samples, of training and prediction, with equal spikes in all layers.
     largest_weight_difference : float
@@ -82,7 +82,7 @@ class Comparison(NamedTuple):
     runs : list of BackendRun
         One run for each back end.
     agreements : list of Agreement
-        How far each run agrees with the first run.
+        The agreement of each run with the first run.
     """
 
     runs: list[BackendRun]

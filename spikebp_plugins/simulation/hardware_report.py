@@ -112,7 +112,7 @@ class HardwareReport:
     operations : Operations
         Spikes, messages and synaptic operations of the run; zero without samples.
     layers : tuple of LayerNeeds
-        What each layer takes of the cores of a chip.
+        The needs of each layer on the chip.
     core : CoreLimits
         The limits of these cores.
     samples_seen : int

@@ -111,7 +111,7 @@ def placed(
     incoming : list of IncomingSynapses
         The synapses that lead to the layer.
     limits : CoreLimits
-        What a core holds.
+        The limits of a core.
     """
     if all(part.is_complete for part in incoming):  # all neurons need the same
         traces = sum(part.trace * part.n_axons for part in incoming)

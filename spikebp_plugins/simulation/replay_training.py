@@ -55,7 +55,7 @@ def followed_by_others(
     Returns
     -------
     object
-        What `learn` returns.
+        The result of `learn`.
     """
     with _learning(engine, replay, batch) as mixture:
         learned = learn()

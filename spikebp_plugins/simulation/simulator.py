@@ -442,7 +442,7 @@ class Simulator:
         Parameters
         ----------
         replay : ReplayBuffer or None, default=None
-            What the network has learned with, of which the checkpoint takes a copy.
+            The buffer that the network has learned with, of which the checkpoint takes a copy.
         """
         check_replay(replay)
         return Checkpoint(self.net, self._state.copy(), None if replay is None else replay.copy())
@@ -456,7 +456,7 @@ class Simulator:
             The file, which is replaced if it exists and keeps its permissions; a link is
             followed, and what is no regular file refused.
         replay : ReplayBuffer or None, default=None
-            What the network has learned with: ``Checkpoint.load(path).replay`` goes on from there.
+            The buffer that the network has learned with, read by ``Checkpoint.load(path).replay``.
         """
         self.checkpoint(replay).save(path)
 

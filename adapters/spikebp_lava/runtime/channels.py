@@ -43,7 +43,7 @@ class Tokens:
     Parameters
     ----------
     number : int
-        How many there are at first.
+        The number of tokens at first.
     others : multiprocessing.Semaphore
         Counts those that come; the other end of the channel releases it.
     """

@@ -31,9 +31,9 @@ def require_exact_sums(
     net : Definition
         The definition.
     before : LearningState
-        What had been learned before.
+        The learning state before the run.
     spikes, errors : list of ndarray of shape (n_samples, n_steps, n_units), int64
-        What layers 0 to L sent in each step of Lava; layer 0 has no errors.
+        Spikes and errors of layers 0 to L in each step of Lava; layer 0 has no errors.
     """
     limit = arithmetic_of(net).limit
     feedback: Sequence[Any] = (None, None, *before.feedback)

@@ -47,7 +47,7 @@ def layers_of(name: str, value: Any) -> tuple[Layer, ...]:
     name : str
         The argument.
     value : str or sequence of Layer
-        What came. Text without words stands for no layers.
+        The value to read. Text without words stands for no layers.
 
     Raises
     ------

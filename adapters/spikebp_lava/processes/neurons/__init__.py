@@ -47,7 +47,7 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
     messages : MessageConverter
         Converts numbers to messages and back.
     activity : Activity
-        Where the layers write how many of their units teach.
+        The counts of units that change weights, written by the layers.
     layer : int
         The index of the layer.
 
@@ -96,7 +96,7 @@ class InputNeurons(Neurons):
         Values, which are multiplied by ``net.input_factor``; with ``input_coding="spikes"`` signed
         spike counts.
     reset_out : OutPort of shape (1,)
-        What arrives at `reset_in`, for the other layers.
+        The message received at `reset_in`, for the other layers.
     """
 
     def __init__(

@@ -152,7 +152,7 @@ class ScoreSink(LavaPortNames, AbstractProcess):  # type: ignore[misc]
     net : Definition
         The definition, whose ``n_steps`` each sample is shown for.
     n_samples : int
-        How many samples to keep the scores of; older scores are overwritten.
+        The number of samples whose scores are kept; older scores are overwritten.
     granularity : {"step", "sample"}, default="step"
         The granularity of the network: a message for each step, or for each sample.
     name : str or None, default=None

@@ -38,7 +38,7 @@ class WeightManager(GuardedProcess, AbstractProcess):  # type: ignore[misc]
     messages : MessageConverter
         Converts the numbers that synapses hold to weights.
     activity : Activity
-        Where the layers write how many of their units teach.
+        The counts of units that change weights, written by the layers.
     copies : bool
         Whether the weights are copied into the synapses that errors travel through.
 
