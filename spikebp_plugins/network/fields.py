@@ -248,7 +248,7 @@ class Definition(ABC):
             settle(name, value)
         wrong, right = self.label_targets
         if self.fraction_bits is not None and right - wrong < 2.0**-self.fraction_bits:
-            apart = f"at least 2**-{self.fraction_bits} apart, a unit of the grid"
+            apart = f"at least 2**-{self.fraction_bits} apart, a unit of the last place"
             raise wrong_argument("label_targets", apart, repr(self.label_targets))
         self._check_kinds()
 

@@ -512,7 +512,9 @@ def test_wrong_label_targets_are_refused(value):
 
 
 def test_label_targets_are_apart_on_the_grid():
-    said = "label_targets must be at least 2**-17 apart, a unit of the grid; got (1.0, 1.000001)"
+    said = (
+        "label_targets must be at least 2**-17 apart, a unit of the last place; got (1.0, 1.000001)"
+    )
     assert refused(label_targets=(1, 1.000001)) == said
     assert (
         SpikingMLP.paper(SIZES, label_targets=(1, 1.000001), fraction_bits=30).fraction_bits == 30

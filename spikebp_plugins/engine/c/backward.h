@@ -1,4 +1,4 @@
-/* Rules 3 and 4: errors come back.
+/* Rules 3 and 4: the backward pass.
  *
  *     phi_y += y, e_L = k_L - signed(phi_y);   psi_{l-1} += e_l B_l, e_{l-1} = signed(psi_{l-1}),
  *

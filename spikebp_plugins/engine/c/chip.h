@@ -27,7 +27,7 @@ enum {
 
 INLINE vec saturated(vec state) { return within(state, (num)LARGEST_STATE); }
 
-/* What potentials fire, of which the rest waits. */
+/* The spikes that potentials fire; the rest of the potential waits. */
 INLINE vec chip_fire(const struct network *net, vec *phi, num lowest)
 {
     const num most_sent = net->is.is_binary ? 1 : LARGEST_MESSAGE;

@@ -1,4 +1,4 @@
-/* Rules 1 and 2: spikes go up.
+/* Rules 1 and 2: the forward pass.
  *
  *     phi_0 += x, k_0 = signed(phi_0);   s_l += k_{l-1} W_l, k_l = rectified(s_l - c_l), c_l += k_l
  *

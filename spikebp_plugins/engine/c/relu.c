@@ -1,4 +1,4 @@
-/* An integer network of rectified units: no part of the engine, but its rival, of the same making.
+/* An integer network of rectified units: not a part of the engine, but its rival, built the same way.
  *
  * It learns on line. [v]_b rounds v to b bits behind the point. For a sample x with target y,
  * and errors of E bits:
@@ -10,10 +10,9 @@
  * weights, activations and errors have 16 bits in all, otherwise 32. What is zero is skipped, and so
  * are vectors of a row of weights that hold no error.
  *
- * Nothing wraps in the end. |W_l| is below a bound, which each update raises by the most that it can
- * change, and a sum below this bound times the sum of what multiplies weights. Where a bound proves
- * nothing, weights are measured anew, and then sums; a sample that may be out of range all the same
- * ends the learning.
+ * No result wraps. |W_l| is below a bound, which each update raises by its largest change, and a sum
+ * is below this bound times the sum of the factors of weights. Where a bound proves nothing, weights
+ * are measured anew, and then sums; a sample that is still not proven in range ends the learning.
  */
 #include <stddef.h>
 

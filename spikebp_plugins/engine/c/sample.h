@@ -1,4 +1,4 @@
-/* A sample: opened, shown for some steps, and closed, with its updates written; or forgotten. */
+/* A sample: it is opened, shown for some steps, and closed, which writes its updates; or forgotten. */
 #ifndef SPIKEBP_SAMPLE_H
 #define SPIKEBP_SAMPLE_H
 
