@@ -508,7 +508,7 @@ class DerivedClass(StandardScaler):
     ("step", "error"),
     [
         (PCA(), "step 'pca' of source must be one of StandardScaler, .*'passthrough'; got PCA"),
-        (DerivedClass(), "step 'derived' of source must be one of .*; got DerivedClass"),
+        (DerivedClass(), "step 'derivedclass' of source must be one of .*; got DerivedClass"),
         (MinMaxScaler(clip=True), "clip of step 'minmaxscaler' of source must be False; got True"),
     ],
 )
