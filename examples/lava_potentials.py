@@ -1,4 +1,4 @@
-"""A network that learns in a Lava graph, watched by Lava's monitors: potentials, spikes, weights.
+"""A network that learns in a Lava graph, observed by Lava's monitors: potentials, spikes, weights.
 
 Monitors record the potentials and the spikes of the hidden layer, and the weights that lead to it,
 at every step, while the digits 0 to 3 are learned from 4 x 4 pixels. Writes a picture of all three,

@@ -1,6 +1,6 @@
 """Builds a program for a board with a Cortex-M3 or M4, and runs it on a board that QEMU emulates.
 
-The board's program is ``learn.c`` beside this file: it learns samples from a file of the host, and
+The board's program is ``learn.c`` in this folder: it learns samples from a file of the host, and
 writes what it has learned into another. QEMU emulates the processor, its memory and a timer, so
 that the program is the very one that a board would run, but for the files of the host.
 """

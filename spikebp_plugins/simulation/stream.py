@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 Reals = NDArray[np.float64]
 
-Shown = TypeVar("Shown")
+Result = TypeVar("Result")
 
 #: The encoders of a stream. Both have the shape in which a network of images takes their input.
 Encoder: TypeAlias = EventEncoder | WindowEncoder
@@ -558,7 +558,7 @@ class Stream:
         self._end(scores, n_steps)
         return scores.copy()
 
-    def _learn(self, learn: Callable[[], Shown]) -> Shown:
+    def _learn(self, learn: Callable[[], Result]) -> Result:
         """Learn from a sample by a function, and with a replay buffer from others after it."""
         if self._replay is None:
             return learn()
@@ -574,7 +574,7 @@ class Stream:
         closed = [] if pending is None else self._show(pending, 1)
         return closed or [self._close()[np.newaxis]]
 
-    def _whole_or_dropped(self, show: Callable[..., Shown], *arguments: Any) -> Shown:
+    def _whole_or_dropped(self, show: Callable[..., Result], *arguments: Any) -> Result:
         """Call a function and return its result; if it raises, drop the open sample."""
         try:
             return show(*arguments)

@@ -593,7 +593,7 @@ def test_epochs_in_which_nothing_is_shown_change_nothing(iris):
     assert np.isnan(model.loss_curve_).sum() == 6
 
 
-# --- sparse features, epochs watched -------------------------------------------------------------
+# --- sparse features, epochs observed ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
@@ -634,11 +634,11 @@ def test_a_callback_sees_each_epoch_and_may_end_the_fit(iris):
     X, y = iris
     seen = []
 
-    def watch(model):
+    def observe(model):
         seen.append((model.n_iter_, model.loss_curve_[-1], model.score(X, y)))
         return len(seen) == 2
 
-    model = SpikingMLPClassifier(**TINY, callback=watch).fit(X, y)
+    model = SpikingMLPClassifier(**TINY, callback=observe).fit(X, y)
     assert [n for n, _, _ in seen] == [1, 2] == list(range(1, model.n_iter_ + 1))
     assert [loss for _, loss, _ in seen] == model.loss_curve_
     assert equal_weights(model, SpikingMLPClassifier(**TINY | {"max_iter": 2}).fit(X, y))

@@ -505,7 +505,7 @@ NAMED_CLASS = ("super()", "super(EngineSteps, self)")
 
 NET = SpikingMLP.paper((3, 4, 2), n_steps=4, learning_rate=0.5)
 #: A size of samples that leave the 32 bits of this network.
-WIDE = 2.0**12
+OF_INT64 = 2.0**12
 BEGIN, OPEN = do("begin", NET), do("open_stream")
 
 #: Faults, and for each a session that notices it. Calls for single samples go the usual way the
@@ -544,11 +544,11 @@ FAULTS = {
     ),
     "what 32 bits have learned does not reach 64 bits": (
         edited(EngineBackend, "_choose", ("network.write(engine.current.read(0))", "True")),
-        [BEGIN, do("train"), do("train", size=WIDE)],
+        [BEGIN, do("train"), do("train", size=OF_INT64)],
     ),
     "a sample begins anew when it goes on in 64 bits": (
         edited(EngineBackend, "to_int64", ("int64.go_on_from(network)", "pass")),
-        [BEGIN, OPEN, do("show"), do("show", size=WIDE)],
+        [BEGIN, OPEN, do("show"), do("show", size=OF_INT64)],
     ),
 }
 

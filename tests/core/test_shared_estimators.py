@@ -171,7 +171,7 @@ def test_others_predict_between_the_epochs_of_a_fit_and_learn_after_it():
     """What a callback asks another thread for must come, or it would wait for ever."""
     asked, learning = [], []
 
-    def watch(model):
+    def observe(model):
         with ThreadPoolExecutor(1) as pool:
             asked.append(pool.submit(model.predict, X).result(60))
         assert np.array_equal(asked[-1], model.predict(X))
@@ -179,7 +179,7 @@ def test_others_predict_between_the_epochs_of_a_fit_and_learn_after_it():
             learning.append(Thread(target=model.partial_fit, args=(X, Y)))
             learning[0].start()
 
-    model = SpikingMLPClassifier(**SMALL, max_iter=4, random_state=0, callback=watch).fit(X, Y)
+    model = SpikingMLPClassifier(**SMALL, max_iter=4, random_state=0, callback=observe).fit(X, Y)
     learning[0].join(60)
     alone = clone(model).set_params(callback=None).fit(X, Y)
     assert len(asked) == 4

@@ -1,4 +1,4 @@
-"""Channels of a watched graph lose no wake-up, in the interleavings in which Lava's own do."""
+"""Channels of a guarded graph lose no wake-up, in the interleavings in which Lava's own do."""
 
 import threading
 import time
