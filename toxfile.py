@@ -1,6 +1,6 @@
 """What tox finds on this machine: all its Pythons, which of them is the newest, and the time.
 
-tox reads this file since it lies beside tox.ini.
+tox reads this file since it lies in the folder of tox.ini.
 """
 
 from __future__ import annotations

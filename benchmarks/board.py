@@ -1,4 +1,4 @@
-"""Instructions that learning takes on an emulated microcontroller, beside other networks.
+"""Instructions that learning takes on an emulated microcontroller, compared with other networks.
 
 All have the same layers. They learn the same samples in the same order on this machine first; then
 a board predicts the next ones, and learns from each::

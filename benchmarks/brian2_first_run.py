@@ -1,7 +1,7 @@
 """The first run of the README's Brian2 script with Cython, in an empty cache.
 
-Each script is a process of its own that finds nothing compiled; they take turns. Beside the
-README's script stands a network written by hand that only predicts the same samples; `--other`
+Each script is a process of its own that finds nothing compiled; they take turns. The README's
+script is compared with a network written by hand that only predicts the same samples; `--other`
 names the folder of a checkout to time as well::
 
     python benchmarks/brian2_first_run.py

@@ -1,4 +1,4 @@
-"""Learning in Brian2, on each of its targets, beside a network written by hand that only predicts.
+"""Learning in Brian2, on each target, compared with a network written by hand that only predicts.
 
 Both networks have the same layers and trained weights and are shown the same samples, in
 alternating blocks of one process. The rival is what one would write in Brian2 without learning: a

@@ -238,7 +238,7 @@ def measure(before, names):
 
 
 def draw(rows, path):
-    """Draw the times beside those of the other engine."""
+    """Draw the times next to those of the other engine."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")

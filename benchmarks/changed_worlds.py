@@ -1,4 +1,4 @@
-"""Converted networks that go on learning in a changed world, beside PyTorch's own learning.
+"""Converted networks that go on learning in a changed world, compared with PyTorch's own learning.
 
 Networks of 8 x 8 digits are trained as usual, and converted by `from_relu` without a setting. Then
 the digits are mirrored, their pixels permuted, or black and white exchanged. The spiking network

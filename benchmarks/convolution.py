@@ -1,4 +1,4 @@
-"""A convolutional network that learns one sample at a time, beside conventional ones.
+"""A convolutional network that learns one sample at a time, compared with conventional ones.
 
 All learn a first epoch; then they learn the second in alternating blocks, and the median time per
 sample counts. One thread, single precision for the rivals; ``pip install --group rivals`` brings

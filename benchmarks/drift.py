@@ -1,4 +1,4 @@
-"""Learning on a drifting stream: the spiking network beside conventional ones, in one process.
+"""Learning on a drifting stream: the spiking network compared with others, in one process.
 
 Half way through a stream of single images something changes: their pixels are permuted, they are
 rotated by 90 degrees, or the classes are renamed. Each image is first predicted, then learned, so
@@ -73,7 +73,7 @@ class Competitor:
         return predicted
 
 
-class SpikingAsDefined(Competitor):
+class DefaultSpiking(Competitor):
     name = "spikebp, targets 0 and 1"
     label_targets, weight_init = (0, 1), "paper"
 
@@ -93,14 +93,14 @@ class SpikingAsDefined(Competitor):
         self.sim.train(x, y)
 
 
-class SpikingRaised(SpikingAsDefined):
+class RaisedRateSpiking(DefaultSpiking):
     # An output unit whose drive is negative has no error: what it has unlearned for one class it
     # cannot learn for another. A spike for each wrong class keeps the drive of all above zero.
     name = "spikebp, targets 1 and 3"
     label_targets = (1, 3)
 
 
-class SpikingForStreams(SpikingRaised):
+class StreamSpiking(RaisedRateSpiking):
     # The small weights of the definition, the paper's, take thousands of samples to grow; the
     # rivals start with weights that suit the size of each layer.
     name = "spikebp, targets 1 and 3, He weights"
@@ -176,9 +176,9 @@ class PyTorchMLP(Competitor):
 
 
 COMPETITORS = (
-    SpikingForStreams,
-    SpikingRaised,
-    SpikingAsDefined,
+    StreamSpiking,
+    RaisedRateSpiking,
+    DefaultSpiking,
     LinearSGD,
     ScikitLearnMLP,
     PyTorchMLP,
@@ -240,8 +240,8 @@ def measure(data, hidden, n_steps, samples, drift, seed, block):
     right = {name: np.empty(len(y), bool) for name in competitors}
 
     # Calls for whole blocks of samples show how much time the network itself takes.
-    own = SpikingForStreams.name
-    whole_blocks = SpikingForStreams(data, hidden, n_steps, competitors[own].rate, seed)
+    own = StreamSpiking.name
+    whole_blocks = StreamSpiking(data, hidden, n_steps, competitors[own].rate, seed)
 
     def take_turn(name, competitor, part):
         if competitor is whole_blocks:

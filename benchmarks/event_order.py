@@ -1,4 +1,4 @@
-"""Event timing beside immediate timing: learning one sample at a time, in one process.
+"""Event timing compared with immediate timing: learning one sample at a time, in one process.
 
 Each network learns a first epoch; then all learn the second in alternating blocks, and the median
 time per sample counts. One thread::

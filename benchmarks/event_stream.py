@@ -60,7 +60,7 @@ def recordings():
     return endless(), "N-MNIST"
 
 
-class Streaming:
+class StreamingSpiking:
     """Events as they come."""
 
     def __init__(self, part):
@@ -92,7 +92,7 @@ class Streaming:
         return int(parts[-1]["t"][-1]) + 1
 
 
-class Encoded:
+class EncodedSpiking:
     """The same recordings, encoded beforehand and handed over as one array."""
 
     name = "train, encoded beforehand"
@@ -127,8 +127,8 @@ class Perceptron:
 
 def measure(n_events, part, block):
     source, name = recordings()
-    stream = Streaming(part)
-    competitors = [stream, Encoded(), Perceptron()]
+    stream = StreamingSpiking(part)
+    competitors = [stream, EncodedSpiking(), Perceptron()]
     seconds = {competitor.name: [] for competitor in competitors}
     memory, learned = [], 0
     while learned < n_events:

@@ -1,4 +1,4 @@
-"""Prediction one sample at a time: the spiking network beside conventional ones, in one process.
+"""Prediction one sample at a time: the spiking network compared with others, in one process.
 
 The spiking network is trained for two epochs, and its rivals take over its weights; then all
 predict the test images in alternating blocks, one thread each. Last, all cores predict at once.

@@ -1,4 +1,4 @@
-"""Learning in Lava, beside graphs of as many empty processes with as many messages.
+"""Learning in Lava, compared with graphs of as many empty processes with as many messages.
 
 The back end and the empty graph take turns, block by block, in one process. Each row of the table
 is one form of the network: with a message for each step, or for each sample. Then all weights are

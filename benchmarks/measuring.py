@@ -27,7 +27,7 @@ class Spiking:
         return self.sim.predict(x)
 
 
-class WithRealInput(Spiking):
+class SpikingOnRealInput(Spiking):
     """The same, shown pixels in floating point."""
 
     def __init__(self, net):

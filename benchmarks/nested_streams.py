@@ -3,9 +3,8 @@
 Settings are drawn: hidden layers, the scale of features, what a label asks for, and the rule of the
 learning rate. Each runs on the streams of ``streams.py``, features behind river's scaler, in the
 mean of two seeds. Then each stream is left out in turn: the setting that is best in the mean of the
-others counts there. The table has that beside the defaults and beside the best on the stream
-itself, which is what a choice on the data shown would claim. Needs river, and SPIKEBP_DATA for
-Elec2::
+others counts there. The table has that, the defaults, and the best on the stream itself, which is
+what a choice on the data shown would claim. Needs river, and SPIKEBP_DATA for Elec2::
 
     python benchmarks/nested_streams.py
     python benchmarks/nested_streams.py --settings 10 --seeds 1 --samples 1000
@@ -22,7 +21,7 @@ from unittest import mock
 
 import numpy as np
 from rivals import one_thread
-from streams import SAMPLES, STREAMS, Scaled
+from streams import SAMPLES, STREAMS, ScaledFeatures
 
 from spikebp_plugins.estimators import learning_rate, parameters
 from spikebp_plugins.network import defaults
@@ -55,7 +54,7 @@ def accuracy(name, seed, samples, setting):
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # of networks in which nothing fires
-        model = Scaled(
+        model = ScaledFeatures(
             SpikingMLPClassifier(
                 len(rows[0]),
                 len(set(labels)),

@@ -1,4 +1,4 @@
-"""The network in C on this machine, beside the compiled back end, in one process.
+"""The network in C on this machine, compared with the back end `compiled`, in one process.
 
 Both go on from the same checkpoint, with the same samples in alternating blocks, one thread each,
 and end with the same weights::
@@ -28,7 +28,7 @@ def definition(data):
     )
 
 
-class InC(Spiking):
+class NetworkInC(Spiking):
     """The network in C, with weights of 16 bits."""
 
     def __init__(self, checkpoint):
@@ -57,7 +57,7 @@ def main():
     before = Spiking(net)
     before.train(x, y)
     checkpoint = before.sim.checkpoint()
-    competitors = {"compiled": Compiled(checkpoint), "c": InC(checkpoint)}
+    competitors = {"compiled": Compiled(checkpoint), "c": NetworkInC(checkpoint)}
     train = lambda _, competitor, part: competitor.train(x[part], y[part])  # noqa: E731
     predict = lambda _, competitor, part: competitor.predict(x[part])  # noqa: E731
     results = {}

@@ -1,4 +1,4 @@
-"""Learning one sample at a time: the spiking network beside conventional ones, in one process.
+"""Learning one sample at a time: the spiking network compared with others, in one process.
 
 Each competitor learns a first epoch; then all learn the second in alternating blocks, and the
 median time per sample counts. One thread, single precision for the rivals;
@@ -18,7 +18,7 @@ import time
 import numpy as np
 from measuring import (
     Spiking,
-    WithRealInput,
+    SpikingOnRealInput,
     alternate,
     data_for_benchmark,
     hidden_sizes,
@@ -41,7 +41,7 @@ def epoch_orders(n_samples, n_epochs=2):
 def variants(net):
     """Return the spiking network with pipelined timing, and with input in floating point."""
     pipelined = Spiking(net.replace(timing="pipelined"), "spikebp (pipelined)")
-    return {"pipelined": pipelined, "real": WithRealInput(net)}
+    return {"pipelined": pipelined, "real": SpikingOnRealInput(net)}
 
 
 def measure(data, hidden, n_steps, samples, block, without, with_variants):

@@ -1,4 +1,4 @@
-"""One sample a call: what a call costs beside the same sample in a block, and beside PyTorch.
+"""The time of a call with one sample, compared with the sample in a block, and with PyTorch.
 
 Three networks learn and predict sample by sample: through the simulator, through a stream, through
 the classifiers for river and for scikit-learn, and as a PyTorch network with batches of one. All

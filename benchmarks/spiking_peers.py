@@ -1,4 +1,4 @@
-"""Beside other libraries that learn with spikes: time, error and memory on a processor.
+"""Compared with other libraries that learn with spikes: time, error and memory on a processor.
 
 snnTorch, Norse and SpikingJelly train 784-200-200-10 on MNIST by backpropagation through time with
 surrogate gradients, with the neurons, loss and optimizer of their tutorials. In all of them pixels
@@ -119,7 +119,7 @@ class SpikingJelly:
 PEERS = {peer.name: peer for peer in (SnnTorch, Norse, SpikingJelly)}
 
 
-class Trained:
+class TrainedPeer:
     """A peer with Adam, as its tutorial has it, on the data set."""
 
     def __init__(self, name, n_steps, batch):
@@ -160,7 +160,7 @@ class Trained:
         return 100 * float(np.mean(found != self.y_test))
 
 
-class Ours:
+class SpikingNetworkPeer:
     """A network of this package, one sample at a time."""
 
     def __init__(self, fields):
@@ -213,7 +213,7 @@ class Memory:
 
 def measure_ours(fields, epochs):
     """Return times, errors after one epoch and several, seconds of the first, and memory."""
-    learner, memory = Ours(fields), Memory()
+    learner, memory = SpikingNetworkPeer(fields), Memory()
     begin = perf_counter()
     done = learner.learn()
     taken = perf_counter() - begin
@@ -233,7 +233,7 @@ def measure_ours(fields, epochs):
 
 def measure_peer(name, n_steps, batch, seconds, epochs):
     """Return times, the error after so many seconds and after epochs, and memory."""
-    learner, memory = Trained(name, n_steps, batch), Memory()
+    learner, memory = TrainedPeer(name, n_steps, batch), Memory()
     learner.learn()  # the first takes longer
     begin = perf_counter()
     done = 0
@@ -245,7 +245,7 @@ def measure_peer(name, n_steps, batch, seconds, epochs):
     found["prediction"] = microseconds(lambda: len(learner.predict(x)), SECONDS)
     found |= {"after": None, "memory": memory.megabytes}
     if batch > 1:
-        learner, samples = Trained(name, n_steps, batch), 0
+        learner, samples = TrainedPeer(name, n_steps, batch), 0
         while samples < epochs * len(learner.x):
             samples += learner.learn()
         found["after"] = learner.error()

@@ -22,7 +22,7 @@ from rivals import one_thread
 from river import base, datasets, linear_model, preprocessing, tree
 from river.datasets import synth
 from sklearn.neural_network import MLPRegressor
-from streams import BLOCK, SAMPLES, Scaled, means, print_table
+from streams import BLOCK, SAMPLES, ScaledFeatures, means, print_table
 
 from spikebp_plugins.river import SpikingMLPRegressor
 
@@ -53,7 +53,7 @@ class ScikitLearn(base.Regressor):
 
 
 def with_scaled_targets(model):
-    return Scaled(preprocessing.TargetStandardScaler(model))
+    return ScaledFeatures(preprocessing.TargetStandardScaler(model))
 
 
 COMPETITORS = {

@@ -126,7 +126,7 @@ class ScikitLearn:
         return self.model.predict([list(x.values())])[0] if self.has_learned else self.labels[0]
 
 
-class Best:
+class BestOfSettings:
     """Several models, of which the one goes on that was right most often in so many samples."""
 
     def __init__(self, models, n_samples):
@@ -206,7 +206,7 @@ def changed(changes):
     ]
 
 
-class Scaled:
+class ScaledFeatures:
     """A competitor behind a scaler of its own; what a pipeline of river does, for any classifier.
 
     The scaler has learned from earlier samples when it predicts, and from this one when it learns.
@@ -231,8 +231,8 @@ def run(name, seed, samples, competitors, is_chosen):
     models = {}
     for competitor, make in competitors.items():
         made = make(len(rows[0]), known, seed)
-        model = Best(made, n_first) if is_chosen else made[0]
-        models[competitor] = Scaled(model) if competitor in SCALED else model
+        model = BestOfSettings(made, n_first) if is_chosen else made[0]
+        models[competitor] = ScaledFeatures(model) if competitor in SCALED else model
     right = dict.fromkeys(models, 0)
 
     def predict_then_learn(competitor, model, part):

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "conformance.md"
 KEPT = ROOT / "docs" / "conformance.json"
 
-#: Forms of back ends beside those that `spikebp backends` names.
+#: Forms of back ends besides those that `spikebp backends` names.
 OTHER_FORMS = (
     "lava:tag=fixed_pt,granularity=sample",
     "lava:tag=floating_pt,granularity=sample",

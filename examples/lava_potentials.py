@@ -1,4 +1,4 @@
-"""A network that learns in a Lava graph, watched by Lava's monitors: potentials, spikes, weights.
+"""A network that learns in a Lava graph, observed by Lava's monitors: potentials, spikes, weights.
 
 Monitors record the potentials and the spikes of the hidden layer, and the weights that lead to it,
 at every step, while the digits 0 to 3 are learned from 4 x 4 pixels. Writes a picture of all three,
@@ -49,7 +49,7 @@ mlp.run(condition=RunSteps(n_steps), run_cfg=Loihi2SimCfg(select_tag=options.tag
 seen = {name: monitor.get_data()[mlp.name][name] for name, monitor in monitors.items()}
 mlp.stop()
 potentials, counts, matrices = seen.values()  # (steps, units), twice, and (steps, inputs, units)
-if options.tag == "fixed_pt":  # whole numbers of grid units
+if options.tag == "fixed_pt":  # whole numbers of units of 2^-f
     potentials, matrices = (values * 2.0**-net.fraction_bits for values in (potentials, matrices))
 
 print(f"layer 1: {counts.sum():.0f} spikes in {n_steps} steps, at most {counts.max():.0f} in one")

@@ -5,7 +5,7 @@ first seven of Ada. Any rate, stereo, integers and floating point are fine. With
 Free Spoken Digit Dataset is taken, from ``$SPIKEBP_DATA/fsdd`` or downloaded once. One speaker is
 left out, the one named by ``--speaker`` or the last; the network learns all others, and then words
 of the new one, each once. After every word it is asked for those that it has not learned of them.
-Recordings of your own, beside those of the data set in the same folder, make you the new speaker.
+Recordings of your own, in the same folder as the data set, make you the new speaker.
 Takes half a minute, and draws the picture ``spoken_digits.png``::
 
     pip install "spikebp-plugins[speech,plot]"

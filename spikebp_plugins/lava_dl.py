@@ -63,20 +63,20 @@ HIGHEST_WEIGHT: Final = 127
 #: The largest exponent of a threshold that is a power of two: thresholds have 17 bits.
 LARGEST_THRESHOLD_EXPONENT: Final = 16
 
-#: Weights that netx takes at all; it clips others, or makes something else of them.
+#: The weights that netx accepts; it clips others, or changes them.
 READABLE_WEIGHTS: Final = (-256, 255)
-#: Potentials of a chip do not get past this threshold: units that have it are there to be read.
+#: Potentials of a chip never pass this threshold: units with it only integrate, to be read out.
 READOUT_THRESHOLD: Final = 2**17 - 1
-#: What a weight of 1 is in lava-dl's training, and so the unit of weights without a threshold.
+#: The integer for a weight of 1 in lava-dl's training: the unit of weights without a threshold.
 TRAINED_UNIT: Final = 64.0
 
 #: The types of neurons that integrate and fire, if their decays say so: two names of one.
 NEURONS: Final = ("CUBA", "LOIHI")
-#: What a neuron must say: its whole current decays in a step, and nothing of its potential.
+#: The required decays of a neuron: its whole current in a step, and none of its potential.
 DECAYS: Final = {"iDecay": 4096, "vDecay": 0}
-#: What a neuron may say, but with no other value than this.
+#: Optional fields of a neuron, with the only value that is accepted.
 OPTIONS: Final = {"refDelay": 1, "gradedSpike": 0, "messageBits": 0, "wgtExp": 0, "weight_exp": 0}
-#: What does not matter to a network that has been trained.
+#: Fields that have no effect after training.
 IGNORED: Final = ("theta", "scaleRho", "tauRho")
 
 DIFFERENT_UNITS: Final = (
@@ -84,7 +84,7 @@ DIFFERENT_UNITS: Final = (
     "a step, here they start half a spike below their threshold and subtract it"
 )
 
-#: All that is known in a dense block beside its neuron.
+#: The datasets that a dense block may have besides its neuron.
 DENSE: Final = ("type", "shape", "inFeatures", "outFeatures", "weight", "bias", "delay")
 
 
@@ -194,8 +194,8 @@ def load_netx(path: PathLike, net: Definition | None = None) -> Checkpoint:
     return Checkpoint(net, state)
 
 
-class _Layer(NamedTuple):
-    """A dense block: whole weights of shape (n_out, n_in), and of each unit what a spike costs."""
+class _DenseLayer(NamedTuple):
+    """A dense block: whole weights of shape (n_out, n_in), and the threshold of each unit."""
 
     name: str
     whole_weights: NDArray[np.float64]
@@ -208,34 +208,34 @@ class _Layer(NamedTuple):
         return (self.whole_weights / self.costs[:, np.newaxis]).T
 
 
-def _written(checkpoint: Checkpoint) -> list[_Layer]:
+def _written(checkpoint: Checkpoint) -> list[_DenseLayer]:
     return [
         _scaled(f"weights of layer {layer}", weights.astype(np.float64))
         for layer, weights in enumerate(checkpoint.state.weights, 1)
     ]
 
 
-def _scaled(name: str, weights: NDArray[np.float64]) -> _Layer:
+def _scaled(name: str, weights: NDArray[np.float64]) -> _DenseLayer:
     found = None
     for exponent in range(LARGEST_THRESHOLD_EXPONENT + 1):
         scaled = np.ldexp(weights.T, exponent)
         rounded = np.rint(scaled)
         if rounded.min() < LOWEST_WEIGHT or rounded.max() > HIGHEST_WEIGHT:
             break
-        found = _Layer(name, rounded, np.full(len(rounded), 2.0**exponent), fires=True)
+        found = _DenseLayer(name, rounded, np.full(len(rounded), 2.0**exponent), fires=True)
         if np.array_equal(rounded, scaled):
             break
     if found is None:
         worst = float(weights.flat[np.argmax(np.abs(weights))])
         raise wrong_argument(name, f"from {LOWEST_WEIGHT} to {HIGHEST_WEIGHT} for netx", worst)
     if found.whole_weights.max() <= 0:
-        # Of zeros netx makes an error, and of negative numbers alone other ones.
+        # netx raises an error for zeros, and changes weights that are all negative.
         allowed = "somewhere above zero, also when rounded to 8 bits, for netx to scale them"
         raise wrong_argument(name, allowed, f"at most {weights.max()}")
     return found
 
 
-def _write_block(group: h5py.Group, layer: _Layer) -> None:
+def _write_block(group: h5py.Group, layer: _DenseLayer) -> None:
     # Types are those of lava-dl's own files.
     group.create_dataset("type", (1,), "S10", [b"dense"])
     group["shape"] = np.array([len(layer.whole_weights)])
@@ -246,7 +246,7 @@ def _write_block(group: h5py.Group, layer: _Layer) -> None:
         group[f"neuron/{name}"] = value
 
 
-def _losses(checkpoint: Checkpoint, layers: list[_Layer]) -> str:
+def _losses(checkpoint: Checkpoint, layers: list[_DenseLayer]) -> str:
     losses = [
         "what this network learns by",
         "that units start half a spike below their threshold and subtract it",
@@ -261,7 +261,7 @@ def _losses(checkpoint: Checkpoint, layers: list[_Layer]) -> str:
     return message
 
 
-class _Block(NamedTuple):
+class _NetxBlock(NamedTuple):
     """The datasets of one block of a file, by their names in it."""
 
     path: PathLike
@@ -306,7 +306,7 @@ class _Block(NamedTuple):
         return math.prod(map(int, shape.flat))
 
 
-def _read(path: PathLike) -> tuple[list[_Block], dict[str, NDArray[Any]]]:
+def _read(path: PathLike) -> tuple[list[_NetxBlock], dict[str, NDArray[Any]]]:
     """Return the blocks of a file, and the arrays of a checkpoint if it holds them."""
     with open(path, "rb") as file:
         data = io.BytesIO(file.read())
@@ -327,11 +327,11 @@ def _read(path: PathLike) -> tuple[list[_Block], dict[str, NDArray[Any]]]:
     names = [str(index) for index in range(len(found))]
     if not found or set(found) != set(names):
         raise unreadable(path, KIND, f"its layers are {sorted(found)}, not numbered from 0")
-    return [_Block(path, f"layer/{name}", found[name]) for name in names], own
+    return [_NetxBlock(path, f"layer/{name}", found[name]) for name in names], own
 
 
-def _layers(path: PathLike, blocks: list[_Block]) -> list[_Layer]:
-    layers: list[_Layer] = []
+def _layers(path: PathLike, blocks: list[_NetxBlock]) -> list[_DenseLayer]:
+    layers: list[_DenseLayer] = []
     size: int | None = None
     for block in blocks:
         kind = block.text("type")
@@ -351,7 +351,7 @@ def _layers(path: PathLike, blocks: list[_Block]) -> list[_Layer]:
     return layers
 
 
-def _dense(block: _Block, n_inputs: int | None, *, is_last: bool) -> _Layer:
+def _dense(block: _NetxBlock, n_inputs: int | None, *, is_last: bool) -> _DenseLayer:
     if "weight/real" in block.arrays or "weight/imag" in block.arrays:
         raise block.refused("with complex weights")
     for name in block.arrays:
@@ -371,11 +371,11 @@ def _dense(block: _Block, n_inputs: int | None, *, is_last: bool) -> _Layer:
     if thresholds is None or (is_last and np.all(thresholds >= READOUT_THRESHOLD)):
         if not is_last:
             raise block.refused("without neurons before another block")
-        return _Layer(block.name, weights, np.full(n_units, TRAINED_UNIT), fires=False)
-    return _Layer(block.name, weights, thresholds, fires=True)
+        return _DenseLayer(block.name, weights, np.full(n_units, TRAINED_UNIT), fires=False)
+    return _DenseLayer(block.name, weights, thresholds, fires=True)
 
 
-def _whole_weights(block: _Block) -> NDArray[np.float64]:
+def _whole_weights(block: _NetxBlock) -> NDArray[np.float64]:
     weights, n_units = block.numbers("weight"), block.size()
     if weights.ndim == 1 and weights.size % n_units == 0:
         weights = weights.reshape(n_units, -1)  # as netx does
@@ -389,7 +389,7 @@ def _whole_weights(block: _Block) -> NDArray[np.float64]:
     return weights
 
 
-def _thresholds(block: _Block, n_units: int) -> NDArray[np.float64] | None:
+def _thresholds(block: _NetxBlock, n_units: int) -> NDArray[np.float64] | None:
     """Return the thresholds of a block's units; None if it has no neurons."""
     names = [name for name in block.arrays if name.startswith("neuron/")]
     if not names:
@@ -416,7 +416,10 @@ def _thresholds(block: _Block, n_units: int) -> NDArray[np.float64] | None:
 
 
 def _own(
-    path: PathLike, arrays: dict[str, NDArray[Any]], layers: list[_Layer], net: Definition | None
+    path: PathLike,
+    arrays: dict[str, NDArray[Any]],
+    layers: list[_DenseLayer],
+    net: Definition | None,
 ) -> Checkpoint:
     checkpoint = from_arrays(f"the group {GROUP!r} of {os.fspath(path)}", arrays)
     if net is not None and net != checkpoint.net:

@@ -25,7 +25,7 @@ def completed(script, folder, *arguments):
 def printed_by(script, folder, *arguments):
     """Run a script in a folder, and return what it prints; no error and no warning is allowed."""
     result = completed(script, folder, *arguments)
-    # Lava warns of files beside a process that it cannot execute.
+    # Lava warns of files in the folder of a process that it cannot execute.
     assert not re.search("Traceback|Warning", result.stderr), result.stderr
     return result.stdout
 

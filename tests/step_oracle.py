@@ -12,7 +12,7 @@ from spikebp_plugins.rules.sample import WorkCounter
 from tests.core.literal import asked_by
 
 
-class Moment(NamedTuple):
+class StepResult(NamedTuple):
     """What a network is after a step.
 
     Attributes
@@ -46,7 +46,7 @@ class Moment(NamedTuple):
     sample: reference.SampleState | None = None
 
 
-class Immediate:
+class ImmediateOracle:
     """A stream of the reference, of which every step is looked at."""
 
     def __init__(self, checkpoint):
@@ -96,7 +96,7 @@ class Immediate:
             backend.take(with_weights(backend.state, l, matrix), Operations())
 
 
-class Pipelined:
+class PipelinedOracle:
     """The rules of the reference with a delay for each connection, where steps may lack a target.
 
     A simulator shows samples with pipelined timing as a whole, with a target in every step or in
@@ -153,8 +153,8 @@ class Pipelined:
         )
         if self.is_shown_input:
             # A batch of one sample scales and rounds values as it does for whole samples.
-            entering = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
-            k[0], phi[0], c[0] = reference.fire_input(net, phi[0], c[0], entering)
+            encoded = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
+            k[0], phi[0], c[0] = reference.fire_input(net, phi[0], c[0], encoded)
         for l in range(1, net.n_layers + 1):
             if self._is_busy(l):
                 arriving = net.connections[l - 1].forward(self.sent.k[l - 1], W[l])
@@ -215,7 +215,7 @@ def at_rate(net, learning_rate):
 
 
 def follow(checkpoint, x, targets, ends, weights=None, rates=None):
-    """Return the moment after each step of a script.
+    """Return the result of each step of a script.
 
     Parameters
     ----------
@@ -234,10 +234,10 @@ def follow(checkpoint, x, targets, ends, weights=None, rates=None):
         Learning rates that are set between steps, by the number of the step that follows.
     """
     net = checkpoint.net
-    network = (Immediate if net.timing == "immediate" else Pipelined)(checkpoint)
+    network = (ImmediateOracle if net.timing == "immediate" else PipelinedOracle)(checkpoint)
     if net.input_coding == "spikes":
         x = x.astype(np.int64)
-    moments, shown = [], 0
+    results, shown = [], 0
     for step, (row, target) in enumerate(zip(x, targets, strict=True)):
         if weights and step in weights:
             network.set_weights(*weights[step])
@@ -249,8 +249,8 @@ def follow(checkpoint, x, targets, ends, weights=None, rates=None):
         if closes:
             network.close()
         shown += closes
-        moments.append(
-            Moment(
+        results.append(
+            StepResult(
                 *sample.sent,
                 sample.s,
                 scores,
@@ -261,4 +261,4 @@ def follow(checkpoint, x, targets, ends, weights=None, rates=None):
                 sample,
             )
         )
-    return moments
+    return results

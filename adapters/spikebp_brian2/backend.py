@@ -11,7 +11,7 @@ from spikebp_brian2 import rules
 from spikebp_brian2.script import ProgramScript, RuntimeScript, Script
 from spikebp_brian2.wiring import KINDS
 from spikebp_plugins.backends import Outcome
-from spikebp_plugins.engine.fallback import BackedByCore
+from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
@@ -26,13 +26,13 @@ STEPS_PER_RUN: Final = {"numpy": 5_000, "cython": 20_000, "cpp_standalone": 50_0
 VALUES_PER_RUN: Final = 2**25
 
 
-class Brian2Backend(BackedByCore):
+class Brian2Backend(FallbackBackend):
     """The network as Brian2 objects, run by one of Brian2's targets.
 
     The option `target` is "cython" (the default), "numpy", "cpp_standalone", or "auto", which is
     "cython" where there is a C++ compiler and "numpy" otherwise.
 
-    Brian2 computes with doubles. Where it cannot be proved that every partial sum of a block of
+    Brian2 computes with doubles. Where it is not proven that every partial sum of a block of
     samples was exact, the core computes the block anew with wider numbers, and raises the error if
     a value did leave its range.
     """
@@ -49,7 +49,7 @@ class Brian2Backend(BackedByCore):
         self._script: Script | None = None
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         steps = min(STEPS_PER_RUN[self._target], VALUES_PER_RUN // self.net.n_inputs)
         return max(1, steps // delays_of(self.net).duration(n_steps))
 
@@ -95,7 +95,7 @@ def settled_target(target: str) -> str:
 
 
 def missing_tool(target: str) -> str | None:
-    """Return the program that a target lacks on this machine, or None."""
+    """Return the program that a target needs and this machine lacks, or None."""
     if target == "numpy" or os.name == "nt":
         # On Windows Brian2 looks for the compiler itself, and says so if there is none.
         return None

@@ -23,13 +23,13 @@ from brian2.codegen.cpp_prefs import get_compiler_and_args
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.utils.filelock import FileLock
 
-from spikebp_brian2.world import borrowed
+from spikebp_brian2.global_state import borrowed
 from spikebp_plugins.network.fields import Definition
 
 #: Fields of a definition that change the generated code. All others are values of variables.
 STRUCTURE: Final = ("connections", "timing", "input_coding", "update", "feedback")
 
-#: What a program needs to run.
+#: The files that a program needs to run.
 KEPT: Final = ("main", "main.exe", "static_arrays")
 
 #: The headers that most sources include, compiled once for all sources. Most sources are so short
@@ -119,7 +119,7 @@ def fetch_program(
                 _build(device, kept)
     shutil.copytree(kept, folder, dirs_exist_ok=True)
     device.project_dir, device.results_dir = str(folder), os.path.join(folder, "results", "")
-    # The program alone knows what values there are, but for the dt of clocks.
+    # Only the program knows the values of variables, except for the dt of clocks.
     for variable in device.array_cache:
         if variable.name != "dt":
             device.array_cache[variable] = None

@@ -26,8 +26,8 @@ from brian2.core.variables import ArrayVariable
 from brian2.utils.stringtools import deindent
 
 from spikebp_brian2.functions import FUNCTIONS
-from spikebp_brian2.presented import TABLES
-from spikebp_brian2.tables import Table, cython_code
+from spikebp_brian2.presented_samples import TABLES
+from spikebp_brian2.tables import TableFunction, cython_code
 from spikebp_plugins.common.notice import announced
 
 #: The lines at which Brian2's templates divide a source into parts.
@@ -49,7 +49,7 @@ CALLS: Final = {"before_run": methodcaller("initialise_queue"), "run": methodcal
 Main = Callable[[dict[str, Any]], Any]
 
 
-class Block:
+class CodeBlock:
     """A block of a code object; all blocks are compiled together when the first of them runs.
 
     Parameters
@@ -73,7 +73,7 @@ class Block:
         return self.main(namespace)
 
 
-class Call:
+class MethodCall:
     """A block that calls a method of the code object's owner."""
 
     def __init__(self, method: Callable[[Any], Any]) -> None:
@@ -94,14 +94,14 @@ class SharedModule:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Block, dict[str, Any]]] = []
+        self._waiting: list[tuple[CodeBlock, dict[str, Any]]] = []
         self.code_object_class = type(
             "GroupCodeObject", (NamelessCodeObject,), {"module": self, "__module__": __name__}
         )
 
-    def block(self, source: str, declarations: str | None, arguments: dict[str, Any]) -> Block:
+    def block(self, source: str, declarations: str | None, arguments: dict[str, Any]) -> CodeBlock:
         """Return a block to be compiled later, with `arguments` for the compiler."""
-        block = Block(self, source, declarations)
+        block = CodeBlock(self, source, declarations)
         self._waiting.append((block, arguments))
         return block
 
@@ -159,13 +159,13 @@ class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
         self.namespace = {renamed(name): value for name, value in self.namespace.items()}
         self.nonconstant_values = [(renamed(name), get) for name, get in self.nonconstant_values]
 
-    def compile_block(self, block: str) -> Block | Call | None:
+    def compile_block(self, block: str) -> CodeBlock | MethodCall | None:
         """Return a block that will be compiled with the others."""
         code = getattr(self.code, block, "").strip()
         if not code or "EMPTY_CODE_BLOCK" in code:
             return None
         if self.template_name == "synapses_push_spikes":
-            return Call(CALLS[block])
+            return MethodCall(CALLS[block])
         arguments = {
             "define_macros": self.define_macros,
             "libraries": self.libraries,
@@ -184,7 +184,7 @@ class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
     def _declarations(self, source: str) -> str | None:
         functions = [v for v in self.variables.values() if isinstance(v, Function)]
         ours = FUNCTIONS.values()
-        foreign = [f for f in functions if f not in ours and not isinstance(f, Table)]
+        foreign = [f for f in functions if f not in ours and not isinstance(f, TableFunction)]
         if any(f.implementations[self].get_code(self.owner) is not None for f in foreign):
             return None
         if [source.count(mark) for mark in (SUPPORT, MAIN)] != [1, 1]:

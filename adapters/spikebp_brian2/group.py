@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from spikebp_brian2 import rules
 from spikebp_brian2.cython_module import SharedModule
 from spikebp_brian2.guards import RunGuard, check_constants_in_program, check_in_program
+from spikebp_brian2.monitors import monitors_for_trace, recorded, trace_of
 from spikebp_brian2.network_parts import NetworkParts
 from spikebp_brian2.notices import Notices, drop_zero_delays
-from spikebp_brian2.parts import PartNeurons, PartSynapses, Place
-from spikebp_brian2.presented import PresentedSamples
+from spikebp_brian2.parts import PartNeurons, PartSynapses, VariableKey
+from spikebp_brian2.presented_samples import PresentedSamples
 from spikebp_brian2.program import ProgramSettings, follow_arguments
-from spikebp_brian2.proof import allowed_labels
-from spikebp_brian2.readings import monitors_for_trace, recorded, trace_of
+from spikebp_brian2.range_check import allowed_labels
 from spikebp_brian2.sources import Source, as_source, check_units, deliver, fires_at, refuse_unit
-from spikebp_brian2.stored import StoredDefinition, restore_whole_states
+from spikebp_brian2.stored_definition import StoredDefinition, restore_whole_states
 from spikebp_brian2.timing import check_step, clock_of_steps, dts_per_step
 from spikebp_brian2.variables import (
     STEPS_PER_SAMPLE,
@@ -53,18 +53,18 @@ from spikebp_plugins.network.state import LearningState, initial_state
 #: The value of steps_per_sample where only an event ends a sample.
 ENDLESS: Final = 2**31 - 1
 
-#: How many dt of the clock a step takes.
+#: The variable with the number of dt of the clock in a step.
 DTS_PER_STEP: Final = ("schedule", "dts_per_step")
 
-#: What else can be set between runs.
+#: Other attributes that can be set between runs.
 LEARNING: Final = ("schedule", "learning")
 RECORDING: Final = ("schedule", "recording")
 
-#: Where weights are.
+#: The advice for attributes of weights.
 WEIGHT: Final = "synapses[l - 1].weight, or kernels[l - 1].weight where synapses share weights"
 BACKWARD_WEIGHT: Final = WEIGHT.replace(".weight", ".backward_weight")
 
-#: Where a user finds what the group itself does not have.
+#: Attributes that the group does not have, and where to find them.
 PLACES: Final = {
     "input": "input_layer.input_value",
     "input_value": "input_layer.input_value",
@@ -79,10 +79,10 @@ PLACES: Final = {
     "backward_potential": "layers[l].backward_potential",
 }
 
-#: What Brian2's monitors and synapses look for in a group of neurons.
+#: Attributes that Brian2's monitors and synapses expect of a group of neurons.
 OF_NEURONS: Final = ("events", "spikes", "variables", "thresholder", "start", "stop", "N")
 
-#: Arguments that stay what they were when the group was made.
+#: Arguments that cannot be changed after the group was made.
 SETTLED: Final = ("net", "sample_end", "step", "order")
 
 #: The folders whose code no user wrote.
@@ -113,7 +113,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         Backward weights for ``feedback="random"``, of shape (n_out, n_in) for a dense connection,
         else of the shape of its weights; None takes ``net.init_feedback()``.
     input : str, TimedArray, group that spikes, array-like or None, default=None
-        What layer 0 receives: an expression (with ``t`` and ``i``, and names of the script), a
+        The input of layer 0: an expression (with ``t`` and ``i``, and names of the script), a
         TimedArray of shape (n, n_inputs), a group of n_inputs units, or constant values. An event
         of a group counts as 1, or as its ``spike_count`` if the group has that variable, as the
         layers of another network do. With None the user sets ``input_layer.input_value``, or
@@ -137,8 +137,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     learning : bool, default=True
         Whether to learn; the attribute `learning` can be set between runs.
     order : int, default=1
-        Where a step begins in slot ``thresholds``. Spikes that a source fires before that, as
-        groups do by default (order 0), count in the same dt, all others in the next.
+        The order at which a step begins in slot ``thresholds``. Spikes that a source fires before
+        that, as groups do by default (order 0), count in the same dt, all others in the next.
     dt : Quantity or None, default=None
         The dt of the network, for which it gets a clock. Spikes that arrive between two ticks of
         this clock count at the second.
@@ -162,7 +162,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     parts : dict of str to NeuronGroup or Synapses
         All parts by name: "schedule", "layer_0", ..., "synapses_1", ...
     constants : dict of tuple of str to float
-        The numbers of the definition and of the step, by part and variable: nobody can set them.
+        The numbers of the definition and of the step, by part and variable. They cannot be set.
 
     Raises
     ------
@@ -219,54 +219,66 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self.net = net.net if isinstance(net, Checkpoint) else net
         if (reason := refused_kind(self.net, rules.CHOICES, KINDS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
-        if label is not None and target is not None:
-            raise wrong_argument("label", "None where a target is given", repr(label))
         if not (sample_end is None or isinstance(sample_end, SpikeSource)):
             raise wrong_argument("sample_end", "a group that spikes, or None", repr(sample_end))
         order, learning = integer("order", order), boolean("learning", learning)
-        given = {
-            "input": as_source("input", input, self.net.layer_shapes[0]),
-            "label": as_source("label", label, (1,), shared=True),
-            "target": as_source("target", target, (self.net.n_outputs,)),
-        }
-        if (fixed := given["label"].values) is not None and not _is_label(fixed[0], self.net):
-            raise wrong_argument("label", allowed_labels(self.net), repr(label))
+        given = _sources_of(self.net, input, label, target)
         check_step(step)
         dts_per_step(step, dt if dt is not None else (clock or get_device().defaultclock).dt)
         # Before its parts, which it admits to a run.
         super().__init__(dt=dt, clock=clock, order=-1, name=name)
-        self.has_own_clock = False
-        if dt is None and clock is None:
-            spiking = [*(source.spikes for source in given.values()), sample_end]
-            sources = [source for source in spiking if source is not None]
-            base = self.clock
-            self._clock = clock_of_steps(step, base, sources, f"{self.name}_clock")
-            # A tick of which is a step, in which the clock of the script may tick several times.
-            self.has_own_clock = self.clock is not base
-        self._added: set[str] = set()
         self._step, self._by_label = step, target is None
-        self.device = get_device()
-        self._device_arrays = self.device.arrays
-        self._is_runtime = isinstance(self.device, RuntimeDevice)
-        self._recording, self._takes_constants, self._checks_itself = True, False, False
-        self._awaited: set[str] = set()
-        self._run_proven = 0
         self.ends_by_event = sample_end is not None
-        self._monitors: list[Any] = []
-        self._expressions: dict[str, tuple[str, PartNeurons]] = {}
-        self._delays = delays_of(self.net)
+        sources = [*(source.spikes for source in given.values()), sample_end]
+        self.has_own_clock = dt is None and clock is None and self._follow_steps(sources)
+        self._prepare_runs()
         made = NetworkParts(self.net, self.clock, order, self.name)
         self.schedule, self.layers, self.parts = made.schedule, made.layers, made.parts
         self.synapses, self.kernels = made.synapses, made.kernels
         self.contained_objects.extend(self.parts.values())
         self._receive(made, given, sample_end)
-        self.constants = constants(self.net, self.net.n_steps if sample_end is None else ENDLESS)
+        self._set_constants()
+        self.begin(state)
+        self._set_variables_of_user(given, learning)
+        self._name_line_of_user()
+        drop_zero_delays()
+        restore_whole_states()
+        self._presented = PresentedSamples(self.net, made, self.clock, self.name, self._is_runtime)
+        # These do not keep the network alive.
+        self._settings, self._notices = ProgramSettings(proxy(self)), Notices(proxy(self))
+        self._is_made = True
+
+    def _follow_steps(self, sources: list[SpikeSource | None]) -> bool:
+        """Follow a clock of the steps if there can be one; return whether there is one."""
+        base, spiking = self.clock, [source for source in sources if source is not None]
+        # Each tick is a step, in which the clock of the script may tick several times.
+        self._clock = clock_of_steps(self._step, base, spiking, f"{self.name}_clock")
+        return self.clock is not base
+
+    def _prepare_runs(self) -> None:
+        """Set the state of the group itself before the first run."""
+        self.device = get_device()
+        self._device_arrays = self.device.arrays
+        self._is_runtime = isinstance(self.device, RuntimeDevice)
+        self._recording, self._takes_constants, self._checks_itself = True, False, False
+        self._added: set[str] = set()
+        self._awaited: set[str] = set()
+        self._run_proven = 0
+        self._monitors: list[Any] = []
+        self._expressions: dict[str, tuple[str, PartNeurons]] = {}
+        self._delays = delays_of(self.net)
+
+    def _set_constants(self) -> None:
+        """Set the numbers of the definition and of the step, which a user cannot set."""
+        self.constants = constants(self.net, ENDLESS if self.ends_by_event else self.net.n_steps)
         self._set(self.constants)
         self._set_dts_per_step()
         for part, variable in self.constants:
-            # In cpp_standalone what is read-only would not be read from what a program has written.
+            # In cpp_standalone Brian2 reads no read-only variables from the results of a program.
             self.parts[part].variables[variable].read_only = self._is_runtime
-        self.begin(state)
+
+    def _set_variables_of_user(self, given: dict[str, Source], learning: bool) -> None:
+        """Set the variables that a user may set, to the values given."""
         self.schedule.sample_over = self.schedule.recording = True
         self.schedule.label = -1
         self.schedule.learning = learning
@@ -277,13 +289,6 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         ):
             if source.values is not None:
                 setattr(group, variable, source.values)
-        self._name_line_of_user()
-        drop_zero_delays()
-        restore_whole_states()
-        self._presented = PresentedSamples(self.net, made, self.clock, self.name, self._is_runtime)
-        # These do not keep the network alive.
-        self._settings, self._notices = ProgramSettings(proxy(self)), Notices(proxy(self))
-        self._is_made = True
 
     def _receive(
         self, made: NetworkParts, given: dict[str, Source], sample_end: SpikeSource | None
@@ -300,7 +305,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 self._expressions[name] = code, part
         codes = (given["input"].code, given["label"].code, given["target"].code)
         of_user = [source.code for source in given.values() if source.timed is None]
-        made.show(rules.ShownCode(*codes, by_label=self._by_label), of_user)
+        made.show(rules.SourceExpressions(*codes, by_label=self._by_label), of_user)
         self._deliveries: list[PartSynapses] = []
         sources = []
         for name, source, part in (
@@ -318,7 +323,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             part.group = ref(self)
 
     def _name_line_of_user(self) -> None:
-        """Make Brian2's messages about the parts name the line of the user that made them."""
+        """Set the line of the user's script that Brian2's messages about the parts name."""
         frames = [
             frame
             for frame in traceback.extract_stack()
@@ -391,7 +396,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._added.add(name)
         setattr(self, name, None)
 
-    def _set(self, values: Mapping[Place, Any]) -> None:
+    def _set(self, values: Mapping[VariableKey, Any]) -> None:
         for (part, name), value in values.items():
             setattr(self.parts[part], name, value)
 
@@ -466,8 +471,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def weights(self) -> tuple[NDArray[Any], ...]:
         """The weights W_1..W_L, as `net.weight_shapes` says, to be read and set between runs.
 
-        What is set is rounded to the grid. Arrays that are read cannot be written into, since that
-        would change nothing.
+        Values that are set are rounded to the grid. Arrays that are read are read-only, since to
+        write into them would change nothing.
 
         Raises
         ------
@@ -507,7 +512,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return read_operations(self.net, reader(self), self._seen_at_start)
 
     def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state, to go on from on any back end.
+        """Return definition and learning state, from which any back end can continue.
 
         Raises
         ------
@@ -530,7 +535,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return Checkpoint(self.net, state)
 
     def begin(self, state: LearningState) -> None:
-        """Take what another network of the same definition has learned, between samples.
+        """Take over the learning state of another network of the same definition.
 
         Parameters
         ----------
@@ -567,7 +572,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         Returns
         -------
         Quantity or None
-            How long the samples take, for ``run(mlp.present(x, y))``. None if `sample_end` ends
+            The duration of the samples, for ``run(mlp.present(x, y))``. None if `sample_end` ends
             them.
 
         Raises
@@ -605,14 +610,14 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return None if self.ends_by_event else steps * self._duration_of_step()
 
     def take_constants_from_arguments(self) -> None:
-        """Let the program that is written serve all definitions whose code is the same.
+        """Make the program serve all definitions that have the same code.
 
         It then takes their numbers for granted, which it compares with those of one otherwise.
         """
         self._takes_constants = True
 
     def run_args(self, checkpoint: Checkpoint | None = None) -> dict[Any, Any]:
-        """Return what the next run of a program that is built is given.
+        """Return the arguments of the next run of a built program.
 
         ``device.run(run_args=mlp.run_args())`` goes on from what the last run has learned, with
         the samples, `learning`, `learning_rate` and `recording` that were set since; nothing is
@@ -621,7 +626,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         Parameters
         ----------
         checkpoint : Checkpoint or None, default=None
-            What to begin with instead.
+            The state to begin with instead.
 
         Returns
         -------
@@ -709,7 +714,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return list(self._monitors)
 
     def trace(self, *monitors: Any) -> Trace:
-        """Return all that has happened, in the form in which back ends are compared.
+        """Return the trace of all samples, in the form in which back ends are compared.
 
         Parameters
         ----------
@@ -751,7 +756,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         super().before_run(run_namespace)
 
     def _write_checks(self) -> None:
-        """Let the program that is written check what it is told when it starts."""
+        """Make the program check its constants and weights when it starts."""
         # The generated program has to know the pathways of contained synapses.
         self.device.synapses |= {
             part for part in self.contained_objects if isinstance(part, Synapses)
@@ -766,13 +771,13 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             self.device.insert_code("main", check)
 
     def _set_dts_per_step(self) -> None:
-        """Set what is constant in a run, and follows the dt that the clock has in it."""
+        """Set the number of dt per step, which follows the dt that the clock has in the run."""
         part, name = DTS_PER_STEP
         self.constants[DTS_PER_STEP] = dts_per_step(self._step, self.clock.dt)
         self.parts[part].variables[name].set_value(self.constants[DTS_PER_STEP])
 
     def admit(self, part: BrianObject) -> None:
-        """Let a part take part in a run; called by the part before the run.
+        """Admit a part to a run; called by the part before the run.
 
         Raises
         ------
@@ -827,7 +832,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             )
 
     def _check_program(self) -> None:
-        """Check, once for each of its runs, that a program did what a run in this process does."""
+        """Check a run of a program, once, as a run in this process is checked."""
         if self._is_runtime or not self.device.has_been_run:
             return
         self._settings.check()
@@ -854,7 +859,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def _is_in_run(self) -> bool:
         """Return whether Brian2 is running the network, in whatever thread.
 
-        Brian2 tells nobody of a run that ends by an error, after which a flag would stay set.
+        A flag would stay set after a run that ends by an error, of which Brian2 sends no notice.
         """
         frames = (
             frame
@@ -884,8 +889,22 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return f"<SpikingMLPGroup {self.name!r}: {sizes}, step={self._duration_of_step()}{learns}>"
 
 
-#: The name under which those who have a `SpikingNetwork` will look for it.
+#: The name for definitions that are a `SpikingNetwork`.
 SpikingNetworkGroup = SpikingMLPGroup
+
+
+def _sources_of(net: Definition, values: Any, label: Any, target: Any) -> dict[str, Source]:
+    """Return the sources of input, label and target by their names, checked."""
+    if label is not None and target is not None:
+        raise wrong_argument("label", "None where a target is given", repr(label))
+    given = {
+        "input": as_source("input", values, net.layer_shapes[0]),
+        "label": as_source("label", label, (1,), shared=True),
+        "target": as_source("target", target, (net.n_outputs,)),
+    }
+    if (fixed := given["label"].values) is not None and not _is_label(fixed[0], net):
+        raise wrong_argument("label", allowed_labels(net), repr(label))
+    return given
 
 
 def _is_label(value: float, net: Definition) -> bool:

@@ -1,4 +1,4 @@
-"""Guards: what a script may do to a network that would then compute something else.
+"""Guards against changes by a script after which a network would compute something else.
 
 ==============================================  ===========  =======================================
 what a script may do                            found        because
@@ -15,7 +15,7 @@ cannot compute                                               rounded
 restore a state from before samples came        before       they are no longer there
 present what is no input, learn a label that    after        expressions and spikes have no values
 is no class                                                  before
-let numbers grow beyond what doubles hold       after        sums are rounded (`proof.py`)
+let numbers grow beyond what doubles hold       after        sums are rounded (`range_check.py`)
 ==============================================  ===========  =======================================
 
 "Before" and "after" are those of a run. A run in this process is undone by what is found after it.
@@ -41,8 +41,8 @@ from brian2.synapses.synapses import SynapticPathway
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
-from spikebp_brian2.parts import NetworkOfParts, PartSynapses, Place
-from spikebp_brian2.proof import check_on_grid, prove_range
+from spikebp_brian2.parts import NetworkOfParts, PartSynapses, VariableKey
+from spikebp_brian2.range_check import check_on_grid, prove_range
 from spikebp_brian2.sources import fires_at
 from spikebp_brian2.variables import (
     name_in_program,
@@ -54,11 +54,11 @@ from spikebp_brian2.variables import (
 from spikebp_brian2.wiring import ends
 from spikebp_plugins.network.state import LearningState
 
-#: How long clocks with different dt agree in the programs of cpp_standalone. These compare times,
-#: multiples of dt in doubles, with a tolerance of 1e-14 s, which is rounding from 90 s on.
+#: The time for which clocks with different dt agree in programs of cpp_standalone. These compare
+#: times, multiples of dt in doubles, with a tolerance of 1e-14 s. Rounding exceeds it after 90 s.
 SECONDS_OF_AGREEMENT: Final = 45
 
-#: Variables of layers that hold multiples of a grid unit, and those that hold whole numbers.
+#: Variables of layers that hold multiples of 2^-f, and those that hold whole numbers.
 GRID_VARIABLES: Final = frozenset(
     {"potential", "drive", "summed_drive", "target_potential", "backward_drive"}
 )
@@ -68,7 +68,7 @@ _STAYS: Final = "must stay {}, as definition and step have it"
 
 
 class RunPlace(NamedTuple):
-    """When a part runs that was made with the network."""
+    """The clock, slot and order in which a part of the network runs."""
 
     runner: Any
     when: str
@@ -164,7 +164,7 @@ class RunGuard:
         self._check(state)
 
     def check_state(self) -> LearningState:
-        """Return what has been learned, if it is on the grid and of this definition."""
+        """Return the learning state, if it is on the grid and of this definition."""
         state = read_state(self._mlp.net, reader(self._mlp))
         self._check(state)
         return state
@@ -270,7 +270,7 @@ def _no_delay(name: str, got: str) -> str:
 
 
 def check_sources(mlp: NetworkOfParts, sources: list[tuple[SpikeSource, str, int]]) -> None:
-    """Check that sources fire when they did when the network was made: then they are waited for.
+    """Check that sources fire in the slots of when the network was made, for which it waits.
 
     Raises
     ------
@@ -286,7 +286,7 @@ def check_sources(mlp: NetworkOfParts, sources: list[tuple[SpikeSource, str, int
 
 
 def check_senders(mlp: NetworkOfParts) -> None:
-    """Check that nothing of a user's arrives between the ticks of a network.
+    """Check that no spikes of a user's synapses arrive between the ticks of a network.
 
     A step on a clock of its own is computed at its beginning. Spikes that arrive later would count
     in the next step, and with its label.
@@ -315,7 +315,7 @@ def check_senders(mlp: NetworkOfParts) -> None:
 
 
 def check_clocks(mlp: NetworkOfParts, made: list[RunPlace], end: float) -> None:
-    """Check that a program will see when the ticks of two clocks are at the same time.
+    """Check that a program will recognize simultaneous ticks of two clocks.
 
     Raises
     ------
@@ -332,7 +332,7 @@ def check_clocks(mlp: NetworkOfParts, made: list[RunPlace], end: float) -> None:
 
 
 def check_sample(mlp: NetworkOfParts) -> None:
-    """Check what a script may have set of the present sample, or counted of those before.
+    """Check the state of the present sample and the counts, which a script may have set.
 
     Raises
     ------
@@ -358,8 +358,8 @@ def check_sample(mlp: NetworkOfParts) -> None:
         )
 
 
-def check_constants(mlp: NetworkOfParts, constants: Mapping[Place, float]) -> None:
-    """Check that the numbers of definition and step are what they were made.
+def check_constants(mlp: NetworkOfParts, constants: Mapping[VariableKey, float]) -> None:
+    """Check that the numbers of definition and step have not been changed.
 
     Raises
     ------
@@ -372,8 +372,8 @@ def check_constants(mlp: NetworkOfParts, constants: Mapping[Place, float]) -> No
             raise ValueError(f"{mlp.parts[part].name}.{name} {_STAYS.format(value)}; got {found}")
 
 
-def check_constants_in_program(mlp: NetworkOfParts, constants: Mapping[Place, float]) -> str:
-    """Return C++ that does what `check_constants` does, but for rates, which may be given anew."""
+def check_constants_in_program(mlp: NetworkOfParts, constants: Mapping[VariableKey, float]) -> str:
+    """Return C++ for the check of `check_constants`, except for rates, which arguments may set."""
     checks = []
     for (part, name), value in constants.items():
         if name == "update_rate":
@@ -389,7 +389,7 @@ def check_constants_in_program(mlp: NetworkOfParts, constants: Mapping[Place, fl
 
 
 def check_in_program(mlp: NetworkOfParts) -> str:
-    """Return C++ that checks weights and delays: what is set in a program only the program knows.
+    """Return C++ that checks weights and delays, which only the program itself knows.
 
     Weights are checked as `check_on_grid` does.
     """

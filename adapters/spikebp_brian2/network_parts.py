@@ -19,7 +19,7 @@ from brian2.groups.group import CodeRunner
 from spikebp_brian2 import rules
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_brian2.parts import PartNeurons, PartSynapses
-from spikebp_brian2.rules import ShownCode
+from spikebp_brian2.rules import SourceExpressions
 from spikebp_brian2.wiring import add_numbers, connect, share
 from spikebp_plugins.network.connections import DenseConnection, SynapseList
 from spikebp_plugins.network.delays import delays_of
@@ -36,9 +36,9 @@ class NetworkParts:
     clock : Clock
         The clock of all parts.
     order : int
-        Where a step begins in its slot.
+        The order at which a step begins in its slot.
     name : str
-        What the names of the parts begin with.
+        The prefix of the names of the parts.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class NetworkParts:
         for pathway in self._postponed:
             pathway.order = next(self._order)
         self.end = next(self._order)
-        self.show(ShownCode())
+        self.show(SourceExpressions())
         for part in self.parts.values():
             for runner in part.contained_objects:
                 # None of its names is of a user, whom Brian2 would warn of equal names in a script.
@@ -132,8 +132,8 @@ class NetworkParts:
             for name in _pathways(self._net, l)
         ]
 
-    def show(self, shown: ShownCode, of_user: Collection[str | None] = ()) -> None:
-        """Take the code that sets input, label and target, from the next run on.
+    def show(self, shown: SourceExpressions, of_user: Collection[str | None] = ()) -> None:
+        """Set the code of input, label and target, from the next run on.
 
         Brian2 warns of names in the expressions in `of_user`, which a user wrote, if they stand for
         something in the script too.
@@ -233,7 +233,7 @@ class NetworkParts:
         )
 
     def _find_rate(self, l: int) -> None:
-        """Let rate l add up the squared counts of layer l - 1, which has fired in this step."""
+        """Make rate l sum the squared counts of layer l - 1, which has fired in this step."""
         self._event(self.layers[l - 1], "counted")
         pathway = self.squares[l - 1].squares
         pathway.when, pathway.order = "thresholds", next(self._order)

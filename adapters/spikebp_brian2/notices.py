@@ -1,4 +1,4 @@
-"""What is said of a network, once, and what Brian2 need not say of it."""
+"""Warnings about a network, each given once, and a filter of one of Brian2's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from brian2 import Quantity, TimedArray, get_logger
 from brian2.synapses.synapses import SynapticPathway
 
 from spikebp_brian2.parts import NetworkOfParts, Part
-from spikebp_brian2.presented import PresentedSamples
+from spikebp_brian2.presented_samples import PresentedSamples
 from spikebp_brian2.timing import mistimed
 from spikebp_plugins.network.delays import delays_of
 

@@ -15,11 +15,11 @@ from spikebp_brian2.functions import FUNCTIONS
 from spikebp_plugins.network.fields import Definition
 
 #: Part and name of a variable.
-Place = tuple[str, str]
+VariableKey = tuple[str, str]
 
 
 class NetworkOfParts(Protocol):
-    """Protocol of a `SpikingMLPGroup`, as its parts see it, and those who check and read them."""
+    """Protocol of a `SpikingMLPGroup`, as its parts and the modules that check them see it."""
 
     name: str
     net: Definition
@@ -33,7 +33,7 @@ class NetworkOfParts(Protocol):
     synapses: list[PartSynapses]
     kernels: list[PartNeurons | None]
     parts: dict[str, Any]
-    constants: dict[Place, float]
+    constants: dict[VariableKey, float]
     contained_objects: list[Any]
 
     @property
@@ -48,7 +48,7 @@ class NetworkOfParts(Protocol):
 
 
 class Part:
-    """What all parts of a network have in common; it is mixed into Brian2's classes.
+    """The mixin of all parts of a network, for classes of Brian2.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Part:
         super().before_run(run_namespace)  # type: ignore[misc]
 
     def check_variable_write(self, variable: Any) -> None:
-        """Refuse to set what would have no effect; called by Brian2."""
+        """Refuse to set a variable if that would have no effect; called by Brian2."""
         if self.group is not None and (whole := self.group()) is not None:
             whole.check_not_built()
         super().check_variable_write(variable)  # type: ignore[misc]
@@ -100,7 +100,7 @@ class PartNeurons(Part, NeuronGroup):
         user_identifiers: Iterable[str] | None = None,
         additional_variables: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Find what names stand for.
+        """Resolve names in the code of the part.
 
         The names in the conditions of events are ours, and so are our functions in code of ours: no
         one has to be warned if a script uses the same name for something else.
@@ -125,7 +125,7 @@ class PartSynapses(Part, Synapses):
     kernel: PartNeurons | None = None
 
     def connect(self, *arguments: Any, **options: Any) -> None:
-        """Make synapses, which a network does and then no one.
+        """Make synapses; only the network may, when it is made.
 
         Raises
         ------

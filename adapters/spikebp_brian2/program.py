@@ -1,4 +1,4 @@
-"""What a program of cpp_standalone takes from its arguments, so that it need not be built again.
+"""Arguments of a program of cpp_standalone, so that it need not be built again.
 
 Brian2 sets variables from the arguments of ``device.run``. From some of them the code here makes
 the program follow more: the samples, whose file has the number `presentation`; the duration of the
@@ -15,18 +15,18 @@ from brian2.core.variables import VariableView
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
 from spikebp_brian2.guards import check_constants
-from spikebp_brian2.parts import NetworkOfParts, Place
-from spikebp_brian2.presented import TABLES, PresentedSamples, file_name
+from spikebp_brian2.parts import NetworkOfParts, VariableKey
+from spikebp_brian2.presented_samples import TABLES, PresentedSamples, file_name
 from spikebp_brian2.variables import learned, name_in_program
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.state import LearningState
 
-#: The variable that says how often something was set when a program was given its arguments.
+#: The variable with the number of settings made before the program got its arguments.
 SETTINGS: Final = ("schedule", "settings")
 
 
 class ProgramSettings:
-    """What is set for the next run of a program that is built.
+    """The settings of the next run of a built program.
 
     Parameters
     ----------
@@ -36,13 +36,13 @@ class ProgramSettings:
     Attributes
     ----------
     constants : dict of tuple of str to float
-        Those of the network with which the program has run last, or was written.
+        The constants with which the program has run last, or was written.
     """
 
     def __init__(self, mlp: NetworkOfParts) -> None:
         self._mlp = mlp
         self.constants = mlp.constants.copy()
-        self._values: dict[Place, Any] = {}
+        self._values: dict[VariableKey, Any] = {}
         self._n_changes = self._run_at_change = 0
 
     @property
@@ -50,12 +50,12 @@ class ProgramSettings:
         """Whether the program is built, or being built."""
         return getattr(self._mlp.device, "project_dir", None) is not None
 
-    def get(self, place: Place) -> Any:
+    def get(self, place: VariableKey) -> Any:
         """Return the value that was set for a variable; None if there is none."""
         return self._values.get(place)
 
-    def change(self, values: Mapping[Place, Any]) -> None:
-        """Set variables from the next run on, of a program that is built as before and without."""
+    def change(self, values: Mapping[VariableKey, Any]) -> None:
+        """Set variables from the next run on, whether the program is built or not."""
         if self.is_built:
             self._values |= values
             self._n_changes, self._run_at_change = self._n_changes + 1, self.time_of_run()
@@ -70,14 +70,14 @@ class ProgramSettings:
         if state is not None:
             values |= learned(mlp.net, state)
         self.constants = mlp.constants.copy()
-        # Brian2 takes for granted that a run is as long as the one before.
+        # Brian2 assumes that a run is as long as the one before.
         mlp.device.array_cache[mlp.clock.variables["timestep"]] = None
         for variable in mlp.device.dynamic_arrays_2d:
             variable.size = 0, variable.size[1]
         return {getattr(mlp.parts[part], name): value for (part, name), value in values.items()}
 
     def check(self) -> None:
-        """Check that the last run was given what was set, and had the numbers of the definition.
+        """Check that the last run got the settings and had the numbers of the definition.
 
         Raises
         ------
@@ -113,7 +113,7 @@ def follow_arguments(
     presented : PresentedSamples
         The samples that the run shows.
     monitors : iterable of EventMonitor and StateMonitor
-        Those that record only if the variable `recording` of the schedule says so.
+        The monitors that record only while the variable `recording` of the schedule is true.
     """
     device: CPPStandaloneDevice = mlp.device
     takes_samples = presented.is_replaceable and not presented.is_begun
@@ -134,7 +134,7 @@ def follow_arguments(
 
 
 def _longer(mlp: NetworkOfParts, presented: PresentedSamples, duration: str) -> str:
-    """Return a duration in C++, longer by as much as the samples take longer than those built."""
+    """Return a duration in C++, extended by the time that new samples take longer."""
 
     def value(name: str) -> str:
         return f"{name_in_program(mlp, mlp.schedule, name)}[0]"

@@ -31,7 +31,7 @@ from spikebp_plugins.network.fields import Definition
 #: The timings whose delays the code below follows: all connections take no step, or all take one.
 CHOICES: Final = {"timing": ("immediate", "pipelined")}
 
-#: One neuron that says when steps, samples and learning happen.
+#: One neuron that schedules steps, samples and learning.
 SCHEDULE_EQUATIONS: Final = """
 dts_per_step : integer         # how many dt a step takes
 steps_per_sample : integer     # how many steps a sample takes
@@ -84,7 +84,7 @@ has_target : boolean (linked)
 
 #: The numbers of a definition: variables, so that one compiled program serves many definitions.
 CONSTANTS: Final = """
-units_per_one : 1 (shared, constant)    # grid units in 1
+units_per_one : 1 (shared, constant)    # units of 2^-f in 1
 value_limit : 1 (shared, constant)      # magnitude that no value may reach
 count_limit : 1 (shared, constant)      # magnitude that no count may reach
 binary : 1 (shared, constant)           # whether a unit sends at most one spike a step
@@ -92,7 +92,7 @@ binary : 1 (shared, constant)           # whether a unit sends at most one spike
 
 #: Variables of every layer.
 SPIKE_EQUATIONS: Final = """
-potential : 1                  # what has not been sent as spikes
+potential : 1                  # accumulated drive, not sent as spikes yet
 spike_count : 1                # signed spikes in this dt
 spikes_sent : 1                # magnitudes of spike_count, summed since the start
 messages_sent : 1              # in how many dts spike_count was not 0
@@ -102,7 +102,7 @@ overflows : 1                  # how many values have left the range
 
 #: Variables of the layers that synapses start from.
 COUNT_EQUATIONS: Final = """
-input_count : 1                # net spikes of the present sample
+input_count : 1                # presynaptic trace: net spikes of the present sample
 weights_changed : 1            # how often a synapse that starts here has changed its weight
 """
 
@@ -113,7 +113,7 @@ weight_travel : 1              # magnitudes of the changes of weights, summed in
 
 #: Variables of the layers that synapses lead to.
 ERROR_EQUATIONS: Final = """
-drive : 1                      # what has arrived for this step
+drive : 1                      # input current of this step
 summed_drive : 1               # drive summed over the present sample
 error : 1                      # signed error spikes in this dt
 errors_sent : 1                # magnitudes of error, summed since the start
@@ -129,16 +129,16 @@ IN_TRAINING_EQUATION: Final = "in_training : boolean (linked)\n"
 
 #: Further variables of these layers with update="normalized".
 NORMALIZED_EQUATIONS: Final = """
-summed_error_limit : 1 (shared, constant)  # where summed errors are cut off before they teach
-teaching_error : 1             # what is left of them
+summed_error_limit : 1 (shared, constant)  # limit of summed errors in an update
+teaching_error : 1             # summed errors within the limit
 squared_counts : 1 (linked)    # those that the rate of the weights into the layer depends on
 """
 
 #: With update="normalized", one neuron for each connection: the rate of its weights in this sample.
 RATE_EQUATIONS: Final = """
-units_per_one : 1 (shared, constant)    # grid units in 1
+units_per_one : 1 (shared, constant)    # units of 2^-f in 1
 update_rate : 1 (shared, constant)      # the rate before it is divided
-added_squares : 1 (shared, constant)    # what is added to the squared counts below
+added_squares : 1 (shared, constant)    # added to the squared counts below
 arriving_squares : 1           # squared counts of the layer below; they come at the sample's end
 squared_counts : 1             # the sum of both
 own_rate : 1                   # how much a weight changes for a count and an error of 1
@@ -146,8 +146,8 @@ own_rate : 1                   # how much a weight changes for a count and an er
 
 INPUT_EQUATIONS: Final = """
 input_value : 1                # input of every step; yours to set
-received_input : 1             # what has arrived since the last step; yours to add to
-input_factor : 1 (shared, constant)     # what both are multiplied by
+received_input : 1             # input received since the last step; yours to add to
+input_factor : 1 (shared, constant)     # the factor of both
 input_row : integer (linked)
 """
 
@@ -155,8 +155,8 @@ input_row : integer (linked)
 GIVEN_SPIKES_EQUATION: Final = "not_counts : 1                 # inputs that were no spike counts\n"
 
 BACKWARD_EQUATIONS: Final = """
-backward_potential : 1         # what has not been sent as errors; outlives the sample
-backward_drive : 1             # what has arrived for this step
+backward_potential : 1         # accumulated errors, not sent yet; kept after the sample
+backward_drive : 1             # errors received in this step, times weights
 opens_training : boolean (linked)
 starts_at_zero : 1 (shared, constant)   # whether backward_potential does, in a training sample
 """
@@ -165,16 +165,16 @@ OUTPUT_EQUATIONS: Final = """
 label : 1 (linked)
 target_row : integer (linked)
 target_value : 1               # target of every step; yours to set
-wrong_target : 1 (shared, constant)     # what a label asks of outputs that are not its class
-right_target : 1 (shared, constant)     # and of the one that is
-received_target : 1            # what has arrived since the last step; yours to add to
-target_potential : 1           # what the target has not yet asked for as spikes
+wrong_target : 1 (shared, constant)     # target of outputs that are not the class of the label
+right_target : 1 (shared, constant)     # target of the output that is
+received_target : 1            # target received since the last step; yours to add to
+target_potential : 1           # accumulated target, not sent as spikes yet
 not_labels : 1                 # steps with a label that is no class
 """
 
 #: The weights, of synapses that have one each, or of a kernel.
 WEIGHT_EQUATION: Final = """
-weight : 1                     # of the way forward, and back unless there is a backward_weight
+weight : 1                     # forward, and backward unless there is a backward_weight
 """
 #: How synapses read the weights of a kernel, which are set there.
 SHARED_WEIGHT_EQUATION: Final = """
@@ -187,10 +187,10 @@ update_rate : 1 (shared, constant)      # how much a weight changes for a count 
 """
 
 #: Further variable of synapses that errors pass, or of their kernel, with feedback="random".
-FEEDBACK_EQUATION: Final = "backward_weight : 1 (constant)          # of the way back\n"
+FEEDBACK_EQUATION: Final = "backward_weight : 1 (constant)          # backward\n"
 SHARED_FEEDBACK_EQUATION: Final = "backward_weight = _kernel_backward_weight : 1\n"
 
-#: What brings the squared counts of a unit to the neuron that finds the rate, and what that does.
+#: The synapses that send the squared counts of units to the neuron of the rate, and their code.
 SQUARES_CODE: Final = "arriving_squares_post += times_met*input_count_pre*input_count_pre"
 OWN_RATE_CODE: Final = """
         squared_counts = added_squares + arriving_squares
@@ -250,7 +250,7 @@ def schedule_equations(net: Definition) -> str:
 
 
 def linked_name(net: Definition, l: int, name: str) -> str:
-    """Return which variable of the schedule the linked variable `name` of layer l stands for."""
+    """Return the variable of the schedule to which the variable `name` of layer l is linked."""
     if delays_of(net).are_zero:
         return "is_step" if name == "is_busy" else name
     is_delayed = name == "is_busy" or (name == "has_target" and 0 < l < net.n_layers)
@@ -334,8 +334,8 @@ def synapses_equations(net: Definition, l: int) -> str:
     return "".join(parts)
 
 
-class ShownCode(NamedTuple):
-    """The expressions that a network evaluates to be shown something.
+class SourceExpressions(NamedTuple):
+    """The expressions for the input, label and target of a network.
 
     Attributes
     ----------
@@ -355,7 +355,7 @@ class ShownCode(NamedTuple):
     in_rows: bool = False
 
 
-def schedule_code(net: Definition, shown: ShownCode) -> str:
+def schedule_code(net: Definition, shown: SourceExpressions) -> str:
     """Return the code of the schedule.
 
     The code never sets one variable to another and then changes one of the two in place: NumPy code
@@ -437,7 +437,7 @@ def _lines(lines: list[str]) -> str:
     return "\n        ".join(lines)
 
 
-def input_code(net: Definition, shown: ShownCode) -> str:
+def input_code(net: Definition, shown: SourceExpressions) -> str:
     """Return the code of layer 0: rule 1."""
     if net.input_coding == "spikes":
         fire = """
@@ -475,16 +475,16 @@ def forward_code(net: Definition, l: int) -> str:
         """
 
 
-def input_value_code(shown: ShownCode) -> str:
+def input_value_code(shown: SourceExpressions) -> str:
     """Return the code that sets the input where it is a user's, so that rules have code alone."""
     return "" if shown.in_rows else _input_value(shown)
 
 
-def _input_value(shown: ShownCode) -> str:
+def _input_value(shown: SourceExpressions) -> str:
     return "" if shown.input is None else f"input_value = {shown.input}"
 
 
-def target_code(net: Definition, shown: ShownCode) -> str:
+def target_code(net: Definition, shown: SourceExpressions) -> str:
     """Return the code of the output that follows its `forward_code`: rule 3."""
     value, count = shown.target, ""
     if shown.by_label:

@@ -16,8 +16,8 @@ from brian2.devices.device import runtime_device
 from numpy.typing import NDArray
 
 from spikebp_brian2.build import ProgramDevice, fetch_program
+from spikebp_brian2.global_state import borrowed
 from spikebp_brian2.group import SpikingMLPGroup
-from spikebp_brian2.world import borrowed
 from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.network.fields import Definition
@@ -28,13 +28,13 @@ from spikebp_plugins.network.state import LearningState
 START: Final = "start"
 
 
-class BlockResult(NamedTuple):
+class ScriptResult(NamedTuple):
     """The results of a block of samples.
 
     Attributes
     ----------
     state : LearningState
-        What has been learned when the block is over.
+        The learning state after the block.
     outcome : Outcome
         Scores, and spikes and errors if asked for.
     operations : Operations
@@ -62,7 +62,7 @@ class Script(ABC):
             self._mlp.record()
             self._network = Network(self._mlp, self._recorder(), name="spikebp_network")
 
-    def show(self, state: LearningState, batch: Batch, record: bool) -> BlockResult:
+    def show(self, state: LearningState, batch: Batch, record: bool) -> ScriptResult:
         """Show samples, and learn from those with targets.
 
         Raises
@@ -79,7 +79,7 @@ class Script(ABC):
                 trace = self._mlp.trace()
                 recording = Recording(trace.spikes, trace.errors, trace.step_scores)
             outcome = Outcome(drives / batch.n_steps, recording)
-            return BlockResult(after, outcome, self._mlp.operations)
+            return ScriptResult(after, outcome, self._mlp.operations)
 
     def _present(self, batch: Batch, record: bool) -> Quantity:
         """Present samples, and return how long they take."""
@@ -93,7 +93,7 @@ class Script(ABC):
 
     @abstractmethod
     def _recorder(self) -> BrianObject:
-        """Return what records the summed drives of the output at the end of each sample."""
+        """Return an object that records the summed drives of the output at each sample's end."""
 
     @abstractmethod
     def _summed_drives(self) -> NDArray[np.float64]:
@@ -138,10 +138,10 @@ class RuntimeScript(Script):
 
     def _run(self, state: LearningState, batch: Batch, record: bool) -> None:
         self._drives.clear()
-        # Of a run that was interrupted in the middle of a step nothing is left, either.
+        # A run that was interrupted in the middle of a step leaves no trace, either.
         self._network.restore(START)
         self._mlp.begin(state)
-        # A value that leaves the range may overflow a double; the proof after the run finds that.
+        # A value that leaves the range may overflow a double: the check after the run finds it.
         with np.errstate(over="ignore", invalid="ignore"):
             self._network.run(self._present(batch, record), namespace={})
 

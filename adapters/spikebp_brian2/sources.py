@@ -19,7 +19,7 @@ from spikebp_plugins.common.errors import wrong_argument
 
 
 class Source(NamedTuple):
-    """Where input, targets or labels come from: at most one of code, values and spikes.
+    """The source of input, targets or labels: at most one of code, values and spikes.
 
     Attributes
     ----------
@@ -43,14 +43,14 @@ class Source(NamedTuple):
 
 
 def as_source(name: str, given: Any, shape: tuple[int, ...], *, shared: bool = False) -> Source:
-    """Return the source that an argument stands for.
+    """Return the source that an argument describes.
 
     Parameters
     ----------
     name : str
         The argument's name.
     given : None, str, TimedArray, SpikeSource or array-like
-        What the user gave.
+        The argument that the user gave.
     shape : tuple of int
         The shape of the layer that receives the values, in which numbers may be given.
     shared : bool, default=False

@@ -26,7 +26,7 @@ cdef inline double {name}(
 """
 
 
-class Table(Function):  # type: ignore[misc]
+class TableFunction(Function):  # type: ignore[misc]
     """The function ``name(row, column, n_columns)`` of an array.
 
     The size of the array is no part of the code, so that one compiled module serves any.
@@ -56,5 +56,5 @@ class Table(Function):  # type: ignore[misc]
 
 
 def cython_code(name: str) -> str:
-    """Return what a Cython module needs whose code reads the table `name`."""
+    """Return the declarations that a Cython module needs to read the table `name`."""
     return f"cdef double *_namespace{name}_values\n{CYTHON.format(name=name)}"

@@ -1,4 +1,4 @@
-"""When steps happen: which clock they follow, and whether a TimedArray follows them too."""
+"""The times of steps: the clock that they follow, and the check that a TimedArray follows it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def clock_of_steps(
 
 
 def dts_per_step(step: Quantity | None, dt: Quantity) -> int:
-    """Return how many dt a step takes.
+    """Return the number of dt in a step.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def dts_per_step(step: Quantity | None, dt: Quantity) -> int:
 def mistimed(
     name: str, given: TimedArray, step: Quantity, n_steps: int | None, end: float
 ) -> str | None:
-    """Return what is wrong with the times of a TimedArray, or None.
+    """Return why the times of a TimedArray do not fit the steps, or None.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def mistimed(
     step : Quantity
         The duration of a step.
     n_steps : int or None
-        How many steps a sample takes; None if samples differ.
+        The steps of a sample; None if samples differ.
     end : float
         The end of the run, in seconds.
     """
@@ -101,6 +101,6 @@ def mistimed(
 
 
 def _ratio(duration: Quantity, dt: Quantity) -> int | None:
-    """Return how many dt a duration has, or None if that is no positive whole number."""
+    """Return the number of dt in a duration, or None if that is no positive whole number."""
     ratio = float(duration) / float(dt)
     return round(ratio) if round(ratio) >= 1 and abs(ratio - round(ratio)) < 1e-6 else None

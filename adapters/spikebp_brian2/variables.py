@@ -14,26 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
-from spikebp_brian2.parts import NetworkOfParts, Place
-from spikebp_brian2.proof import RunExtremes, UnitExtremes
+from spikebp_brian2.parts import NetworkOfParts, VariableKey
+from spikebp_brian2.range_check import RunExtremes, UnitExtremes
 from spikebp_plugins import Operations
 from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Sent, count_operations
+from spikebp_plugins.network.operations import MessageTotals, count_operations
 from spikebp_plugins.network.rates import added_squares, learning_rate_into, summed_error_limit
 from spikebp_plugins.network.state import LearningState
 
 #: How many steps a sample takes.
-STEPS_PER_SAMPLE: Final[Place] = ("schedule", "steps_per_sample")
+STEPS_PER_SAMPLE: Final[VariableKey] = ("schedule", "steps_per_sample")
 
 #: A function that returns the values of a variable.
-Read = Callable[[Place], NDArray[Any]]
+VariableReader = Callable[[VariableKey], NDArray[Any]]
 
 
-def reader(mlp: NetworkOfParts) -> Read:
+def reader(mlp: NetworkOfParts) -> VariableReader:
     """Return the function that reads the variables of a network."""
 
-    def read(place: Place) -> NDArray[Any]:
+    def read(place: VariableKey) -> NDArray[Any]:
         part, name = place
         return np.asarray(getattr(mlp.parts[part], name)[:])
 
@@ -46,8 +46,8 @@ def name_in_program(mlp: NetworkOfParts, owner: Any, variable: str) -> str:
     return f"brian::{name}"
 
 
-def constants(net: Definition, n_steps: int) -> dict[Place, float]:
-    """Return the numbers of a definition, by variable: whoever sets one has another network.
+def constants(net: Definition, n_steps: int) -> dict[VariableKey, float]:
+    """Return the numbers of a definition, by variable; with others it is another network.
 
     `n_steps` is how many steps a sample takes; the rate follows from those of the definition.
     """
@@ -63,7 +63,7 @@ def constants(net: Definition, n_steps: int) -> dict[Place, float]:
         "wrong_target": net.label_targets[0],
         "right_target": net.label_targets[1],
     }
-    found: dict[Place, float] = {STEPS_PER_SAMPLE: n_steps}
+    found: dict[VariableKey, float] = {STEPS_PER_SAMPLE: n_steps}
     for l in range(net.n_layers + 1):
         here = of_layers.copy()
         if l > 0 and net.update == "normalized":
@@ -83,9 +83,9 @@ def constants(net: Definition, n_steps: int) -> dict[Place, float]:
     return found
 
 
-def learned(net: Definition, state: LearningState) -> dict[Place, NDArray[Any]]:
+def learned(net: Definition, state: LearningState) -> dict[VariableKey, NDArray[Any]]:
     """Return the values of a learning state, by variable."""
-    found: dict[Place, NDArray[Any]] = {
+    found: dict[VariableKey, NDArray[Any]] = {
         ("schedule", "samples_seen"): np.array([state.samples_seen], np.float64)
     }
     for l, psi in enumerate(state.backward_potentials, 1):
@@ -99,7 +99,9 @@ def learned(net: Definition, state: LearningState) -> dict[Place, NDArray[Any]]:
     return found
 
 
-def placed_weights(net: Definition, weights: Sequence[NDArray[Any]]) -> dict[Place, NDArray[Any]]:
+def placed_weights(
+    net: Definition, weights: Sequence[NDArray[Any]]
+) -> dict[VariableKey, NDArray[Any]]:
     """Return the values of weights that learn, by variable."""
     return {
         (rules.part_with_weights(net, l), "weight"): matrix.ravel()
@@ -108,7 +110,7 @@ def placed_weights(net: Definition, weights: Sequence[NDArray[Any]]) -> dict[Pla
     }
 
 
-def read_state(net: Definition, read: Read) -> LearningState:
+def read_state(net: Definition, read: VariableReader) -> LearningState:
     """Return the learning state that the variables hold."""
     upper = range(1, net.n_layers + 1)
 
@@ -132,7 +134,7 @@ def read_state(net: Definition, read: Read) -> LearningState:
     )
 
 
-def read_operations(net: Definition, read: Read, seen_before: int) -> Operations:
+def read_operations(net: Definition, read: VariableReader, seen_before: int) -> Operations:
     """Return the synaptic operations counted since `samples_seen` was `seen_before`."""
     layers = range(net.n_layers + 1)
 
@@ -141,7 +143,7 @@ def read_operations(net: Definition, read: Read, seen_before: int) -> Operations
         named = (np.asarray(read((f"layer_{l}", name))) for l in layers[first:])
         return [*none, *(counts.astype(np.int64) for counts in named)]
 
-    sent = Sent(
+    sent = MessageTotals(
         spikes=counted("spikes_sent", 0),
         errors=counted("errors_sent", 1),
         messages=counted("messages_sent", 0),
@@ -156,8 +158,8 @@ def read_operations(net: Definition, read: Read, seen_before: int) -> Operations
     )
 
 
-def seen_places(net: Definition) -> list[Place]:
-    """Return the variables that prove a run; they begin at 0."""
+def seen_places(net: Definition) -> list[VariableKey]:
+    """Return the variables from which the range of a run is proven; they begin at 0."""
     of_units = [
         (f"layer_{l}", name)
         for l in range(net.n_layers + 1)
@@ -168,8 +170,8 @@ def seen_places(net: Definition) -> list[Place]:
     return of_units + [_place_of_travel(net, l) for l in learning]
 
 
-def read_seen(net: Definition, read: Read) -> RunExtremes:
-    """Return what a run has seen."""
+def read_seen(net: Definition, read: VariableReader) -> RunExtremes:
+    """Return the extremes of a run."""
     units = [
         UnitExtremes(
             *(
@@ -184,18 +186,18 @@ def read_seen(net: Definition, read: Read) -> RunExtremes:
     return RunExtremes(units, [_read_travel(net, read, l) for l in range(1, net.n_layers + 1)])
 
 
-def _place_of_travel(net: Definition, l: int) -> Place:
+def _place_of_travel(net: Definition, l: int) -> VariableKey:
     part = f"layer_{l - 1}" if rules.has_own_weights(net, l) else f"kernel_{l}"
     return part, "weight_travel"
 
 
-def _read_travel(net: Definition, read: Read, l: int) -> NDArray[Any]:
-    """Return how far each of the weights into layer l has travelled at most."""
+def _read_travel(net: Definition, read: VariableReader, l: int) -> NDArray[Any]:
+    """Return bounds of how far each of the weights into layer l has changed."""
     connection = net.connections[l - 1]
     if rules.has_constant_weight(net, l):
         return np.zeros(connection.weight_shape)
     travel = np.array(read(_place_of_travel(net, l)), np.float64)
     if rules.has_own_weights(net, l):
-        # What the weights that start from a unit have travelled together.
+        # The summed changes of all weights of the synapses that start from a unit.
         return connection.outer(travel, np.ones(connection.n_above))
     return travel.reshape(connection.weight_shape)

@@ -1,4 +1,4 @@
-"""How synapses of each kind of connection are made, and how they find weights that they share."""
+"""Making the synapses of each kind of connection, and linking them to shared weights."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def ends(connection: Connection) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def add_numbers(synapses: PartSynapses, name: str, values: NDArray[np.int64]) -> None:
-    """Give synapses a variable of one integer each that nobody can change."""
+    """Give synapses a read-only variable, an integer for each."""
     synapses.variables.add_array(
         name, size=len(values), values=values, dtype=np.int32, constant=True, read_only=True
     )
 
 
 def share(synapses: PartSynapses, kernel: PartNeurons, index: NDArray[np.int64]) -> None:
-    """Let synapses find the weights that they share, given the number of that of each synapse.
+    """Link synapses to shared weights, given the index of the weight of each synapse.
 
     The names of these begin with an underscore, so that no code of a user's takes them for
     variables of the synapses: what is set for each synapse would be set several times for a weight.

@@ -1,4 +1,4 @@
-"""How many weights change in a step, of synapses that do not count it themselves."""
+"""Counts of the weights that change in a step, for synapses that do not count them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spikebp_lava.memory import shared_array
 
 
 class Activity:
-    """The units of each layer whose counts and errors teach, for the processes of one network.
+    """The number of units whose counts and errors change weights, shared by a network's processes.
 
     With :math:`n^c_l` units that have spiked and :math:`n^e_l` that have an error, a step changes
     :math:`n^c_{l-1} n^e_l` weights of :math:`W_l`.
@@ -23,8 +23,8 @@ class Activity:
     """
 
     def __init__(self, n_layers: int) -> None:
-        # A process may begin a step as soon as all have ended the one before, so the steps before
-        # that are read no more: there are places for two.
+        # A process may begin a step as soon as all have ended the one before. So only the last two
+        # steps are read, and there is memory for two.
         self._units = shared_array((2, 2, n_layers + 1), np.int64)
 
     def write(
@@ -34,7 +34,7 @@ class Activity:
         self._units[time_step % 2, :, l] = np.count_nonzero(counts), np.count_nonzero(errors)
 
     def changes(self, time_step: int) -> NDArray[np.int64]:
-        """Return how many weights of W_1 to W_L have changed, of shape (L + 1,), W_0 being none.
+        """Return the numbers of changed weights of W_1 to W_L, of shape (L + 1,), 0 at index 0.
 
         To be called when that step is over, and before the end of the next one.
         """

@@ -1,4 +1,4 @@
-"""What a network, the sources of its samples and the sinks of its scores have to agree about."""
+"""The agreement of a network with the sources of its samples and the sinks of its scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GRANULARITIES: Final = ("step", "sample")
 
 
 class Exchange(NamedTuple):
-    """How samples and scores become messages: by a definition, and by the granularity."""
+    """The properties of a definition on which the messages of samples and scores depend."""
 
     n_steps: int
     timing: str
@@ -22,7 +22,7 @@ class Exchange(NamedTuple):
 
 
 def exchange_of(net: Definition, granularity: str = "step") -> Exchange:
-    """Return what processes that are made with a definition and a granularity exchange."""
+    """Return the exchange of processes that are made with a definition and a granularity."""
     granularity = choice("granularity", granularity, GRANULARITIES)
     return Exchange(net.n_steps, net.timing, net.n_layers, net.fraction_bits, granularity)
 

@@ -9,15 +9,15 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from numpy.typing import NDArray
 
-from spikebp_lava.memory import FIXED, FLOATING, Record, fraction_bits_of, shared_array
+from spikebp_lava.memory import FIXED, FLOATING, StepRecords, fraction_bits_of, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.processes.standard import StandardMLP
-from spikebp_lava.standard.certainty import require_certain
+from spikebp_lava.standard.exact_sums import require_exact_sums
 from spikebp_lava.support import CHOICES, why_no_standard_graph, why_unsupported
 from spikebp_plugins import Checkpoint
 from spikebp_plugins.backends import Outcome, Recording, joined, recording_from
-from spikebp_plugins.engine.fallback import BackedByCore
+from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.engine.step_engine import StepEngine
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
@@ -34,7 +34,7 @@ FARTHEST: Final = 2.0**60
 STEPS_PER_RUN: Final = 2_000
 
 
-class LavaBackend(BackedByCore):
+class LavaBackend(FallbackBackend):
     """The network as a process of a Lava graph, between a source and a sink.
 
     The option `tag` is "fixed_pt" (the default) or "floating_pt"; `implementation` is "leaf" (the
@@ -63,8 +63,8 @@ class LavaBackend(BackedByCore):
     ) -> None:
         super().__init__(net, state)
         self._options = (tag, implementation, granularity)
-        self._graph: Graph | None = None
-        # What the graph has learned; None from the begin of a run until its results are taken over.
+        self._graph: SampleGraph | None = None
+        # The learned state; None from the beginning of a run until its results are taken over.
         self._in_graph: LearningState | None = None
 
     @classmethod
@@ -75,7 +75,7 @@ class LavaBackend(BackedByCore):
         return why_unsupported(net)
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         return max(1, STEPS_PER_RUN // steps_of_sample(self.net, n_steps))
 
     def close(self) -> None:
@@ -86,10 +86,10 @@ class LavaBackend(BackedByCore):
     def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
         state, operations = self._so_far
         # One graph serves the simulator for life; a new one is made only after an error, or after
-        # an interrupt between a run and the moment at which its results are taken over.
+        # an interrupt between a run and the taking over of its results.
         if self._graph is None or self._in_graph is not state:
             self.close()
-            self._graph = Graph(self.net, state, *self._options)
+            self._graph = SampleGraph(self.net, state, *self._options)
         graph, self._in_graph = self._graph, None
         try:
             outcome = graph.show(batch, record)
@@ -102,7 +102,7 @@ class LavaBackend(BackedByCore):
         return outcome
 
 
-class Graph:
+class SampleGraph:
     """A graph of a source, the network and a sink, with room for one run in shared memory.
 
     Parameters
@@ -125,10 +125,10 @@ class Graph:
     ) -> None:
         self._net, self._whole_samples = net, granularity == "sample"
         self._is_standard = implementation == "standard"
-        # Values cross the ports as real numbers on the grid, in fixed_pt as grid units.
+        # Values cross the ports as real numbers on the grid, in fixed_pt as units of 2^-f.
         in_units = tag == FIXED and net.input_coding == "values"
         self._bits = fraction_bits_of(net) if in_units else 0
-        # Their samples are scaled already: the factor of layer 0 is a grid unit, or 1.
+        # The samples are scaled already: the factor of layer 0 is 2^-f, or 1.
         as_given = net.replace(input_scale=2.0**-self._bits / net.spikes_per_unit)
         make = StandardMLP if self._is_standard else SpikingMLPProcess
         self.network = make(Checkpoint(as_given, state))
@@ -173,11 +173,11 @@ class Graph:
         per_sample = in_all // together
         self._sink.pace[:] = per_sample, 0
         delay = delays_of(self._net).spikes[-1]
-        records: list[Record] = []
+        records: list[StepRecords] = []
         messages = range(n_samples * per_sample)
         for first in messages[::STEPS_PER_RUN]:
             part = messages[first : first + STEPS_PER_RUN]
-            rows_x = _fill(self._rows.x, self._entering(x), part, per_sample)
+            rows_x = _fill(self._rows.x, self._on_the_grid(x), part, per_sample)
             rows_y = _fill(self._targets, y, part, per_sample, delay)
             before = shared.switches.steps_before[0] = self._steps_run
             # The delay is 0 here: where rows change, `_fill` has delayed the rows of the messages.
@@ -189,8 +189,10 @@ class Graph:
         recording = self._recording(batch, records, state) if records_all else None
         return Outcome(scores, recording if record else None)
 
-    def _recording(self, batch: Batch, records: list[Record], before: LearningState) -> Recording:
-        """Return the recording of a block; of standard parts, if it proves that sums were exact."""
+    def _recording(
+        self, batch: Batch, records: list[StepRecords], before: LearningState
+    ) -> Recording:
+        """Return the recording of a block; with standard parts only if it proves sums exact."""
         shape = (len(batch), steps_of_sample(self._net, batch.n_steps), -1)
 
         def of_samples(*parts: Array) -> Array:
@@ -201,11 +203,11 @@ class Graph:
             for layers in ([r.spikes for r in records], [r.errors for r in records])
         )
         if self._is_standard:
-            require_certain(self._net, before, spikes, errors)
+            require_exact_sums(self._net, before, spikes, errors)
         drives = of_samples(*(record.summed_drive for record in records))
         return recording_from(batch, spikes, errors[1:], drives)
 
-    def _entering(self, x: Array) -> Array:
+    def _on_the_grid(self, x: Array) -> Array:
         """Return input on the grid, of any shape, in the numbers that cross the ports."""
         if x.dtype.kind != "f":
             return x

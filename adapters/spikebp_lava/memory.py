@@ -1,4 +1,4 @@
-"""What the processes of a network share with the user's process.
+"""Memory that the processes of a network share with the user's process.
 
 Lava runs every process of a graph as a process of the operating system, forked from the user's.
 All of them share anonymous memory that was mapped before the fork; it has no name and leaves
@@ -21,7 +21,7 @@ from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 
-#: The tags of process models: messages and variables hold values, or integers that are grid units.
+#: The tags of process models: messages and variables hold values, or integers in units of 2^-f.
 FLOATING: Final = "floating_pt"
 FIXED: Final = "fixed_pt"
 
@@ -41,7 +41,7 @@ def fraction_bits_of(net: Definition) -> int:
 
 
 class Memory(Protocol):
-    """What a network has learned and counted, in shared memory.
+    """The learned state and the counts of a network, in shared memory.
 
     Attributes
     ----------
@@ -72,18 +72,18 @@ class Switches(NamedTuple):
 
 @dataclass
 class SharedNetwork:
-    """A network as the models of its processes get it.
+    """A network in shared memory, as the models of its processes get it.
 
     Attributes
     ----------
     net : Definition
         The definition.
     memory : Memory
-        What has been learned and counted.
+        The learned state and the counts.
     switches : Switches
         Settings that may change between runs.
-    record : Record
-        Where steps are recorded while that is switched on.
+    record : StepRecords
+        The records of steps, written while recording is switched on.
     """
 
     net: Definition
@@ -97,8 +97,8 @@ class SharedNetwork:
         self.make_room(0)
 
     def make_room(self, n_rows: int) -> None:
-        """Make room to record some steps; called before the processes of a graph are started."""
-        self.record = Record.of(self.net, n_rows)
+        """Allocate memory to record steps; called before the processes of a graph are started."""
+        self.record = StepRecords.of(self.net, n_rows)
 
     def row(self, time_step: int) -> int | None:
         """Return the row for the first step that a step of Lava makes; None records nothing."""
@@ -108,13 +108,13 @@ class SharedNetwork:
         return int((time_step - 1 - switches.steps_before[0]) * switches.steps_per_message[0])
 
 
-class Record(NamedTuple):
-    """What layers have sent, each row in a step of the network.
+class StepRecords(NamedTuple):
+    """Records of the spikes and errors of layers, a row for each step of the network.
 
     Attributes
     ----------
     spikes, errors : list of ndarray of shape (n_rows, n_units), int64
-        Of layers 0 to L; layer 0 has no errors.
+        Spikes and errors of layers 0 to L; layer 0 has no errors.
     summed_drive : ndarray of shape (n_rows, n_outputs), float64
         The drive of the output summed over the sample so far.
     """
@@ -124,14 +124,14 @@ class Record(NamedTuple):
     summed_drive: Array
 
     @classmethod
-    def of(cls, net: Definition, n_rows: int) -> Record:
+    def of(cls, net: Definition, n_rows: int) -> StepRecords:
         """Return an empty record."""
         spikes, errors = (
             [shared_array((n_rows, n), np.int64) for n in net.layer_sizes] for _ in range(2)
         )
         return cls(spikes, errors, shared_array((n_rows, net.n_outputs), np.float64))
 
-    def copied(self, n_rows: int) -> Record:
+    def copied(self, n_rows: int) -> StepRecords:
         """Return a copy of the first rows."""
         spikes, errors = ([rows[:n_rows].copy() for rows in layers] for layers in self[:2])
-        return Record(spikes, errors, self.summed_drive[:n_rows].copy())
+        return StepRecords(spikes, errors, self.summed_drive[:n_rows].copy())

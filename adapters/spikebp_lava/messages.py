@@ -23,7 +23,7 @@ Array = NDArray[Any]
 PAYLOAD: Final = 2
 
 
-class Messages:
+class MessageConverter:
     """Converts the numbers of neurons to messages and back; under floating_pt, doubles hold them.
 
     Parameters
@@ -74,7 +74,7 @@ class Messages:
         return held
 
 
-class FixedMessages(Messages):
+class FixedMessageConverter(MessageConverter):
     """The messages under fixed_pt: integers, for the learning engine that Lava simulates.
 
     Parameters
@@ -112,11 +112,11 @@ class FixedMessages(Messages):
         return np.ldexp(sums.astype(np.float64), self._exponent - 1)
 
     def values(self, carried: Array) -> Array:
-        """Return the real numbers of grid units."""
+        """Return integers in units of 2^-f as real numbers."""
         return arithmetic_of(self.net).round(np.ldexp(carried.astype(np.float64), -self._bits))
 
     def units(self, values: Array) -> Array:
-        """Return the grid units of real numbers."""
+        """Return real numbers as integers in units of 2^-f."""
         return np.ldexp(values, self._bits).astype(np.int64)
 
     def held(self, weights: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What all processes that are a whole network have in common."""
+"""The base of all processes that are a whole network."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, require_agreement
 from spikebp_lava.memory import Memory, SharedNetwork
-from spikebp_lava.runtime import Watched, at_rest
-from spikebp_lava.variables import SeenVar, SharedVar, WithPortsOfLava
+from spikebp_lava.runtime import GuardedProcess, at_rest
+from spikebp_lava.variables import LavaPortNames, ReadOnlyVar, SharedVar
 from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
@@ -25,11 +25,11 @@ from spikebp_plugins.network.state import LearningState, initial_state
 
 Array = NDArray[Any]
 
-#: What Lava or a user gives to a process after it was made.
+#: Attributes that Lava or a user may set after a process was made.
 SET_LATER: Final = ("name", "parent_proc")
 
 
-class NetworkProcess(Watched, WithPortsOfLava):
+class NetworkProcess(GuardedProcess, LavaPortNames):
     """A process whose state lies in shared memory: a base class before Lava's own.
 
     Attributes
@@ -37,9 +37,9 @@ class NetworkProcess(Watched, WithPortsOfLava):
     net : Definition
         The definition.
     shared : SharedNetwork
-        What the models of the network's processes get.
+        The network as the models of its processes get it.
     exchange : Exchange
-        How samples and scores become messages.
+        The properties on which messages of samples and scores depend.
     """
 
     _ports_of_lava: ClassVar = {"s_in": "spikes_in", "s_out": "spikes_out"}
@@ -75,10 +75,10 @@ class NetworkProcess(Watched, WithPortsOfLava):
                 setattr(self, f"weight_{l}", SharedVar(read, write))
         for l, size in enumerate(self.net.layer_sizes):
             for state in self._states_of(l):
-                setattr(self, f"{state}_{l}", SeenVar(shape=(size,)))
+                setattr(self, f"{state}_{l}", ReadOnlyVar(shape=(size,)))
 
     def _states_of(self, l: int) -> tuple[str, ...]:
-        """Return what a layer shows after each step."""
+        """Return the names of a layer's states that can be read after each step."""
         of_spikes = ("spike_count", "potential")
         return of_spikes if l == 0 else (*of_spikes, "error", "summed_drive")
 
@@ -123,7 +123,7 @@ class NetworkProcess(Watched, WithPortsOfLava):
             return self._memory.operations
 
     def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state, to go on from on any back end."""
+        """Return definition and learning state, from which any back end can continue."""
         return Checkpoint(self.net, self._learned())
 
     def _learned(self) -> LearningState:
@@ -139,7 +139,7 @@ class NetworkProcess(Watched, WithPortsOfLava):
         """Replace W_l by values in these numbers."""
 
     def _replace_weights(self, l: int, values: Array, given: Array) -> None:
-        """Replace W_l by real numbers, as which somebody has `given` these.
+        """Replace W_l by real numbers, which were converted from the numbers `given`.
 
         Raises
         ------

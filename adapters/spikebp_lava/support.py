@@ -1,4 +1,4 @@
-"""The definitions that the process models cannot run."""
+"""The reasons why process models cannot run a definition."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from spikebp_plugins.network.connections import (
 )
 from spikebp_plugins.network.fields import Definition
 
-#: What the processes know of fields whose values not every back end knows. Connections take no
-#: step, or all take one.
+#: The values that the processes run, of fields whose values not every back end runs. Connections
+#: take no step, or all take one.
 CHOICES: Final = {"timing": ("immediate", "pipelined")}
 
-#: The same of synapses of Lava's own; what they ask of the timing has a reason of its own below.
+#: The same for Lava's own synapses; the timing has a reason of its own below.
 CHOICES_OF_STANDARD_PARTS: Final = {**CHOICES, "arithmetic": ("fixed", "loihi2")}
 
 #: Why connections are not made of standard parts, of the kinds that Lava seems to have.
@@ -59,7 +59,7 @@ def why_no_standard_graph(net: Definition, tag: str, granularity: str) -> str | 
             "and so is no network of the definition"
         )
         advice = "use tag='floating_pt', or StandardMLP"
-        # Who follows the advice must not meet another reason then.
+        # A user who follows the advice must not meet another reason then.
         return f"{at_random}; {advice}" if reason is None else f"{at_random}; and {reason}"
     return reason
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.engine import EngineRate
 from spikebp_lava.memory import FIXED
-from spikebp_lava.messages import FixedMessages, Messages
+from spikebp_lava.messages import FixedMessageConverter, MessageConverter
 from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
@@ -28,7 +28,7 @@ GRADED: Final = 8
 WEIGHT_BITS: Final = 9
 
 
-class Synapses:
+class SynapseFactory:
     """Makes synapses for the process models of a tag; their matrices are of shape (n_out, n_in).
 
     Parameters
@@ -40,7 +40,7 @@ class Synapses:
 
     Attributes
     ----------
-    messages : Messages
+    messages : MessageConverter
         The messages between these synapses and neurons.
     """
 
@@ -49,11 +49,11 @@ class Synapses:
         self._options: dict[str, Any] = {"num_message_bits": GRADED}
         if tag == FIXED:
             rate = EngineRate.of(net)
-            self.messages: Messages = FixedMessages(net, rate)
+            self.messages: MessageConverter = FixedMessageConverter(net, rate)
             self._rule = rate.rule
             self._options |= {"sign_mode": SignMode.MIXED, "num_weight_bits": WEIGHT_BITS}
         else:
-            self.messages = Messages(net)
+            self.messages = MessageConverter(net)
             self._rule = "-1 * u0 * x1 * y1"
 
     def that_learn(self, weights: Array, name: str) -> Any:
@@ -96,7 +96,7 @@ class Synapses:
 
     @staticmethod
     def _settable_as_a_whole(process: Any) -> Any:
-        """Refuse `set` of a matrix, which the network and other synapses would not hear of."""
+        """Refuse `set` of a matrix, which would not reach the network and other synapses."""
 
         def refuse(*_: Any) -> None:
             raise RuntimeError(

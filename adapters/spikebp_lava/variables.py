@@ -1,4 +1,4 @@
-"""What processes and their models have in common: variables, names of ports, and tags."""
+"""Variables, names of ports, and tags of processes and their models."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SharedVar(Var):  # type: ignore[misc]
             self._write(values)
 
 
-class SeenVar(Var):  # type: ignore[misc]
+class ReadOnlyVar(Var):  # type: ignore[misc]
     """A variable that follows from what happens in a step: it can be read and not written."""
 
     def set(self, value: Any, idx: Any = None) -> None:
@@ -66,7 +66,7 @@ class SeenVar(Var):  # type: ignore[misc]
         raise RuntimeError(f"variable {self.name!r} can only be read")
 
 
-class WithPortsOfLava:
+class LavaPortNames:
     """A process whose ports have second names: those that Lava's own processes give to theirs.
 
     They are found as attributes without being any, since Lava takes each attribute that holds a
@@ -107,7 +107,7 @@ def model_of(process: type, kind: str) -> Callable[[Model], Model]:
     return decorate
 
 
-class ModelOfAnyNetwork(ABCMeta):
+class NetworkModelMeta(ABCMeta):
     """The class of process models whose variables and ports depend on the network.
 
     Lava looks up the type of each as an attribute of the model's class. Here `types` has them, by

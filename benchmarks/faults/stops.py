@@ -85,8 +85,8 @@ class Interrupts:
         return ended, result
 
 
-class Interrupted:
-    """A simulator that is interrupted again and again, beside one that never is."""
+class InterruptedSimulator:
+    """A simulator that is interrupted again and again, compared with one that never is."""
 
     def __init__(self, backend: str, folder: Path, interrupts: Interrupts) -> None:
         self.backend, self.path, self._interrupts = backend, folder / "net.npz", interrupts
@@ -183,13 +183,13 @@ class Interrupted:
 def interrupted_cases(operation: str, backend: str, seed: int, numbers: range) -> Iterator[dict]:
     """Yield the verdict on each of some interrupts."""
     interrupts = Interrupts()  # first: Brian2 calls the handler that it finds
-    played: Interrupted | None = None
+    played: InterruptedSimulator | None = None
 
     def play(random: RandomState) -> dict:
         nonlocal played
         if played is None:
             folder = folders.enter_context(tempfile.TemporaryDirectory())
-            played = Interrupted(backend, Path(folder), interrupts)
+            played = InterruptedSimulator(backend, Path(folder), interrupts)
             played.warm_up(operation)
         played.case(operation, random)
         return {"inside": interrupts.came_inside}

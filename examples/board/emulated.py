@@ -1,6 +1,6 @@
 """Builds a program for a board with a Cortex-M3 or M4, and runs it on a board that QEMU emulates.
 
-The board's program is ``learn.c`` beside this file: it learns samples from a file of the host, and
+The board's program is ``learn.c`` in this folder: it learns samples from a file of the host, and
 writes what it has learned into another. QEMU emulates the processor, its memory and a timer, so
 that the program is the very one that a board would run, but for the files of the host.
 """
@@ -110,17 +110,12 @@ class Program(NamedTuple):
     stack: int
 
     @property
-    def flash(self) -> int:
-        """Bytes that do not change."""
-        return self.code + self.data
-
-    @property
     def ram(self) -> int:
         """Bytes that change, those of the stack included."""
         return self.data + self.bss + self.stack
 
 
-class Learned(NamedTuple):
+class LearningResult(NamedTuple):
     """What a board has made of samples.
 
     Attributes
@@ -235,7 +230,7 @@ def emulate(program: Program, folder: Path, *words: str, timeout: float = 300) -
 
 def learn(
     program: Program, folder: Path, x: np.ndarray, y: np.ndarray, state: bytes | None = None
-) -> Learned:
+) -> LearningResult:
     """Let the board predict samples, and learn from each in turn.
 
     Parameters
@@ -264,7 +259,7 @@ def learn(
     printed = emulate(program, folder, *names)
     report = {name: int(value) for name, value in re.findall(r"^(.+): (\d+)$", printed, re.M)}
     n = report["samples"]
-    return Learned(
+    return LearningResult(
         state=(folder / "after").read_bytes(),
         samples=n,
         wrong=report["wrong before learning"],
@@ -291,7 +286,7 @@ class Board:
 
     Attributes
     ----------
-    learned : Learned or None
+    learned : LearningResult or None
         What the last samples took; None before the first.
 
     Raises
@@ -310,7 +305,7 @@ class Board:
         to_c(checkpoint, weight_bits).save(folder)
         self._program = build(folder, core, folder / "learn.elf")
         self._began = checkpoint
-        self.learned: Learned | None = None
+        self.learned: LearningResult | None = None
 
     def train(self, x: np.ndarray, y: np.ndarray) -> None:
         """Learn from samples, as `learn` does, going on from the last."""

@@ -60,7 +60,7 @@ class FloatingJudgeModel(JudgeModel):
 @requires(CPU)
 @tag("fixed_pt")
 class FixedJudgeModel(JudgeModel):
-    """Drives arrive as whole numbers of grid units."""
+    """Drives arrive as whole numbers of units of 2^-f."""
 
     drive_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
 

@@ -1,4 +1,4 @@
-"""Back ends: what computes a network, and how one is found by name."""
+"""Back ends, which compute a network, and the registry that finds them by name."""
 
 from spikebp_plugins.backends.base import Backend, Steps, UnsupportedError
 from spikebp_plugins.backends.outcome import (

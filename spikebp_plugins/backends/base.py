@@ -1,4 +1,4 @@
-"""What a back end is: the interface that a simulator drives."""
+"""The interface of a back end, which a simulator drives."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-#: The values that every back end runs, of the fields of which some run others too.
+#: For fields whose values not every back end runs: the values that every back end runs.
 PLAIN_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "timing": ("immediate",),
     "arithmetic": ("fixed",),
@@ -39,11 +39,11 @@ class UnsupportedError(NotImplementedError):
 
 
 class Option(ABC):
-    """What an option takes, as text too; its default None leaves the choice to the back end."""
+    """An option of a back end, and the values that it takes. None is always its default."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """Return what is allowed."""
+        """Return the allowed values as text."""
 
     @abstractmethod
     def parse(self, name: str, value: Any) -> Any:
@@ -92,8 +92,8 @@ class Backend(ABC):
     #: default, or an `Option`.
     options: ClassVar[Mapping[str, tuple[Any, ...] | Option]] = {}
 
-    #: For fields of the definitions that it runs, all values that it knows. Those in
-    #: `PLAIN_CHOICES` have the values there if they are not named here, and other fields any.
+    #: For some fields of a definition, all values that it runs. For fields not named here it runs
+    #: the values in `PLAIN_CHOICES`, or any value if the field is not named there either.
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     #: The kinds of connections of the definitions that it runs; None stands for any.
@@ -128,7 +128,7 @@ class Backend(ABC):
     @property
     @abstractmethod
     def state(self) -> LearningState:
-        """What has been learned so far."""
+        """The learning state after the samples so far."""
 
     @property
     def samples_seen(self) -> int:
@@ -142,7 +142,7 @@ class Backend(ABC):
 
     @property
     def work(self) -> Work | None:
-        """What was done for these samples; None if this back end does not count it."""
+        """The work for these samples; None if this back end does not count it."""
         return None
 
     @abstractmethod
@@ -154,7 +154,7 @@ class Backend(ABC):
         """Show samples and learn nothing."""
 
     def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
-        """Show one sample as the user gave it, checked by nobody, if that goes quickly.
+        """Show one sample as the user gave it, unchecked, if the back end has a fast way to do so.
 
         A back end that can do so overrides this. All other samples are checked, and go to `train`
         or `predict`.
@@ -208,14 +208,14 @@ class Backend(ABC):
         return shown
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time.
+        """Return the number of samples of a block.
 
         Progress is shown and Ctrl-C is served between blocks.
         """
         return 100
 
     def steps(self) -> Steps:
-        """Return what shows single steps, for samples whose end is not known beforehand.
+        """Return an object that shows single steps, for samples whose end is not known beforehand.
 
         Raises
         ------
@@ -229,7 +229,7 @@ class Backend(ABC):
 
 
 def _lead(drive: Array, label: int | None) -> float:
-    """Return how far the largest summed drive, or that of a label, is above all others."""
+    """Return the lead of the largest summed drive, or of that of a label, over all others."""
     first = drive.argmax() if label is None else label
     return float(drive[first] - np.delete(drive, first).max())
 
@@ -247,7 +247,7 @@ class StatefulBackend(Backend):
 
     @property
     def state(self) -> LearningState:
-        """What has been learned so far."""
+        """The learning state after the samples so far."""
         return self._so_far[0]
 
     @property
@@ -269,7 +269,7 @@ class StatefulBackend(Backend):
 
 
 def report_nothing(shown: int) -> None:
-    """Tell nobody how many samples have been shown."""
+    """Ignore a report of how many samples have been shown."""
 
 
 def refused_kind(
@@ -323,7 +323,7 @@ class Steps(ABC):
         y : ndarray of shape (n_outputs,) or None
             Real target; None learns nothing in these steps.
         n_steps : int, default=1
-            How many steps.
+            The number of steps.
 
         Raises
         ------
@@ -390,7 +390,7 @@ class Steps(ABC):
         events : structured array of shape (n_events,)
             Events with integers in the fields x, y, t and p, not checked yet.
         n_taken : int
-            How many of these calls before have taken; 0 in the first call with them.
+            The number of events that earlier calls have taken; 0 in the first call with them.
         until : int
             The time in microseconds that the clock is to reach; one before the last event asks for
             nothing.
@@ -402,7 +402,7 @@ class Steps(ABC):
         Returns
         -------
         int or None
-            How many events have been taken so far, one more if the clock has reached its time;
+            The number of events taken so far, one more if the clock has reached its time;
             None if one of them may be wrong, or the back end takes none: nothing has changed then.
         """
         return None

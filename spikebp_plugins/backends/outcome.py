@@ -1,4 +1,4 @@
-"""What back ends hand out: scores, and spikes and errors if they were asked for."""
+"""The results of back ends: scores, and recorded spikes and errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Recording(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a back end returns for a block of samples.
+    """The result of a back end for a block of samples.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
 
 
 class EarlySamples(NamedTuple):
-    """Samples that each ended once the output was sure.
+    """The results of samples that each ended once the output led by a margin.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ def recording_from(
     errors: Sequence[NDArray[np.int64]],
     drives: NDArray[np.float64],
 ) -> Recording:
-    """Return what a trace holds of records of all steps, of shape (n_samples, duration, n_units).
+    """Return the recording of a trace from arrays of shape (n_samples, duration, n_units).
 
     Parameters
     ----------

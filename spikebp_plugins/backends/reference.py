@@ -34,7 +34,7 @@ class ReferenceBackend(StatefulBackend):
     connections: ClassVar = None
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         return 10
 
     def take(self, state: LearningState, work: Operations) -> None:
@@ -42,7 +42,7 @@ class ReferenceBackend(StatefulBackend):
         self._so_far = (state, self.operations + work)
 
     def steps(self) -> ReferenceSteps:
-        """Return what shows single steps."""
+        """Return an object that shows single steps."""
         if not delays_of(self.net).are_zero:
             raise UnsupportedError(WHOLE_SAMPLES)
         return ReferenceSteps(self)
@@ -61,14 +61,14 @@ class ReferenceBackend(StatefulBackend):
         return Outcome(scores, recording_of(self.net, records) if record else None)
 
 
-class TakesSamples(Protocol):
-    """What the reference needs of a back end to show it samples step by step."""
+class StateOwner(Protocol):
+    """A back end that owns the learning state for which the reference shows samples."""
 
     net: Definition
 
     @property
     def state(self) -> LearningState:
-        """What has been learned so far."""
+        """The learning state after the samples so far."""
 
     def take(self, state: LearningState, work: Operations) -> None:
         """Take over the learning state after a sample shown step by step, and add its work."""
@@ -79,11 +79,11 @@ class ReferenceSteps(Steps):
 
     Parameters
     ----------
-    backend : TakesSamples
+    backend : StateOwner
         The back end whose state samples start from, and which takes over what is learned.
     """
 
-    def __init__(self, backend: TakesSamples) -> None:
+    def __init__(self, backend: StateOwner) -> None:
         super().__init__(backend.net)
         self._backend = backend
         self._learning = backend.state

@@ -13,7 +13,7 @@ from spikebp_plugins.network.fields import Definition
 
 GROUP: Final = "spikebp_plugins.backends"
 
-#: The back end of those who name none, and the one that stands in where it lacks its engine.
+#: The default back end, and the one that replaces it where its engine is missing.
 DEFAULT: Final = "compiled"
 STAND_IN: Final = "reference"
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from spikebp_plugins.cli import options
-from spikebp_plugins.cli.layers import Body, Connections, LayerSizes
+from spikebp_plugins.cli.layers import Connections, HiddenLayers, LayerSizes
 from spikebp_plugins.cli.output import duration, percent, print_json, print_table
-from spikebp_plugins.common.archive import place_of
+from spikebp_plugins.common.archive import file_target
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.data.images import Dataset, error_percent
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -59,8 +59,8 @@ def compare(
         _compare_files(traces, as_json)
         return
     if output is not None:
-        place_of(output, "output")
-    body = Body.given(layers, connections) or Body()
+        file_target(output, "output")
+    body = HiddenLayers.given(layers, connections) or HiddenLayers()
     names = comparison.quick_backends() if backends is None else split_backends(backends)
     data = options.load_images(dataset, folder)
     net = body.network(data, {"input_scale": data.input_scale} | given)
@@ -96,14 +96,14 @@ def split_backends(text: str) -> list[str]:
     return names
 
 
-class ImagesCompared(NamedTuple):
+class ImageComparison(NamedTuple):
     """A comparison on images, with the test errors in percent of each back end."""
 
     comparison: Comparison
     test_errors: list[float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON shows: whether all are equal, and how far each back end agrees."""
+        """Return the values for JSON: whether all are equal, and how far each back end agrees."""
         rows = zip(*self.comparison, self.test_errors, strict=True)
         return {
             "equal": self.comparison.equal,
@@ -149,13 +149,13 @@ class ImagesCompared(NamedTuple):
 
 def compare_on_images(
     start: Checkpoint, backends: Sequence[str], data: Dataset, samples: int
-) -> ImagesCompared:
+) -> ImageComparison:
     """Train a network on the first training images on each back end, then show test images."""
     x, y, x_test = data.x_train[:samples], data.y_train[:samples], data.x_test[:samples]
     compared = comparison.compare_backends(start, backends, x, y, x_test)
     y_test = data.y_test[:samples]
     errors = [error_percent(run.prediction.scores, y_test) for run in compared.runs]
-    return ImagesCompared(compared, errors)
+    return ImageComparison(compared, errors)
 
 
 def _as_json(difference: Difference | None) -> dict[str, Any] | None:

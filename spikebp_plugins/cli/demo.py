@@ -11,8 +11,15 @@ import typer
 
 from spikebp_plugins.cli.compare import compare_on_images
 from spikebp_plugins.cli.options import HELP, BackendName, Json, load_images
-from spikebp_plugins.cli.output import Effort, percent, print_epoch, print_json, print_table, ratio
-from spikebp_plugins.common.archive import place_of
+from spikebp_plugins.cli.output import (
+    CostMeter,
+    percent,
+    print_epoch,
+    print_json,
+    print_table,
+    ratio,
+)
+from spikebp_plugins.common.archive import file_target
 from spikebp_plugins.common.figures import count
 from spikebp_plugins.conversion.relu import relu_scores, train_relu
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
@@ -35,22 +42,22 @@ SPIKING: Final = "spiking network"
 RELU: Final = "ReLU network"
 
 
-class Lesson(NamedTuple):
+class DemoResults(NamedTuple):
     """The results of training both networks.
 
     Attributes
     ----------
     errors : dict of list of float
         Test errors in percent after each epoch, by the name of the network.
-    training, prediction : Effort
+    training, prediction : CostMeter
         Work of the spiking network in training, and in the last prediction of the test samples.
     trace : Trace
         The spikes of the first test sample.
     """
 
     errors: dict[str, list[float]]
-    training: Effort
-    prediction: Effort
+    training: CostMeter
+    prediction: CostMeter
     trace: Trace
 
 
@@ -65,14 +72,14 @@ def demo(
     output: Annotated[Path, typer.Option(help="File for the picture.")] = Path("spikebp-demo.png"),
     as_json: Json = False,
 ) -> None:
-    """Learn small digits with spikes, beside a ReLU network of the same shape.
+    """Learn small digits with spikes, compared with a ReLU network of the same shape.
 
     Both see the same samples, one at a time, each with settings that suit it.
     Then the network goes on learning on all back ends that are installed, which must be equal.
     It takes some seconds, and draws a picture of learning curves and spikes.
     """
     if output is not None:
-        place_of(output, "output")
+        file_target(output, "output")
     data = load_images("digits", None)
     net = SpikingMLP(
         (data.x_train.shape[1], *HIDDEN_LAYERS, data.n_classes),
@@ -100,12 +107,12 @@ def demo(
         raise typer.Exit(1)
 
 
-def _learn(sim: Simulator, data: Dataset, epochs: int, as_json: bool) -> Lesson:
+def _learn(sim: Simulator, data: Dataset, epochs: int, as_json: bool) -> DemoResults:
     net = sim.net
     weights = SpikingMLP.paper(net.layer_sizes, seed=net.seed).init_weights()
     # The spiking network scales its input itself; the ReLU network needs pixels in [0, 1].
     x_train, x_test = (x * data.input_scale for x in (data.x_train, data.x_test))
-    training, prediction = Effort(sim), Effort(sim)
+    training, prediction = CostMeter(sim), CostMeter(sim)
     spiking: list[float] = []
     relu: list[float] = []
     for epoch in range(epochs):
@@ -121,11 +128,11 @@ def _learn(sim: Simulator, data: Dataset, epochs: int, as_json: bool) -> Lesson:
     with prediction.measured():
         sim.predict(data.x_test)
     trace = sim.predict(data.x_test[:1], record=True)
-    return Lesson({SPIKING: spiking, RELU: relu}, training, prediction, trace)
+    return DemoResults({SPIKING: spiking, RELU: relu}, training, prediction, trace)
 
 
-def _report(net: Definition, lesson: Lesson) -> dict[str, Any]:
-    def work(effort: Effort) -> dict[str, float | None]:
+def _report(net: Definition, lesson: DemoResults) -> dict[str, Any]:
+    def work(effort: CostMeter) -> dict[str, float | None]:
         # Without the time: one network is in C and the other is NumPy, so it says nothing.
         return {k: v for k, v in effort.per_sample().items() if k != "seconds_per_sample"}
 
@@ -166,7 +173,7 @@ def _print_report(report: Mapping[str, Any]) -> None:
     )
 
 
-def _draw(path: Path, lesson: Lesson, label: int, as_json: bool) -> None:
+def _draw(path: Path, lesson: DemoResults, label: int, as_json: bool) -> None:
     from spikebp_plugins.simulation.plots import save_learning_picture
 
     answer = int(np.argmax(lesson.trace.scores[0]))

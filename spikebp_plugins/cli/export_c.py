@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from spikebp_plugins.cli.output import print_table
-from spikebp_plugins.common.archive import place_of, unreadable, whole_file
+from spikebp_plugins.common.archive import file_target, unreadable, whole_file
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.checkpoint import Checkpoint
 
@@ -20,7 +20,7 @@ WeightBits = Annotated[
 def export_c(
     checkpoint: Annotated[Path, typer.Argument(help="File written by `spikebp train --save`.")],
     output: Annotated[
-        Path, typer.Option(help="The file in C; its header and a guide are written beside it.")
+        Path, typer.Option(help="The file in C; its header and a guide go to the same folder.")
     ] = Path("net.c"),
     weight_bits: WeightBits = 16,
     incremental: Annotated[
@@ -42,7 +42,7 @@ def export_c(
     from spikebp_plugins.embedded import to_c, to_state_bytes
 
     if state is not None:
-        place_of(state, "state")
+        file_target(state, "state")
         data = to_state_bytes(Checkpoint.load(checkpoint), weight_bits)
         with whole_file(state) as file:
             file.write(data)
@@ -50,7 +50,7 @@ def export_c(
         return
     if output.suffix != ".c":
         raise wrong_argument("output", "the name of a file that ends in .c", repr(str(output)))
-    place_of(output, "output")
+    file_target(output, "output")
     program = to_c(Checkpoint.load(checkpoint), weight_bits, output.stem, incremental)
     for path in program.save(output.parent):
         typer.echo(str(path))
@@ -68,10 +68,10 @@ def import_c(
     ],
     output: Annotated[Path, typer.Option(help="Write the new checkpoint to this file.")],
 ) -> None:
-    """Turn what a program in C has learned into a checkpoint, from which any back end goes on."""
+    """Turn the state of a program in C into a checkpoint, from which any back end can continue."""
     from spikebp_plugins.embedded import from_state_bytes
 
-    place_of(output, "output")
+    file_target(output, "output")
     before = Checkpoint.load(checkpoint)
     try:
         learned = from_state_bytes(state.read_bytes(), before)

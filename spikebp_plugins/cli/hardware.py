@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spikebp_plugins.cli import options
-from spikebp_plugins.cli.layers import Body, Connections, LayerSizes
+from spikebp_plugins.cli.layers import Connections, HiddenLayers, LayerSizes
 from spikebp_plugins.cli.output import print_json, print_table
 from spikebp_plugins.common.errors import integer
 from spikebp_plugins.data.images import Dataset
@@ -39,7 +39,7 @@ def hardware_report(
     *,
     given: dict[str, Any],
 ) -> None:
-    """Say what a network would need of a neuromorphic chip: cores, memory, bits and spikes.
+    """Report what a network would need of a neuromorphic chip: cores, memory, bits and spikes.
 
     Simulated: the network is shown samples in the reference, and every variable is looked at.
     """
@@ -47,11 +47,11 @@ def hardware_report(
 
     samples = integer("samples", samples, 1)
     core = CoreLimits(neurons=core_neurons, memory=core_memory)
-    body = Body.given(layers, connections)
+    body = HiddenLayers.given(layers, connections)
     trained = None if checkpoint is None else Checkpoint.load(checkpoint)
     data = options.load_images(dataset, folder, None if trained is None else trained.net)
     if trained is None:
-        trained = _untaught(data, body or Body(), given)
+        trained = _untaught(data, body or HiddenLayers(), given)
     else:
         options.check_beside_checkpoint(given, layers=layers, connections=connections)
     options.check_fits(trained.net, data)
@@ -67,7 +67,7 @@ def hardware_report(
         typer.echo(note)
 
 
-def _untaught(data: Dataset, body: Body, given: dict[str, Any]) -> Checkpoint:
+def _untaught(data: Dataset, body: HiddenLayers, given: dict[str, Any]) -> Checkpoint:
     """Return a new network for a data set, as `spikebp train` would begin with."""
     net = body.network(data, {"input_scale": data.input_scale} | given)
     options.check_memory(net)

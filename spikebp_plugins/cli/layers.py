@@ -1,9 +1,8 @@
-"""The layers of a network, as options of commands give them."""
+"""The layers of a network, from the options of commands."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
@@ -16,8 +15,6 @@ from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
 
 HIDDEN_LAYERS: Final = (200, 200)
-#: The most rows and columns that a network without a data set may need.
-LARGEST_SIDE: Final = 256
 
 LayerSizes = Annotated[
     str | None,
@@ -38,7 +35,7 @@ Connections = Annotated[
 ]
 
 
-class Body(NamedTuple):
+class HiddenLayers(NamedTuple):
     """The layers below the output.
 
     Attributes
@@ -53,7 +50,7 @@ class Body(NamedTuple):
     connections: tuple[Layer, ...] | None = None
 
     @classmethod
-    def given(cls, layers: str | None, connections: str | None) -> Body | None:
+    def given(cls, layers: str | None, connections: str | None) -> HiddenLayers | None:
         """Return those that options name, or None if none does.
 
         Raises
@@ -63,7 +60,7 @@ class Body(NamedTuple):
         """
         if connections is not None:
             if layers is not None:
-                raise wrong_argument("layers", "left out beside connections", repr(layers))
+                raise wrong_argument("layers", "left out if connections are given", repr(layers))
             return cls(connections=layers_of("connections", connections))
         return None if layers is None else cls(hidden_sizes(layers))
 
@@ -82,24 +79,6 @@ class Body(NamedTuple):
             layers = (*self.connections, Dense(data.n_classes))
             return {"input_shape": data.image_shape, "layers": layers}
         return {"layer_sizes": (data.x_train.shape[1], *self.sizes, data.n_classes)}
-
-
-def smallest_network(connections: str, fields: Mapping[str, Any]) -> Definition:
-    """Return a network on square images that are just large enough for all of its layers.
-
-    Parameters
-    ----------
-    connections : str
-        The layers below the output, in words.
-    fields : mapping
-        All other fields.
-    """
-    layers = (*layers_of("connections", connections), Dense(2))
-    for side in range(1, LARGEST_SIDE):
-        with suppress(ValueError):
-            return SpikingNetwork((side, side), layers, **fields)
-    # Layers that fit nothing smaller, or another field is wrong: the network says which.
-    return SpikingNetwork((LARGEST_SIDE, LARGEST_SIDE), layers, **fields)
 
 
 def hidden_sizes(text: str) -> tuple[int, ...]:

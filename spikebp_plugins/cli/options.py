@@ -1,4 +1,4 @@
-"""Options that commands share, and what their values stand for."""
+"""Options that commands share, and the checks of their values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from spikebp_plugins.network.fields import (
 #: The key under which a context's `meta` holds the arguments that the program was called with.
 ARGUMENTS: Final = "spikebp_plugins.arguments"
 
-#: What help says of the fields of the definition.
+#: The help of the fields of the definition.
 HELP: Final = {
     "n_steps": "Steps that a sample is shown.",
     "spikes_per_unit": "Spikes that stand for 1, a power of two.",
@@ -51,13 +51,13 @@ HELP: Final = {
     "seed": "Seed of initial weights, and of the order of samples.",
 }
 
-#: Options that have a shorter name beside that of the field.
+#: Options with a shorter name in addition to that of the field.
 SPELLINGS: Final = {
     "n_steps": ("--steps", "--n-steps"),
     "learning_rate": ("--rate", "--learning-rate"),
 }
 
-#: What help names as the default of fields that a command or the definition settles later.
+#: The default in the help of fields whose default follows from other fields.
 SETTLED: Final = (
     EVENT_FIELDS
     | NORMALIZED._asdict()
@@ -144,7 +144,7 @@ Json = Annotated[
 
 
 def check_beside_checkpoint(given: Iterable[str], **others: object) -> None:
-    """Raise ValueError if options of the network were given beside a checkpoint, which has them.
+    """Raise ValueError if options of the network were given with a checkpoint, which has them.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def check_beside_checkpoint(given: Iterable[str], **others: object) -> None:
 
 
 def check_memory(net: Definition) -> None:
-    """Raise ValueError if the weights of a network alone need more memory than there is."""
+    """Raise ValueError if the weights of a network alone need more memory than the machine has."""
     if not hasattr(os, "sysconf"):  # on Windows
         return
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -214,5 +214,5 @@ def check_fits(net: Definition, data: Dataset) -> None:
 
 
 def _takes_pixels_of(input_shape: tuple[int, ...], image_shape: tuple[int, int]) -> bool:
-    """Return whether images of as many pixels are read as what they are, or as plain vectors."""
+    """Return whether a network of this input shape reads images of a shape as images or vectors."""
     return len(input_shape) == 1 or input_shape[:2] == image_shape

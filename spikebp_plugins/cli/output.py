@@ -1,4 +1,4 @@
-"""What commands print, and the figures that they have in common."""
+"""Printing of tables and JSON by commands, and the measurements that they share."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from spikebp_plugins.common.figures import count
 from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.simulation.simulator import Simulator
 
-#: What the package raises when a request cannot be met. Anything else is a bug, whose traceback
-#: is shown.
+#: The errors that the package raises for requests that cannot be met. Any other error is a bug,
+#: whose traceback is shown.
 EXPECTED_ERRORS: Final = (
     ValueError,
     TypeError,
@@ -28,7 +28,7 @@ EXPECTED_ERRORS: Final = (
 )
 
 
-class Effort:
+class CostMeter:
     """Measures the time, the operations and the work of some calls of a simulator.
 
     Parameters
@@ -43,7 +43,7 @@ class Effort:
     operations : Operations
         Operations of the calls.
     work : Work or None
-        What the back end has done for them, if it counts it.
+        The work of the back end for them, if it counts it.
     """
 
     def __init__(self, sim: Simulator) -> None:
@@ -54,7 +54,7 @@ class Effort:
 
     @contextmanager
     def measured(self) -> Iterator[None]:
-        """Add what the calls within the ``with`` block take."""
+        """Add the time and the work of the calls within the ``with`` block."""
         before, work_before = self._sim.operations, self._sim.work or Work()
         start = time.perf_counter()
         yield

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from spikebp_plugins.cli import options
-from spikebp_plugins.cli.output import Effort, percent, print_json, print_table
-from spikebp_plugins.common.archive import place_of, write_archive
+from spikebp_plugins.cli.output import CostMeter, percent, print_json, print_table
+from spikebp_plugins.common.archive import file_target, write_archive
 from spikebp_plugins.common.errors import choice
 from spikebp_plugins.common.figures import count
 from spikebp_plugins.data.images import error_percent
@@ -44,7 +44,7 @@ def predict(
     """Show a trained network the samples of a data set."""
     split = choice("split", split, SPLITS)
     if output is not None:
-        place_of(output, "output")
+        file_target(output, "output")
     trained = Checkpoint.load(checkpoint)
     data = options.load_images(dataset, folder, trained.net)
     options.check_fits(trained.net, data)
@@ -52,7 +52,7 @@ def predict(
     metrics = neurobench_metrics(trained, x, n_steps=n_steps)._asdict() if neurobench else {}
     with trained.simulate(backend) as sim:
         sim.predict(x[:1], n_steps=n_steps)  # compiles, before the clock starts
-        effort = Effort(sim)
+        effort = CostMeter(sim)
         with effort.measured():
             scores = sim.predict(x, n_steps=n_steps)
     if output is not None:

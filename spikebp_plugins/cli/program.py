@@ -1,4 +1,4 @@
-"""The program: all commands, and what they have in common."""
+"""The program: all commands, their errors and their exit codes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line
 
 @contextmanager
 def ctrl_c_in_a_line() -> Iterator[None]:
-    """Exit with 130 after Ctrl-C, which each generation of Typer words in its own way."""
+    """Exit with 130 and one line after Ctrl-C, whichever exception this Typer raises."""
     try:
         yield
     except KeyboardInterrupt:
@@ -43,7 +43,7 @@ class Commands(TyperGroup):
             return super().make_context(*arguments, **extra)
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Keep the arguments for the line that says how to go on after Ctrl-C."""
+        """Keep the arguments for the message after Ctrl-C, which says how to resume."""
         ctx.meta[ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
 

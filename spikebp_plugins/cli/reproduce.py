@@ -10,7 +10,7 @@ import typer
 
 from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import print_json, print_table
-from spikebp_plugins.common.archive import place_of
+from spikebp_plugins.common.archive import file_target
 from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, Dataset
 
@@ -59,7 +59,7 @@ def reproduce(
     seed: Annotated[int, typer.Option(help=options.HELP["seed"])] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Repeat an experiment of the paper, beside the authors' figures where they give some, or all.
+    """Repeat an experiment of the paper, or all, compared with the authors' figures, if any.
 
     What has been trained is kept after every epoch: after Ctrl-C the same command goes on, and
     experiments share their networks.
@@ -71,7 +71,7 @@ def reproduce(
     if output is not None:
         if not is_one:
             raise wrong_argument("output", "left out for all experiments", str(output))
-        place_of(output, "output")
+        file_target(output, "output")
     if is_one and dataset is not None and hasattr(EXPERIMENTS[chosen], "load"):
         raise wrong_argument("dataset", f"left out for {chosen}, which has its own", dataset)
     results.mkdir(parents=True, exist_ok=True)

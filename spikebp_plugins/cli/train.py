@@ -14,8 +14,8 @@ import typer
 from numpy.typing import NDArray
 
 from spikebp_plugins.cli import options, output
-from spikebp_plugins.cli.layers import Body, Connections, LayerSizes
-from spikebp_plugins.common.archive import place_of
+from spikebp_plugins.cli.layers import Connections, HiddenLayers, LayerSizes
+from spikebp_plugins.common.archive import file_target
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.figures import shapes
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
@@ -63,18 +63,18 @@ def train(
     interrupted and resumed ends in the very same checkpoint as one that was not.
     """
     if save is not None:
-        place_of(save, "save")
-    body = Body.given(layers, connections)
+        file_target(save, "save")
+    body = HiddenLayers.given(layers, connections)
     before = None if resume is None else Checkpoint.load(resume)
     data = options.load_images(dataset, folder, None if before is None else before.net)
     data = replace(data, x_train=data.x_train[:samples], y_train=data.y_train[:samples])
     start = _starting_point(before, data, body, given, resume)
     options.check_takes_images(start.net)
-    course = Course(data, epochs, start.net.seed if shuffle else None)
+    course = TrainingPlan(data, epochs, start.net.seed if shuffle else None)
     if before is not None:
         _check_goes_on(course, before.state.samples_seen, resume)
     with start.simulate(backend) as sim:
-        effort = output.Effort(sim)
+        effort = output.CostMeter(sim)
         try:
             results = _run(sim, course, effort, save, as_json)
         except KeyboardInterrupt:
@@ -93,15 +93,15 @@ def train(
         _print_report(report, start.net, effort, save)
 
 
-class Course(NamedTuple):
-    """What a network is to learn, and in which order.
+class TrainingPlan(NamedTuple):
+    """The samples that a network is to learn, and their order.
 
     Attributes
     ----------
     data : Dataset
         The training samples, and those to test on after each epoch.
     epochs : int
-        How often each training sample is shown, epochs before a checkpoint included.
+        The number of epochs, those before a checkpoint included.
     seed : int or None
         Seed of the order; None keeps the samples in order.
     """
@@ -112,7 +112,7 @@ class Course(NamedTuple):
 
     @property
     def total(self) -> int:
-        """How many samples are shown in all."""
+        """The number of samples shown in all epochs."""
         return self.epochs * len(self.data.x_train)
 
     def order(self, epoch: int) -> NDArray[Any]:
@@ -122,7 +122,7 @@ class Course(NamedTuple):
 
 
 def _run(
-    sim: Simulator, course: Course, effort: output.Effort, save: Path | None, as_json: bool
+    sim: Simulator, course: TrainingPlan, effort: output.CostMeter, save: Path | None, as_json: bool
 ) -> dict[str, Any]:
     """Train to the end of the course, and return the results for the report."""
     data, net = course.data, sim.net
@@ -162,7 +162,7 @@ def _run(
 def _starting_point(
     before: Checkpoint | None,
     data: Dataset,
-    body: Body | None,
+    body: HiddenLayers | None,
     given: Mapping[str, Any],
     path: Path | None,
 ) -> Checkpoint:
@@ -174,17 +174,17 @@ def _starting_point(
         _check_agrees(before, body, fields if body is None else body.fields(data) | fields, path)
         options.check_fits(before.net, data)
         if before.replay is not None:
-            # The buffer would be lost, and samples learned again are no place in an epoch.
+            # The buffer would be lost, and replayed samples do not count as samples of an epoch.
             allowed = "a checkpoint without a replay buffer: with one go on in Python"
             raise wrong_argument("resume", allowed, repr(before.replay))
         return before
-    net = (body or Body()).network(data, fields)
+    net = (body or HiddenLayers()).network(data, fields)
     options.check_memory(net)
     return Checkpoint(net, initial_state(net))
 
 
 def _check_agrees(
-    checkpoint: Checkpoint, body: Body | None, wanted: Mapping[str, Any], path: Path | None
+    checkpoint: Checkpoint, body: HiddenLayers | None, wanted: Mapping[str, Any], path: Path | None
 ) -> None:
     """Raise ValueError if options that were given contradict the checkpoint's definition."""
     net = checkpoint.net
@@ -202,8 +202,8 @@ def _check_agrees(
         raise ValueError(f"{path} is a checkpoint of another definition: {changes}")
 
 
-def _check_goes_on(course: Course, samples_seen: int, path: Path | None) -> None:
-    """Refuse a course that a checkpoint has behind it."""
+def _check_goes_on(course: TrainingPlan, samples_seen: int, path: Path | None) -> None:
+    """Refuse a plan that the checkpoint has completed already."""
     if samples_seen >= course.total:
         n_samples = len(course.data.x_train)
         allowed = (
@@ -213,7 +213,9 @@ def _check_goes_on(course: Course, samples_seen: int, path: Path | None) -> None
         raise wrong_argument("epochs", allowed, course.epochs)
 
 
-def _save_interrupted(sim: Simulator, course: Course, path: Path, arguments: list[str]) -> None:
+def _save_interrupted(
+    sim: Simulator, course: TrainingPlan, path: Path, arguments: list[str]
+) -> None:
     # A second Ctrl-C must not interrupt the saving.
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -241,7 +243,7 @@ def _without_resume(arguments: list[str]) -> list[str]:
 
 
 def _print_report(
-    report: Mapping[str, Any], net: Definition, effort: output.Effort, save: Path | None
+    report: Mapping[str, Any], net: Definition, effort: output.CostMeter, save: Path | None
 ) -> None:
     rows = [
         ("layers", shapes(net.layer_shapes)),

@@ -1,1 +1,1 @@
-"""What all other packages use: errors about arguments, files of arrays, progress bars."""
+"""Helpers that all other packages use: errors about arguments, files of arrays, progress bars."""

@@ -1,5 +1,5 @@
-"""The warning of what is lost where networks come and go."""
+"""The warning that a conversion of a network is not exact."""
 
 
 class ApproximationWarning(UserWarning):
-    """A network and what it was written as, or read from, do not compute exactly the same."""
+    """A conversion is not exact: the network and the file or model compute different numbers."""

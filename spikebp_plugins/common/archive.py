@@ -1,4 +1,4 @@
-"""Archives of arrays: the same bytes for the same arrays, written whole or not at all."""
+"""Archives of arrays: equal arrays give equal bytes, and a file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from spikebp_plugins.common.errors import wrong_argument
 
 PathLike = str | os.PathLike[str]
 
-#: The most characters of what another library says of a damaged file: it may show all of it.
+#: The most characters of another library's message on a damaged file, which may quote all of it.
 LONGEST_REASON: Final = 300
 
 #: The earliest date that a zip file can hold. With real dates equal arrays would differ as files.
 NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-class Place(NamedTuple):
-    """Where a file is to be written: its path without links, and its state if it exists."""
+class FileTarget(NamedTuple):
+    """The target of a file to write: its path without links, and its state if it exists."""
 
     path: Path
     existing: os.stat_result | None
 
 
-def place_of(path: PathLike, name: str = "path") -> Place:
-    """Return where a file may be written, or refuse; nothing is changed.
+def file_target(path: PathLike, name: str = "path") -> FileTarget:
+    """Return the target of a file, or raise OSError if it cannot be written; change nothing.
 
     A link is followed. What exists must be a regular file that may be written to: a file is
     replaced as a whole, and a device or a pipe must not be.
@@ -71,25 +71,25 @@ def place_of(path: PathLike, name: str = "path") -> Place:
     if not target.parent.is_dir():
         folder = target.parent if os.path.islink(given) else Path(given).parent
         raise FileNotFoundError(f"there is no folder {folder} to write {target.name} to")
-    # A file system may be read-only even for one who may do everything.
+    # A file system may be read-only even for an administrator.
     for needed, mode in ((target, os.W_OK), (target.parent, os.W_OK | os.X_OK)):
         if os.path.exists(needed) and not os.access(needed, mode):
             raise PermissionError(f"{given} cannot be written: no permission to write to {needed}")
-    return Place(target, existing)
+    return FileTarget(target, existing)
 
 
 @contextmanager
 def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
-    """Open a file for writing that appears under its name only when it is complete.
+    """Open a file for writing; it appears under its name only when it is complete.
 
     An interrupted write leaves an earlier file as it was. A file that is replaced hands on its
-    permissions. `place_of` says where files are written.
+    permissions. `file_target` says where files are written.
     """
-    target, existing = place_of(path)
-    # It has a name before it exists, so that an interrupt at any moment finds what to remove.
+    target, existing = file_target(path)
+    # It has a name before it exists, so that after an interrupt at any time it can be removed.
     name = os.fspath(target.parent / f".spikebp-{secrets.token_hex(8)}")
     try:
-        # What may be private is this user's alone from the start.
+        # The content may be private: only this user can read it from the start.
         private = partial(os.open, mode=0o666 if existing is None else 0o600)
         with open(name, "xb", opener=private) as file:
             yield file
@@ -101,7 +101,7 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
     except BaseException as error:
         with suppress(FileNotFoundError):
             os.unlink(name)
-        # Of a disk that is full the system names no file, and otherwise the hidden one.
+        # For a full disk the system names no file, and for other errors the hidden file.
         if isinstance(error, OSError) and error.errno and error.filename in (None, name):
             raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
         raise
@@ -131,7 +131,7 @@ def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
     path : str or path-like
         The file.
     kind : str
-        What the file should be, for the message.
+        The expected kind of file, for the message.
 
     Raises
     ------
@@ -175,12 +175,12 @@ def _array(name: str, content: bytes) -> NDArray[Any]:
 
 
 def unreadable(path: PathLike, kind: str, reason: object) -> ValueError:
-    """Return the error for a file that is not what it should be."""
+    """Return the error for a file that is damaged or of another kind."""
     return ValueError(f"{os.fspath(path)} is not a readable {kind}: {in_one_line(reason)}")
 
 
 def in_one_line(reason: object) -> str:
-    """Return what is wrong with a file as a line that is not too long."""
+    """Return the reason why a file is refused as one short line."""
     text = " ".join(str(reason).split())
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
 

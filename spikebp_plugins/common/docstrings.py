@@ -15,7 +15,7 @@ ATTRIBUTES = "Attributes\n----------\n"
 
 
 def with_parameters(docstring: str, *others: str) -> str:
-    """Return a docstring whose list of parameters goes on with those that end others.
+    """Return a docstring whose list of parameters is extended by those of other docstrings.
 
     Without such a list it has attributes, before which one begins.
     """

@@ -1,4 +1,4 @@
-"""Every check of an argument, and the one form that a message about a wrong one has.
+"""Checks of arguments, and the one form of message about a wrong argument.
 
 A check returns the argument as plain Python has it. Callers go on with that: a product of numbers
 of 16 bits, for example, would leave its range.
@@ -50,7 +50,7 @@ def one_of(allowed: Iterable[object]) -> str:
 
 def is_integer(value: object) -> bool:
     """Return whether a value is an integer of Python or NumPy; a Boolean is none."""
-    # The first comparison spares what numbers of Python's own type need not be asked.
+    # The first comparison is a short cut for Python's own numbers.
     return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
 
 
@@ -120,7 +120,7 @@ def rising_pair(name: str, value: Any) -> tuple[float, float]:
 
 
 def boolean(name: str, value: object) -> bool:
-    """Return what is True or False."""
+    """Return a Boolean; raise ArgumentError for any other value."""
     if not isinstance(value, (bool, np.bool_)):
         raise wrong_argument(name, "True or False", repr(value))
     return bool(value)
@@ -158,7 +158,7 @@ def array_of(name: str, values: ArrayLike, typecodes: str, allowed: str) -> NDAr
 
 
 def whole(name: str, array: NDArray[Any], allowed: str) -> NDArray[Any]:
-    """Return an array whose numbers are whole, of whatever type."""
+    """Return an array of whole numbers of any type."""
     if array.dtype.kind == "f":
         is_whole = np.isfinite(array) & (np.rint(array) == array)
         if not is_whole.all():

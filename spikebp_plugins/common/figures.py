@@ -1,4 +1,4 @@
-"""Figures as commands, reports and errors print them."""
+"""Numbers as text in commands, reports and errors."""
 
 from __future__ import annotations
 

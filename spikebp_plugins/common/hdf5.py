@@ -1,4 +1,4 @@
-"""HDF5 files of other tools, which may claim to hold more than the memory."""
+"""HDF5 files of other tools, which may claim more data than the memory can hold."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final
 import h5py
 import numpy as np
 
-#: The most bytes that arrays may unpack to, for each byte of their file and besides. Files of zeros
-#: alone pack to a thousandth; those of weights, many of them zero, to a tenth.
+#: The most bytes that arrays may unpack to: for each byte of their file, and in addition. Zeros
+#: pack to a thousandth; weights, many of them zero, to a tenth.
 UNPACKED_PER_BYTE: Final = 100
 UNPACKED_IN_ALL: Final = 2**26
 
@@ -25,7 +25,7 @@ def arrays_in(file: h5py.File, content: bytes) -> dict[str, h5py.Dataset]:
     file : h5py.File
         The file.
     content : bytes
-        What it consists of.
+        The bytes of the file.
 
     Raises
     ------
@@ -48,18 +48,18 @@ def arrays_in(file: h5py.File, content: bytes) -> dict[str, h5py.Dataset]:
                 waiting.append((f"{name}/", node, depth + 1))
             elif isinstance(node, h5py.Dataset):
                 found[name] = node
-                # A part of a chunk is had by unpacking the whole chunk.
+                # Reading a part of a chunk unpacks the whole chunk.
                 claimed += max(node.nbytes, node.dtype.itemsize * math.prod(node.chunks or ()))
                 claimed += _length_of_texts(name, node, content)
                 most = UNPACKED_IN_ALL + UNPACKED_PER_BYTE * len(content)
-                # What a chunk takes in the file is taken as memory before it is read.
+                # The library allocates the size that a chunk states in the file before it reads it.
                 if claimed > most or node.id.get_storage_size() > len(content):
                     raise ValueError(f"its array {name!r} claims more than the file can hold")
     return found
 
 
 def _length_of_texts(name: str, node: h5py.Dataset, content: bytes) -> int:
-    """Return how long all texts of an array claim to be.
+    """Return the length that all texts of an array claim to have.
 
     The library takes that memory before it looks whether there are such texts. An element is the
     length of a text, in four bytes, and the place where it lies.

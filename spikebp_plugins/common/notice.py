@@ -1,4 +1,4 @@
-"""Notices: that code is being compiled, where that takes noticeably long, and others once."""
+"""Notices: that code is being compiled, if that takes long, and others that are given once."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from functools import cache
 from threading import Timer
 from typing import Any, Final
 
-#: Code from a cache is loaded in less time, and nobody waits two seconds without a word.
+#: Code from a cache is loaded in less time. A longer wait is announced.
 SECONDS_BEFORE_NOTICE: Final = 1.5
 
-#: What this process has called before.
+#: The calls of this process so far.
 _called: set[Any] = set()
 
 _NOTHING: Final = nullcontext()
 
 
 def announced(call: Any) -> AbstractContextManager[None]:
-    """Return a context manager that says that code is compiled if its first call takes long."""
+    """Return a context manager that announces a compilation if its first call takes long."""
     return _NOTHING if call in _called else _Notice(call)
 
 
@@ -50,5 +50,5 @@ def say_once(text: str) -> None:
 
 
 def _say(text: str) -> None:
-    # A warning is shown where nobody has set up logging: on terminals, in logs, and in notebooks.
+    # A warning is shown even if logging is not set up: on terminals, in logs, and in notebooks.
     logging.getLogger("spikebp_plugins").warning(text)

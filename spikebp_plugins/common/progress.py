@@ -7,7 +7,7 @@ from functools import cache
 from threading import RLock
 from typing import Any
 
-#: Seconds of work before a bar appears that nobody asked for.
+#: Seconds of work before a bar appears by default.
 DELAY = 2.0
 
 
@@ -19,9 +19,9 @@ def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | N
     total : int
         Number of items.
     doing : str
-        What is done with the items, for example "training".
+        The activity, for example "training".
     unit : str, default="samples"
-        What the items are called.
+        The name of an item.
     wanted : bool or None, default=None
         Whether to show the bar; None shows it on a terminal when the work takes long.
     """
@@ -38,7 +38,7 @@ def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | N
 
 
 class NoBar(AbstractContextManager["NoBar"]):
-    """Takes the place of a bar for a single item: to make a bar would take longer than the item."""
+    """Replaces the bar for a single item: making a bar would take longer than the item."""
 
     n = 0
 

@@ -1,4 +1,4 @@
-"""Objects whose methods run one at a time, whatever threads call them."""
+"""Objects whose methods are synchronized: one runs at a time, whatever threads call them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class HasLock(Protocol):
-    """An object with a lock, which its thread may take again."""
+class LockHolder(Protocol):
+    """An object with a reentrant lock."""
 
     _lock: RLock
 
 
-Owner = TypeVar("Owner", bound=HasLock)
+Holder = TypeVar("Holder", bound=LockHolder)
 
 
 def synchronized(
-    method: Callable[Concatenate[Owner, P], R],
-) -> Callable[Concatenate[Owner, P], R]:
-    """Return a method that waits until no other thread is in one of its object."""
+    method: Callable[Concatenate[Holder, P], R],
+) -> Callable[Concatenate[Holder, P], R]:
+    """Return a method that holds the lock of its object while it runs."""
 
     @wraps(method)
-    def waiting(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def waiting(self: Holder, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with self._lock:
             return method(self, *args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""What every back end must pass: the same integers as the reference, for every option.
+"""The tests that every back end must pass: the same integers as the reference, for every option.
 
 A back-end author runs the suite from a shell, and gets a table of features by back ends::
 

@@ -1,4 +1,4 @@
-"""A definition with data that a back end is tried on, and where the data come from."""
+"""A case of the suite: a definition with data, and the functions that make the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ N_TRAIN: Final = 8
 N_TEST: Final = 4
 
 
-class Data(NamedTuple):
+class CaseSamples(NamedTuple):
     """Samples of a case: to train on, with targets, and to predict."""
 
     x: NDArray[Any]
@@ -112,8 +112,8 @@ class Case:
         random = RandomState(self.net.seed + 17)
         return [random.standard_normal(shape) * scale for shape in shapes]
 
-    def data(self) -> Data:
+    def data(self) -> CaseSamples:
         """Return the samples."""
         random = RandomState(self.net.seed + 23)
         x, x_test = self.inputs(self.net, random, N_TRAIN), self.inputs(self.net, random, N_TEST)
-        return Data(x, self.targets(self.net, random, N_TRAIN), x_test)
+        return CaseSamples(x, self.targets(self.net, random, N_TRAIN), x_test)

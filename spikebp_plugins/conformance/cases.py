@@ -1,4 +1,4 @@
-"""The definitions and data that a back end is tried on, each for a feature that users look up.
+"""The cases of the suite: definitions and data, each for a feature that users look up.
 
 Between them every value of an option, kind of connection, depth, timing, form of input and form of
 targets occurs, with every kind of arithmetic that has one answer. Features that together have

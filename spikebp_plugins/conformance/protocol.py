@@ -1,4 +1,4 @@
-"""What is asked of a back end for each case, in one run.
+"""The promises that a back end must keep for each case, checked in one run.
 
 Everything is compared with the reference, which is asked for each thing anew: what the back end has
 done in several calls, the reference does in one. Its answers are kept, and serve all back ends.
@@ -44,7 +44,7 @@ class TracesDifferError(AssertionError):
 
 
 def run_case(backend: str, case: Case) -> None:
-    """Hold a back end against the reference; raise AssertionError for a promise that is broken."""
+    """Compare a back end with the reference; raise AssertionError for a promise that is broken."""
     x, y, _ = case.data()
     n_steps = case.net.n_steps
     work = Operations()
@@ -87,8 +87,8 @@ def run_case(backend: str, case: Case) -> None:
         _assert_samples_end_early(backend, case, case.margin)
 
 
-class Run(NamedTuple):
-    """What the reference has shown and learned in one call, and what it has counted."""
+class ReferenceRun(NamedTuple):
+    """The trace, the checkpoint and the operations of one call of the reference."""
 
     trace: Trace
     checkpoint: Checkpoint
@@ -96,20 +96,20 @@ class Run(NamedTuple):
 
 
 @cache
-def trained(case: Case, n_samples: int) -> Run:
-    """Return what the reference makes of the first training samples of a case."""
+def trained(case: Case, n_samples: int) -> ReferenceRun:
+    """Return the run of the reference on the first training samples of a case."""
     data = case.data()
     with Simulator(case.net, REFERENCE, case.weights()) as sim:
         trace = sim.train(data.x[:n_samples], data.y[:n_samples], record=True)
-        return Run(trace, sim.checkpoint(), sim.operations)
+        return ReferenceRun(trace, sim.checkpoint(), sim.operations)
 
 
 @cache
-def _predicted(case: Case, n_steps: int) -> Run:
-    """Return what the reference predicts once it has learned from the recorded samples."""
+def _predicted(case: Case, n_steps: int) -> ReferenceRun:
+    """Return the run of the reference on samples to predict, after the recorded training."""
     with trained(case, RECORDED).checkpoint.simulate(REFERENCE) as sim:
         trace = sim.predict(_to_predict(case, n_steps), n_steps=n_steps, record=True)
-        return Run(trace, sim.checkpoint(), sim.operations)
+        return ReferenceRun(trace, sim.checkpoint(), sim.operations)
 
 
 def _to_predict(case: Case, n_steps: int) -> NDArray[Any]:

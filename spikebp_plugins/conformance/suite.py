@@ -17,7 +17,7 @@ from spikebp_plugins.simulation.simulator import Simulator
 
 
 class Result(NamedTuple):
-    """How a test ended: "passed", "failed" or "unsupported", and why."""
+    """The result of a test: "passed", "failed" or "unsupported", and why."""
 
     test: ConformanceTest
     outcome: str

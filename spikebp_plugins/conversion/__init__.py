@@ -1,6 +1,6 @@
-"""From and to conventional ReLU networks.
+"""Conversion from and to conventional ReLU networks.
 
-A source becomes :class:`Layer` objects (``sources``), whose scale can be chosen for spikes
+A source becomes :class:`AffineLayer` objects (``sources``), whose scale can be chosen for spikes
 (``balance``) and whose biases become weights of units that are always on (``bias``), in images
 those of a channel of them (``bias_channel``). ``back`` has the way back.
 """

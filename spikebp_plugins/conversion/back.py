@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.common.errors import choice, wrong_argument
-from spikebp_plugins.conversion.layers import Layer
+from spikebp_plugins.conversion.layers import AffineLayer
 from spikebp_plugins.conversion.sources import checkpoint_of, layers_with_biases, scores_in_spikes
 from spikebp_plugins.conversion.torch_export import module_of_layers, module_of_network
 from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import DenseConnection
-from spikebp_plugins.network.matrix import as_matrix, pools_that_are_no_means
+from spikebp_plugins.network.matrix import as_matrix, note_on_inexact_pools
 
 
 def to_relu(source: Any, bias: str | None = None) -> list[Any]:
@@ -55,7 +55,7 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
     """
     bias = choice("bias", bias, (None, "input"))
     checkpoint = checkpoint_of(source)
-    layers = [Layer(W.astype(np.float64), None) for W in _matrices(checkpoint)]
+    layers = [AffineLayer(W.astype(np.float64), None) for W in _matrices(checkpoint)]
     weights = [W for W, _ in scores_in_spikes(checkpoint.net, layers)]
     if bias is None:
         return weights
@@ -98,7 +98,7 @@ def to_torch(source: Any, bias: str | None = None) -> Any:
     if choice("bias", bias, (None, "input")) == "input":
         return module_of_layers(to_relu(source, bias))
     checkpoint = checkpoint_of(source)
-    if (message := pools_that_are_no_means(checkpoint.net)) is not None:
+    if (message := note_on_inexact_pools(checkpoint.net)) is not None:
         warnings.warn(message, ApproximationWarning, stacklevel=2)
     return module_of_network(checkpoint)
 

@@ -22,29 +22,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.conversion.layers import Array, Layer, drive
+from spikebp_plugins.conversion.layers import AffineLayer, Array, drive
 from spikebp_plugins.network.connections import Connection
 
 
 def balanced(
-    layers: Sequence[Layer],
+    layers: Sequence[AffineLayer],
     connections: Sequence[Connection],
     x: NDArray[np.float64],
     percentile: float,
     peak: float,
-) -> list[Layer]:
+) -> list[AffineLayer]:
     """Return layers with the same scores, whose hidden activations have another scale.
 
     Parameters
     ----------
-    layers : sequence of Layer
+    layers : sequence of AffineLayer
         The ReLU network.
     connections : sequence of Connection
-        What joins its layers.
+        The connections of its layers.
     x : ndarray of shape (n_samples, n_inputs)
         Input of the ReLU network.
     percentile : float
-        Which percentile of the activations of a hidden layer, over all units and samples, is
+        The percentile of the activations of a hidden layer, over all units and samples, is
         scaled to `peak`. A layer in which this percentile is 0 keeps its scale.
     peak : float
         Spikes a step that stand for this percentile.
@@ -61,12 +61,14 @@ def balanced(
             factors.append(factors[-1])
     factors += [1.0] * (len(layers) + 1 - len(factors))
     return [
-        Layer(W * (factor / before), None if b is None else b * factor)
+        AffineLayer(W * (factor / before), None if b is None else b * factor)
         for (W, b), before, factor in zip(layers, factors[:-1], factors[1:], strict=True)
     ]
 
 
-def output_scaled(layers: Sequence[Layer], scale: float, name: str = "output_scale") -> list[Layer]:
+def output_scaled(
+    layers: Sequence[AffineLayer], scale: float, name: str = "output_scale"
+) -> list[AffineLayer]:
     """Return layers whose scores are `scale` times what they were.
 
     Raises
@@ -80,11 +82,11 @@ def output_scaled(layers: Sequence[Layer], scale: float, name: str = "output_sca
             raise wrong_argument(name, "1 for a network without weights", scale)
         return list(layers)
     W, b = layers[last]
-    scaled = Layer(W * scale, None if b is None else b * scale)
+    scaled = AffineLayer(W * scale, None if b is None else b * scale)
     return [*layers[:last], scaled, *layers[last + 1 :]]
 
 
-def _last_with_weights(layers: Sequence[Layer]) -> int:
+def _last_with_weights(layers: Sequence[AffineLayer]) -> int:
     """Return the place of the last layer that has weights, which decide the scale of the scores.
 
     That is -1 if none has.
@@ -93,7 +95,7 @@ def _last_with_weights(layers: Sequence[Layer]) -> int:
 
 
 def winner_scale(
-    layers: Sequence[Layer], connections: Sequence[Connection], x: NDArray[np.float64]
+    layers: Sequence[AffineLayer], connections: Sequence[Connection], x: NDArray[np.float64]
 ) -> float:
     """Return the scale with which the median, over samples, of the largest score is 1.
 
@@ -106,6 +108,6 @@ def winner_scale(
     return 1 / largest if largest > 0 else 1.0
 
 
-def _rectified(layer: Layer, connection: Connection, a: Array) -> Array:
+def _rectified(layer: AffineLayer, connection: Connection, a: Array) -> Array:
     s = drive(layer, connection, a)
     return np.maximum(s, 0.0, out=s)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import REALS_AND_BOOLEANS, array_of, positive, wrong_argument
-from spikebp_plugins.conversion.layers import Array, Layer
+from spikebp_plugins.conversion.layers import AffineLayer, Array
 from spikebp_plugins.network.channels_first import is_image
 from spikebp_plugins.network.connections import Shape
 from spikebp_plugins.network.definition import require_definition
@@ -102,7 +102,7 @@ def _with_channel(array: NDArray[Any], image: Shape, one: float) -> NDArray[Any]
 
 
 def _one(scale: float) -> float:
-    """Return what the scale makes 1."""
+    """Return the input that the scale turns into 1."""
     one = 1 / scale
     # For a scale of 1/n the quotient should be n, but may miss it by a rounding error.
     if round(one) * scale == 1:
@@ -126,12 +126,12 @@ def _holds(dtype: np.dtype[Any], value: float) -> bool:
         return float(np.array(value).astype(dtype)) == value
 
 
-def has_bias_unit(layers: Sequence[Layer]) -> list[bool]:
-    """Return for layers 0..L whether a layer above has a bias, which needs an always-on unit."""
+def has_bias_unit(layers: Sequence[AffineLayer]) -> list[bool]:
+    """Return for layers 0..L whether they need an always-on unit for a bias of a layer above."""
     return [any(b is not None for _, b in layers[l:]) for l in range(len(layers) + 1)]
 
 
-def with_bias_units(layers: Sequence[Layer]) -> list[Array]:
+def with_bias_units(layers: Sequence[AffineLayer]) -> list[Array]:
     """Return weights that compute what the layers do; biases are weights of always-on units."""
     has_unit = has_bias_unit(layers)
     weights: list[Array] = []
@@ -147,7 +147,7 @@ def with_bias_units(layers: Sequence[Layer]) -> list[Array]:
     return weights
 
 
-def without_bias_units(weights: Sequence[Array]) -> list[Layer]:
+def without_bias_units(weights: Sequence[Array]) -> list[AffineLayer]:
     """Return layers with biases that compute what the weights do if the last input is always 1.
 
     A last unit of a hidden layer that learning has changed stays an ordinary unit: the layers
@@ -158,9 +158,9 @@ def without_bias_units(weights: Sequence[Array]) -> list[Layer]:
     for l, W in enumerate(weights):
         rows, b = (W[:-1], W[-1]) if is_on else (W, None)
         if is_on and l < len(weights) - 1 and _is_bias_unit(W[:, -1]) and W.shape[1] > 1:
-            layers.append(Layer(rows[:, :-1].copy(), W[-1, :-1].copy()))
+            layers.append(AffineLayer(rows[:, :-1].copy(), W[-1, :-1].copy()))
         else:
-            layers.append(Layer(rows.copy(), None if b is None else b.copy()))
+            layers.append(AffineLayer(rows.copy(), None if b is None else b.copy()))
             is_on = False
     return layers
 

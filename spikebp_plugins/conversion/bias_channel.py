@@ -1,11 +1,11 @@
 r"""Biases for images: weights of a channel that is always on.
 
-Units of an image share their weights, so that one more unit does not fit. What is always on is one
-more channel, the last one, of the input and of each image before a layer with a bias. Its units
-send what stands for 1. In a kernel, the weight [p, p] lies on a unit below at each place, where p
-is the padding: there unit (y, x, b) reads unit (y s, x s, a). That weight, from the channel that is
-always on, is the bias; to the next channel that is always on it is 1. A pool keeps such a channel
-by itself, and a layer of vectors reads the bias from one of its units.
+Units of an image share their weights, so one more unit does not fit. Instead the input, and each
+image before a layer with a bias, gets one more channel, the last one, that is always on. Its units
+send the input that stands for 1. At the kernel offset [p, p], where p is the padding, every output
+pixel has a unit below: unit (y, x, b) reads unit (y s, x s, a). The weight of the channel that is
+always on at this offset is the bias; to the next such channel it is 1. A pool keeps the channel by
+itself, and a layer of vectors reads the bias from one of its units.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.bias import has_bias_unit
-from spikebp_plugins.conversion.layers import Array, Layer
+from spikebp_plugins.conversion.layers import AffineLayer, Array
 from spikebp_plugins.network import connections
 from spikebp_plugins.network.channels_first import is_image
 from spikebp_plugins.network.connections import Conv2D, Dense, Shape
 from spikebp_plugins.network.definition import SpikingNetwork
 
 
-def with_bias_channels(structure: SpikingNetwork, layers: Sequence[Layer]) -> SpikingNetwork:
+def with_bias_channels(structure: SpikingNetwork, layers: Sequence[AffineLayer]) -> SpikingNetwork:
     """Return the definition of the network that has a channel or a unit more for biases."""
     has_unit = has_bias_unit(layers)
     if not has_unit[0]:
@@ -36,7 +36,7 @@ def with_bias_channels(structure: SpikingNetwork, layers: Sequence[Layer]) -> Sp
 
 
 def weights_with_bias_channels(
-    structure: SpikingNetwork, layers: Sequence[Layer]
+    structure: SpikingNetwork, layers: Sequence[AffineLayer]
 ) -> list[NDArray[np.float64]]:
     """Return weights of that network, which compute what the layers do.
 
@@ -77,7 +77,7 @@ def _check_padding(kind: Conv2D, below: Shape, l: int) -> None:
         raise wrong_argument(f"padding of layer {l}", allowed, kind.padding)
 
 
-def _kernel(kind: Conv2D, layer: Layer, has_unit: bool, carries: bool) -> Array:
+def _kernel(kind: Conv2D, layer: AffineLayer, has_unit: bool, carries: bool) -> Array:
     W, b = layer
     k, _, n_in, n_out = W.shape
     kernel = np.zeros((k, k, n_in + has_unit, n_out + carries))
@@ -90,7 +90,7 @@ def _kernel(kind: Conv2D, layer: Layer, has_unit: bool, carries: bool) -> Array:
     return kernel
 
 
-def _matrix(layer: Layer, before: Shape, after: Shape, carries: bool) -> Array:
+def _matrix(layer: AffineLayer, before: Shape, after: Shape, carries: bool) -> Array:
     """Return the weights of a dense layer whose layer below has got more units."""
     W, b = layer
     n_out = W.shape[1]

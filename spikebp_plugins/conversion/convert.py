@@ -24,16 +24,16 @@ from spikebp_plugins.common.errors import (
 from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
 from spikebp_plugins.conversion.bias import has_bias_unit, with_bias_units
 from spikebp_plugins.conversion.bias_channel import weights_with_bias_channels, with_bias_channels
-from spikebp_plugins.conversion.layers import Array, Layer
-from spikebp_plugins.conversion.sources import Source, read_source
+from spikebp_plugins.conversion.layers import AffineLayer, Array
+from spikebp_plugins.conversion.sources import ReluNetwork, read_source
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import Shape
 from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 
-#: An input is coarse if it is resolved to less than one part in so many: of what a scaler makes 1,
-#: by the steps of a sample; of its largest weight, by the grid.
+#: An input is coarse if steps resolve less than this part of the value that a scaler turns into 1,
+#: or if the grid resolves less than this part of its largest weight.
 COARSE: Final = 4
 
 
@@ -83,8 +83,8 @@ def from_relu(
           classifier for two classes, which has one output z, gets two: -z/2 and z/2.
         - A Sequential of Linear and ReLU; with an `input_shape` also of Conv2d and AvgPool2d, which
           become Conv2D and AveragePool2D. BatchNorm1d in evaluation mode becomes part of the Linear
-          beside it. Flatten, Identity, Dropout in evaluation mode, and a last Softmax or LogSoftmax
-          are left out.
+          next to it. Flatten, Identity, Dropout in evaluation mode, and a last Softmax or
+          LogSoftmax are left out.
         - A spiking network: a Checkpoint, a Simulator, or an estimator of this project, whose
           constant input becomes a bias. A SpikingNetwork keeps its connections.
         - A fitted Pipeline of scikit-learn that ends in one of these, behind StandardScaler,
@@ -103,7 +103,7 @@ def from_relu(
         in [0, 1] and is to be shown 8-bit ones. None takes that of a spiking network, and 1 for
         all others.
     bias : {"input", "refuse"}, default="input"
-        What becomes of biases: weights of units that are always on, or, with "refuse", an error
+        The treatment of biases: weights of units that are always on, or, with "refuse", an error
         if one is not zero.
     balance : array-like of shape (n_samples, n_inputs) or None, default=None
         Samples on which to scale hidden layers (threshold balancing): the percentile of a layer's
@@ -116,7 +116,7 @@ def from_relu(
     peak : float, default=1.0
         For `balance`: a larger one is more exact, and costs more operations.
     output_scale : float or "winner", default=1.0
-        What the scores are multiplied by. "winner" brings the median over `balance` of a sample's
+        The factor of the scores. "winner" brings the median over `balance` of a sample's
         largest score to what a label asks of the right output.
     **fields
         Fields of the :class:`SpikingMLP` or :class:`SpikingNetwork`, such as ``learning_rate`` or
@@ -184,8 +184,8 @@ def from_relu(
 def _warn_of_coarse_inputs(
     net: Definition, scaler: Array, weights: Array, rounded: NDArray[Any]
 ) -> None:
-    """Warn of inputs whose scale the scalers knew, but the steps or the grid do not resolve."""
-    spread = np.abs(scaler)  # what scalers bring to a size of about 1 is as large as its inverse
+    """Warn of inputs with a known scale that the steps or the grid are too coarse to resolve."""
+    spread = np.abs(scaler)  # the size of an input is the inverse of its factor
     size = np.abs(weights).max(axis=1) / np.maximum(spread, np.finfo(float).tiny)
     error = np.abs(weights - rounded[: len(weights)]).max(axis=1)
     told_apart = net.n_steps * net.spikes_per_unit
@@ -206,12 +206,12 @@ def _warn_of_coarse_inputs(
             )
 
 
-def _without_biases(layers: Sequence[Layer]) -> list[Layer]:
+def _without_biases(layers: Sequence[AffineLayer]) -> list[AffineLayer]:
     for l, (_, b) in enumerate(layers, 1):
         if b is not None and b.any():
             allowed = "'input' where a bias is not zero (units of the spiking network have none)"
             raise wrong_argument("bias", allowed, f"'refuse', and {b[b != 0][0]:.6g} in layer {l}")
-    return [Layer(W, None) for W, _ in layers]
+    return [AffineLayer(W, None) for W, _ in layers]
 
 
 def _image(input_shape: Sequence[int] | None, input_layout: str | None) -> Shape | None:
@@ -229,19 +229,21 @@ def _image(input_shape: Sequence[int] | None, input_layout: str | None) -> Shape
     return Shape(shape, channels_first=layout == "channels_first")
 
 
-def _definition(read: Source, layers: Sequence[Layer], fields: dict[str, Any]) -> Definition:
+def _definition(
+    read: ReluNetwork, layers: Sequence[AffineLayer], fields: dict[str, Any]
+) -> Definition:
     """Return the definition of the spiking network."""
     if read.structure is None:
         return SpikingMLP.from_dict({"layer_sizes": _layer_sizes(layers)} | fields)
     return with_bias_channels(read.structure, layers).replace(**fields)
 
 
-def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:
+def _layer_sizes(layers: Sequence[AffineLayer]) -> tuple[int, ...]:
     units = [layers[0].weights.shape[0], *(W.shape[1] for W, _ in layers)]
     return tuple(n + more for n, more in zip(units, has_bias_unit(layers), strict=True))
 
 
-def _balance_input(balance: ArrayLike, read: Source) -> Array:
+def _balance_input(balance: ArrayLike, read: ReluNetwork) -> Array:
     n_inputs = read.connections[0].n_below
     allowed = f"finite real numbers of shape (n_samples, {n_inputs}), at least one sample"
     x = array_of("balance", balance, REALS_AND_BOOLEANS, allowed)

@@ -1,6 +1,6 @@
-"""A ReLU network as a list of affine layers, and what can be folded into them.
+"""A ReLU network as a list of affine layers, into which scalings can be folded.
 
-A layer is a matrix, or the weights of a connection of another kind: a kernel for all places of an
+A layer is a matrix, or the weights of a connection of another kind: a kernel for all pixels of an
 image, or none at all where all synapses have the same constant weight.
 """
 
@@ -18,7 +18,7 @@ from spikebp_plugins.network.connections import Connection, DenseConnection
 Array = NDArray[np.float64]
 
 
-class Layer(NamedTuple):
+class AffineLayer(NamedTuple):
     r"""One layer :math:`s = a W + b` of a ReLU network.
 
     Attributes
@@ -33,8 +33,8 @@ class Layer(NamedTuple):
     bias: Array | None
 
 
-class Scaling(NamedTuple):
-    r"""What scales each unit for itself: :math:`a' = a \odot g + h`.
+class UnitScaling(NamedTuple):
+    r"""A scaling of each unit by its own factor and shift: :math:`a' = a \odot g + h`.
 
     Attributes
     ----------
@@ -47,22 +47,22 @@ class Scaling(NamedTuple):
     factor: Array
     shift: Array
 
-    def before(self, layer: Layer) -> Layer:
+    def before(self, layer: AffineLayer) -> AffineLayer:
         r"""Return one layer that scales and then computes what `layer` does.
 
         .. math:: (a \odot g + h) W + b = a (g \odot W) + (h W + b)
         """
         W, b = layer
         shift = self.shift @ W
-        return Layer(self.factor[:, np.newaxis] * W, _bias(shift if b is None else shift + b))
+        return AffineLayer(self.factor[:, np.newaxis] * W, _bias(shift if b is None else shift + b))
 
-    def behind(self, layer: Layer) -> Layer:
+    def behind(self, layer: AffineLayer) -> AffineLayer:
         r"""Return one layer that computes what `layer` does and then scales.
 
         .. math:: (a W + b) \odot g + h = a (W \odot g) + (b \odot g + h)
         """
         W, b = layer
-        return Layer(
+        return AffineLayer(
             W * self.factor, _bias(self.shift if b is None else b * self.factor + self.shift)
         )
 
@@ -71,25 +71,25 @@ def _bias(values: Array) -> Array | None:
     return values if values.any() else None
 
 
-def given_layer(W: Any, b: Any, l: int) -> Layer:
+def given_layer(W: Any, b: Any, l: int) -> AffineLayer:
     """Return layer l, from 1, as it was given; raise ValueError if it is not real numbers."""
     weights = _reals(f"weights of layer {l}", W, 2)
-    return Layer(weights, None if b is None else _reals(f"bias of layer {l}", b, 1))
+    return AffineLayer(weights, None if b is None else _reals(f"bias of layer {l}", b, 1))
 
 
-def given_kernel(kernel: Any, b: Any, l: int) -> Layer:
+def given_kernel(kernel: Any, b: Any, l: int) -> AffineLayer:
     """Return layer l, as `given_layer` does, with the kernel of a convolution."""
     weights = _reals(f"weights of layer {l}", kernel, 4)
-    return Layer(weights, None if b is None else _reals(f"bias of layer {l}", b, 1))
+    return AffineLayer(weights, None if b is None else _reals(f"bias of layer {l}", b, 1))
 
 
-def without_weights() -> Layer:
+def without_weights() -> AffineLayer:
     """Return a layer of pools, whose synapses have a constant weight."""
-    return Layer(np.zeros(0), None)
+    return AffineLayer(np.zeros(0), None)
 
 
-def drive(layer: Layer, connection: Connection, a: Array) -> Array:
-    """Return what the units of a layer get for activations below, of shape (n_samples, n_below)."""
+def drive(layer: AffineLayer, connection: Connection, a: Array) -> Array:
+    """Return the drive of a layer for activations below, of shape (n_samples, n_below)."""
     W, b = layer
     if isinstance(connection, DenseConnection):
         s: Array = a @ W
@@ -104,7 +104,7 @@ def drive(layer: Layer, connection: Connection, a: Array) -> Array:
     return s if b is None else s + np.resize(b, connection.n_above)
 
 
-def checked(layers: Sequence[Layer]) -> list[Layer]:
+def checked(layers: Sequence[AffineLayer]) -> list[AffineLayer]:
     """Return layers; raise ValueError unless they are finite, and each fits the one before."""
     if not layers:
         raise wrong_argument("source", "a network of at least one layer of weights", "none")
@@ -121,7 +121,7 @@ def checked(layers: Sequence[Layer]) -> list[Layer]:
     return all_finite(layers)
 
 
-def all_finite(layers: Sequence[Layer]) -> list[Layer]:
+def all_finite(layers: Sequence[AffineLayer]) -> list[AffineLayer]:
     """Return layers; raise ValueError unless all their numbers are finite."""
     for l, (W, b) in enumerate(layers, 1):
         for name, values in (("weights", W), ("bias", b)):

@@ -1,4 +1,4 @@
-r"""A conventional network of rectified units: what the spiking network is compared with.
+r"""A conventional network of rectified units, with which the spiking network is compared.
 
 Shapes, initial weights and the rule for the errors are those of the spiking network; units send
 real numbers instead of spikes. For a sample x with target y, without bias:

@@ -11,15 +11,15 @@ import numpy as np
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.balance import output_scaled
 from spikebp_plugins.conversion.bias import without_bias_units
-from spikebp_plugins.conversion.fitted import layers_of_network, scaling_of
 from spikebp_plugins.conversion.layers import (
+    AffineLayer,
     Array,
-    Layer,
-    Scaling,
+    UnitScaling,
     all_finite,
     checked,
     given_layer,
 )
+from spikebp_plugins.conversion.scikit_learn import layers_of_network, scaling_of
 from spikebp_plugins.conversion.torch_images import layers_of_images
 from spikebp_plugins.conversion.torch_modules import layers_of_modules
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -40,17 +40,17 @@ ALLOWED: Final = (
 )
 
 
-class Source(NamedTuple):
+class ReluNetwork(NamedTuple):
     """A ReLU network.
 
     Attributes
     ----------
-    layers : list of Layer
+    layers : list of AffineLayer
         Its layers, checked: finite, and each fits the one before.
     input_scale : float
-        What its input is multiplied by: that of a spiking network, otherwise 1.
+        The factor of its input: that of a spiking network, otherwise 1.
     factor : ndarray of shape (n_inputs,) or None
-        What scalers before it multiply each of its inputs by; None where there are none.
+        The factors of scalers before it, one for each input; None without scalers.
     structure : SpikingNetwork or None
         A definition with its shapes and connections, whose other fields say nothing of it; None
         where all connections are dense.
@@ -58,7 +58,7 @@ class Source(NamedTuple):
         Whether it takes images of any shape, and makes vectors of them.
     """
 
-    layers: list[Layer]
+    layers: list[AffineLayer]
     input_scale: float = 1.0
     factor: Array | None = None
     structure: SpikingNetwork | None = None
@@ -66,13 +66,13 @@ class Source(NamedTuple):
 
     @property
     def connections(self) -> tuple[Connection, ...]:
-        """What joins the layers."""
+        """The connections of the layers."""
         if self.structure is not None:
             return self.structure.connections
         return tuple(DenseConnection(*W.shape) for W, _ in self.layers)
 
 
-def read_source(source: Any, image: Shape | None = None) -> Source:
+def read_source(source: Any, image: Shape | None = None) -> ReluNetwork:
     """Return the ReLU network that a source is; raise ValueError if it is none.
 
     Parameters
@@ -88,14 +88,14 @@ def read_source(source: Any, image: Shape | None = None) -> Source:
     if "torch" in libraries and type(source) is import_module("torch.nn").Sequential:
         if image is None:
             flattens = bool(source) and type(source[0]) is import_module("torch.nn").Flatten
-            return Source(checked(layers_of_modules(source)), is_flattened=flattens)
+            return ReluNetwork(checked(layers_of_modules(source)), is_flattened=flattens)
         layers, structure = layers_of_images(source, image)
-        return Source(all_finite(layers), structure=structure)
+        return ReluNetwork(all_finite(layers), structure=structure)
     if image is not None:
         allowed = "None unless the source is a Sequential of PyTorch"
         raise wrong_argument("input_shape", allowed, repr(image.sizes))
     if isinstance(source, (list, tuple)):
-        return Source(checked([_given(entry, l) for l, entry in enumerate(source, 1)]))
+        return ReluNetwork(checked([_given(entry, l) for l, entry in enumerate(source, 1)]))
     if "spikebp_plugins" in libraries:
         return _of_spiking_network(source)
     if "sklearn" in libraries:
@@ -103,7 +103,7 @@ def read_source(source: Any, image: Shape | None = None) -> Source:
         from sklearn.pipeline import Pipeline
 
         if isinstance(source, (MLPClassifier, MLPRegressor)):
-            return Source(checked(layers_of_network(source)))
+            return ReluNetwork(checked(layers_of_network(source)))
         if isinstance(source, Pipeline):
             return _of_pipeline(source)
     raise wrong_argument("source", ALLOWED, type(source).__name__)
@@ -126,7 +126,7 @@ def checkpoint_of(source: Any) -> Checkpoint:
     return found
 
 
-def layers_with_biases(source: Any, weights: list[Array]) -> list[Layer]:
+def layers_with_biases(source: Any, weights: list[Array]) -> list[AffineLayer]:
     """Return the weights of a source as layers, with biases from its constant input.
 
     That is the last input, or the one at ``source.intercept_at``: 0 in a network that grows.
@@ -135,7 +135,7 @@ def layers_with_biases(source: Any, weights: list[Array]) -> list[Layer]:
     return without_bias_units([np.roll(weights[0], -1 - place, axis=0), *weights[1:]])
 
 
-def _given(entry: Any, l: int) -> Layer:
+def _given(entry: Any, l: int) -> AffineLayer:
     is_pair = isinstance(entry, tuple) and len(entry) == 2 and _n_dimensions(entry[0]) == 2
     W, b = entry if is_pair else (entry, None)
     return given_layer(W, b, l)
@@ -148,32 +148,35 @@ def _n_dimensions(values: Any) -> int:
         return 0
 
 
-def _of_spiking_network(source: Any) -> Source:
+def _of_spiking_network(source: Any) -> ReluNetwork:
     is_estimator = hasattr(source, "intercept_at")
     if is_estimator:
-        source = copy(source)  # weights and scaling of one moment, whatever other threads learn
+        source = copy(source)  # consistent weights and scaling, whatever other threads learn
     checkpoint = checkpoint_of(source)
     net = checkpoint.net
     weights: list[Array] = [np.array(W, np.float64) for W in checkpoint.state.weights]
-    # The constant input of an estimator is there to be a bias, and is always 1. Beside images there
-    # is none.
+    # The constant input of an estimator is a bias, and is always 1. With images there is none.
     has_bias = is_estimator and net.n_inputs != getattr(source, "n_features_in_", None)
     own = getattr(source, "input_scaling_", None) or getattr(source, "input_scaling", None)
     if isinstance(net, SpikingNetwork):
         if has_bias or own is not None:
             allowed = "a Checkpoint or a Simulator, if its network is a SpikingNetwork"
             raise wrong_argument("source", allowed, type(source).__name__)
-        plain = scores_in_spikes(net, [Layer(W, None) for W in weights])
-        return Source(all_finite(plain), net.input_scale, structure=_structure(net))
-    layers = layers_with_biases(source, weights) if has_bias else [Layer(W, None) for W in weights]
+        plain = scores_in_spikes(net, [AffineLayer(W, None) for W in weights])
+        return ReluNetwork(all_finite(plain), net.input_scale, structure=_structure(net))
+    layers = (
+        layers_with_biases(source, weights) if has_bias else [AffineLayer(W, None) for W in weights]
+    )
     scale, factor = net.input_scale, None
     if own is not None:
         factor = own.factor
-        layers[0] = Scaling(factor * own.spread, -own.centre * own.spread * scale).before(layers[0])
-    return Source(checked(scores_in_spikes(net, layers)), scale, factor)
+        layers[0] = UnitScaling(factor * own.spread, -own.centre * own.spread * scale).before(
+            layers[0]
+        )
+    return ReluNetwork(checked(scores_in_spikes(net, layers)), scale, factor)
 
 
-def scores_in_spikes(net: Definition, layers: list[Layer]) -> list[Layer]:
+def scores_in_spikes(net: Definition, layers: list[AffineLayer]) -> list[AffineLayer]:
     """Return layers whose scores are those of a spiking network that has their weights.
 
     Its units send g spikes a step for what is 1 here, and its scores are spikes.
@@ -192,7 +195,7 @@ def _structure(net: SpikingNetwork) -> SpikingNetwork:
     return SpikingNetwork(net.input_shape, layers, input_layout=net.input_layout)
 
 
-def _of_pipeline(pipeline: Any) -> Source:
+def _of_pipeline(pipeline: Any) -> ReluNetwork:
     """Return the network at the end of a pipeline, its first layer with the scalers before it."""
     network = read_source(pipeline[-1])
     if network.structure is not None:
@@ -211,4 +214,4 @@ def _of_pipeline(pipeline: Any) -> Source:
         scaled = scaling._replace(shift=scaling.shift * network.input_scale)
         layers[0] = scaled.before(layers[0])
         factor = factor * scaling.factor
-    return Source(checked(layers), network.input_scale, factor)
+    return ReluNetwork(checked(layers), network.input_scale, factor)

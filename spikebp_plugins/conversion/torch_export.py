@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.conversion.layers import Array, Layer
+from spikebp_plugins.conversion.layers import AffineLayer, Array
 from spikebp_plugins.conversion.sources import scores_in_spikes
 from spikebp_plugins.network.channels_first import is_image, kernel_for, rows_for
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -23,11 +23,11 @@ def module_of_layers(layers: Iterable[tuple[Array, Array | None]]) -> Any:
 
 
 def module_of_network(checkpoint: Checkpoint) -> Any:
-    """Return a Sequential of what the connections of a network are in PyTorch, and ReLU."""
+    """Return a Sequential of the modules that stand for a network's connections, and ReLU."""
     nn = import_module("torch.nn")
     net = checkpoint.net
     stages: list[list[Any]] = []
-    given = [Layer(W.astype(np.float64), None) for W in checkpoint.state.weights]
+    given = [AffineLayer(W.astype(np.float64), None) for W in checkpoint.state.weights]
     layers = scores_in_spikes(net, given)
     for below, connection, (W, _) in zip(net.shapes, net.connections, layers, strict=False):
         if isinstance(connection, Convolution):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.conversion.layers import Layer, given_kernel, without_weights
+from spikebp_plugins.conversion.layers import AffineLayer, given_kernel, without_weights
 from spikebp_plugins.conversion.torch_modules import (
-    Reader,
+    ModuleReader,
     read_modules,
     scaling_of_batch_norm,
     values_of,
@@ -24,7 +24,7 @@ from spikebp_plugins.network.connections import AveragePool2D, Conv2D, Dense, Sh
 from spikebp_plugins.network.definition import SpikingNetwork
 
 
-def layers_of_images(model: Any, image: Shape) -> tuple[list[Layer], SpikingNetwork]:
+def layers_of_images(model: Any, image: Shape) -> tuple[list[AffineLayer], SpikingNetwork]:
     """Return the layers of a Sequential, and a definition with their connections.
 
     Parameters
@@ -50,8 +50,8 @@ def layers_of_images(model: Any, image: Shape) -> tuple[list[Layer], SpikingNetw
     return reader.layers, SpikingNetwork(image.sizes, reader.above, input_layout=layout)
 
 
-class _ImageReader(Reader):
-    """What the modules read so far compute, for samples that are images."""
+class _ImageReader(ModuleReader):
+    """Reads modules one after the other into layers, for samples that are images."""
 
     def __init__(self, image: Shape) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class _ImageReader(Reader):
             raise wrong_argument(f"module {place} of source", allowed, module.in_features)
         super().linear(place, module)
         W, b = self.layers[-1]
-        self.layers[-1] = Layer(rows_from(W, self.shape), b)
+        self.layers[-1] = AffineLayer(rows_from(W, self.shape), b)
         self._go_on(place, Dense(module.out_features))
         self.unrectified = "a Linear"
 
@@ -94,8 +94,8 @@ class _ImageReader(Reader):
         """Add a layer of pools."""
         self._require_image(place, module)
         self.require_rectified(place, "AvgPool2d")
-        # The units of a pool are rectified. That changes nothing where all that is below is, but
-        # the input may be negative.
+        # The units of a pool are rectified. That changes nothing if all units below are rectified,
+        # but the input may be negative.
         self.is_rectified = bool(self.layers)
         self._go_on(place, _pool_of(place, module))
         self.layers.append(without_weights())
@@ -105,7 +105,7 @@ class _ImageReader(Reader):
         """Make a BatchNorm1d a part of a Linear, not of an image."""
         # It scales each unit for itself, but the units of an image share their weights.
         if not self.is_flat or (not self.is_rectified and not isinstance(self.above[-1], Dense)):
-            allowed = "behind a Flatten and beside a Linear"
+            allowed = "next to a Linear behind a Flatten"
             raise wrong_argument(f"BatchNorm1d {place} of source", allowed, "one of an image")
         super().batch_norm(place, module)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.conversion.layers import Layer, Scaling, given_layer
+from spikebp_plugins.conversion.layers import AffineLayer, UnitScaling, given_layer
 
 ALLOWED: Final = (
     "Linear, Conv2d, AvgPool2d, ReLU, BatchNorm1d, BatchNorm2d, Flatten, Dropout, Dropout2d, "
@@ -17,14 +17,14 @@ ALLOWED: Final = (
 )
 
 
-def layers_of_modules(model: Any) -> list[Layer]:
+def layers_of_modules(model: Any) -> list[AffineLayer]:
     """Return the layers of a Sequential; raise ValueError for a module that is no part of them."""
-    reader = Reader()
+    reader = ModuleReader()
     read_modules(model, reader)
     return reader.layers
 
 
-def read_modules(model: Any, reader: Reader) -> None:
+def read_modules(model: Any, reader: ModuleReader) -> None:
     """Give each module of a Sequential to the method of a reader that is for its kind."""
     nn = import_module("torch.nn")
     # A class derived from a module may compute anything: only the module's own class is accepted.
@@ -55,13 +55,13 @@ def read_modules(model: Any, reader: Reader) -> None:
         raise wrong_argument("a BatchNorm1d of source", allowed, "one behind the last ReLU")
 
 
-class Reader:
-    """What the modules read so far compute, for samples that are plain vectors."""
+class ModuleReader:
+    """Reads modules one after the other into layers, for samples that are plain vectors."""
 
     def __init__(self) -> None:
-        self.layers: list[Layer] = []
+        self.layers: list[AffineLayer] = []
         self.is_rectified = True  # the units that the next Linear reads
-        self.waiting: Scaling | None = None  # what scales these units
+        self.waiting: UnitScaling | None = None  # what scales these units
         self.unrectified = "a Linear"  # what has made units that are not rectified
         self.last: str | None = None  # a module behind which none may follow
 
@@ -124,7 +124,7 @@ class Reader:
             raise wrong_argument(f"Flatten {place} of source", allowed, module)
 
     def identity(self, place: str, module: Any) -> None:
-        """Take no notice."""
+        """Ignore an Identity."""
 
     def softmax(self, place: str, module: Any) -> None:
         """Note that nothing may follow."""
@@ -141,8 +141,8 @@ class Reader:
             raise wrong_argument(f"module {place} of source", allowed, kind)
 
 
-def scaling_of_batch_norm(place: str, module: Any) -> Scaling:
-    """Return what a BatchNorm does to its units, or channels."""
+def scaling_of_batch_norm(place: str, module: Any) -> UnitScaling:
+    """Return the scaling that a BatchNorm applies to its units, or channels."""
     if module.training or module.running_mean is None:
         allowed = "in evaluation mode, with the statistics of training: call source.eval()"
         came = "training mode" if module.training else "none of them"
@@ -153,12 +153,12 @@ def scaling_of_batch_norm(place: str, module: Any) -> Scaling:
     shift = -values_of(module.running_mean) * factor
     if module.affine:
         shift = shift + values_of(module.bias)
-    return Scaling(factor, shift)
+    return UnitScaling(factor, shift)
 
 
-def _check_size(place: str, n: int, scaling: Scaling) -> None:
+def _check_size(place: str, n: int, scaling: UnitScaling) -> None:
     if scaling.factor.shape != (n,):
-        allowed = f"of {n} units, as the BatchNorm1d beside it"
+        allowed = f"of {n} units, as the BatchNorm1d next to it"
         raise wrong_argument(f"module {place} of source", allowed, scaling.factor.shape)
 
 

@@ -1,1 +1,1 @@
-"""Where samples come from: images, recordings of events, and the encoder of events."""
+"""Sources of samples: images, recordings of events, spoken digits, and encoders of streams."""

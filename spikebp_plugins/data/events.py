@@ -1,4 +1,4 @@
-r"""Events of a sensor, and how they become the input of a network.
+r"""Events of a sensor, and their encoding as input of a network.
 
 An event (x, y, t, p) says that the pixel in column x of row y grew brighter (p = 1) or darker
 (p = 0) at time t. Time is cut into steps of equal length :math:`\Delta`, the first of which begins
@@ -41,8 +41,8 @@ LONGEST_GAP: Final = 1_000_000
 EARLIEST_TIME, LATEST_TIME = -(2**63), 2**63 - 1
 
 
-class Located(NamedTuple):
-    """Checked events: the unit of each, what it counts, and its time.
+class LocatedEvents(NamedTuple):
+    """Checked events: the unit, the weight and the time of each.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class EventEncoder:
             ("step", LATEST_TIME),
             ("longest_gap", None),
         ):
-            # Frozen, so each field is replaced by its plain Python form in this one place.
+            # The class is frozen. Only here are fields replaced, each by its plain Python form.
             object.__setattr__(self, name, integer(name, getattr(self, name), 1, highest))
         object.__setattr__(self, "polarity", choice("polarity", self.polarity, POLARITIES))
 
@@ -139,8 +139,8 @@ class EventEncoder:
         """The `input_layout` of such a network: "channels_first", one plane after the other."""
         return "channels_first"
 
-    def locate(self, events: Any, after: int | None = None) -> Located:
-        """Check events, and say which unit each belongs to.
+    def locate(self, events: Any, after: int | None = None) -> LocatedEvents:
+        """Check events, and return the unit, weight and time of each.
 
         Parameters
         ----------
@@ -183,11 +183,11 @@ class EventEncoder:
         if self.polarity == "planes":
             pixel = p * (self.width * self.height) + pixel
         weight = 2 * p - 1 if self.polarity == "signs" else np.ones_like(p)
-        return Located(pixel, weight, time)
+        return LocatedEvents(pixel, weight, time)
 
     @property
     def longest_leap(self) -> int:
-        """The most microseconds from one event to the next."""
+        """The longest allowed gap from one event to the next, in microseconds."""
         return min(self.longest_gap * self.step, LATEST_TIME - EARLIEST_TIME)
 
     def check_leap(self, name: str, time: int, before: int) -> None:
@@ -196,7 +196,7 @@ class EventEncoder:
             raise wrong_argument(name, self._allowed_leap(before), str(time))
 
     def _allowed_leap(self, before: int) -> str:
-        """Return what a message says of the times that may follow another."""
+        """Return the allowed times after another, as text for a message."""
         return (
             f"at most longest_gap={self.longest_gap} steps of {self.step} microseconds after the "
             f"time before, {before}"
@@ -206,7 +206,7 @@ class EventEncoder:
         """Return the step that each time lies in; step 0 begins at `start`, which is before all."""
         return _elapsed(np.array(start, np.int64), time) // np.uint64(self.step)
 
-    def count(self, located: Located) -> Integers:
+    def count(self, located: LocatedEvents) -> Integers:
         """Return the counts of all units for events of one step, of shape (n_inputs,)."""
         return self._sums(located.unit, located.weight, self.n_inputs)
 
@@ -268,7 +268,7 @@ class EventEncoder:
         Yields
         ------
         x : ndarray of shape (n_samples, n_steps, n_inputs), int32
-            What ``Simulator.train`` takes with ``input_coding="spikes"``.
+            Spike counts, as ``Simulator.train`` takes them with ``input_coding="spikes"``.
         y : ndarray of shape (n_samples,)
             Labels.
         """
@@ -306,7 +306,7 @@ def _check(name: str, values: NDArray[Any], good: NDArray[np.bool_], allowed: st
 
 
 class EventSteps(NamedTuple):
-    """Consecutive steps that are over, given by their events.
+    """Consecutive completed steps, given by their events.
 
     Attributes
     ----------
@@ -317,9 +317,9 @@ class EventSteps(NamedTuple):
     unit : ndarray of shape (n_events,), int64
         Its input unit.
     weight : ndarray of shape (n_events,), int64
-        What it counts.
+        1, or -1 for a negative event.
     counts : ndarray of shape (n_inputs,), int64, or None
-        What earlier events of step 0 have counted; None if there were none.
+        The counts of earlier events of step 0; None if there were none.
     """
 
     n_steps: int
@@ -396,7 +396,7 @@ class EventClock:
         """The counts of the unfinished step, of shape (n_inputs,); None if it has no events yet."""
         return self.counts.copy() if self.has_events[0] else None
 
-    def take(self, located: Located) -> EventSteps:
+    def take(self, located: LocatedEvents) -> EventSteps:
         """Take events, and return the steps that end before the last of them."""
         if not len(located.time):
             return EventSteps(0, *NO_EVENTS)

@@ -36,8 +36,8 @@ Array = NDArray[np.float64]
 N_PARTS: Final = 12
 N_BANDS: Final = 32
 
-#: Samples a second to which all sound is brought, and the pitches that bands cover, in Hz: what
-#: every telephone carries, so that recordings of all kinds fit together.
+#: Samples a second to which all sound is converted, and the pitches that bands cover, in Hz: those
+#: that every telephone carries, so that recordings of all kinds can be compared.
 RATE: Final = 8_000
 LOWEST_PITCH: Final = 60
 HIGHEST_PITCH: Final = 3_800

@@ -31,15 +31,15 @@ IDX_FILES: Final = (
 )
 
 
-class Source(NamedTuple):
-    """Where the gzipped IDX files of a data set are published."""
+class Publication(NamedTuple):
+    """The addresses and checksums of the gzipped IDX files of a data set."""
 
     hosts: tuple[str, ...]  #: URLs of folders with the same files, in the order of preference.
     md5: tuple[str, ...]  #: Checksums in the order of `IDX_FILES`.
 
 
 SOURCES: Final = {
-    "mnist": Source(
+    "mnist": Publication(
         hosts=(
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -51,7 +51,7 @@ SOURCES: Final = {
             "ec29112dd5afa0611ce80d1b7f02629c",
         ),
     ),
-    "fashion-mnist": Source(
+    "fashion-mnist": Publication(
         hosts=(
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -117,7 +117,7 @@ def load_dataset(
     Parameters
     ----------
     name : {"digits", "mnist", "fashion-mnist"}, default="digits"
-        Which data set.
+        The name of the data set.
     folder : str or path-like, default=None
         The folder that holds the files, itself or in a subfolder called `name`; nowhere else is
         searched. Not used for "digits".
@@ -172,7 +172,7 @@ def _digits() -> Dataset:
 
     x, y = load_digits(return_X_y=True)
     order = np.random.RandomState(0).permutation(1797)
-    # scikit-learn hands out floats; the levels 0 to 16 that they stand for are exact in uint8.
+    # scikit-learn returns floats; their levels 0 to 16 are exact in uint8.
     x, y = x[order].astype(np.uint8), y[order].astype(np.int64)
     return Dataset("digits", x[:1437], y[:1437], x[1437:], y[1437:], N_CLASSES, 1 / 16, (8, 8))
 
@@ -287,10 +287,10 @@ def _fetched(name: str, host: str, cache: Path) -> list[Path]:
 
 
 def shuffled(n_samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return a random order that depends on seed and epoch alone: any epoch can be resumed."""
+    """Return a random order that follows from seed and epoch alone, so any epoch can be resumed."""
     return np.random.RandomState([seed, epoch]).permutation(n_samples)
 
 
 def error_percent(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:
-    """Return how many percent of samples the scores put into a wrong class."""
+    """Return the percentage of samples that the scores put into a wrong class."""
     return 100 * int(np.count_nonzero(scores.argmax(axis=1) != y)) / len(y)

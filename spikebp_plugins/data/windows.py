@@ -1,4 +1,4 @@
-r"""Readings of sensors, and how the last of them become the input of a network.
+r"""Readings of sensors, and the encoding of the last of them as input of a network.
 
 A reading x of a channel becomes a level from 0 to `levels`, the number of thresholds below it:
 
@@ -55,7 +55,7 @@ class LevelScale(NamedTuple):
         Channels whose range is not known: the other fields have NaN for them, and all their
         readings have level 0.
     low, high : ndarray of shape (n_channels,)
-        Where the range of a channel begins and ends.
+        The ends of the range of a channel.
     thresholds : ndarray of shape (n_channels, levels)
         A reading above k of them has level k.
     falls, rises : ndarray of shape (n_channels, levels + 1)
@@ -96,7 +96,7 @@ class LevelScale(NamedTuple):
 
 
 class PastReadings(NamedTuple):
-    """What an encoder keeps of the readings so far; replaced as a whole.
+    """The state of an encoder after the readings so far, replaced as a whole.
 
     Attributes
     ----------
@@ -127,9 +127,9 @@ class Windows(NamedTuple):
     bytes : ndarray of shape (n_windows, n_inputs), uint8
         The windows, which share their memory, and cannot be written.
     ends : slice
-        Which of the readings are the last of a window.
+        The readings that are the last of a window.
     past : PastReadings
-        What an encoder keeps that has taken the readings.
+        The state of an encoder after the readings.
     """
 
     bytes: Bytes
@@ -232,12 +232,12 @@ class WindowEncoder:
 
     @property
     def low(self) -> Reals | None:
-        """Where the range of each channel begins; None until the first one has been learned."""
+        """The lower end of each channel's range; None until the first one has been learned."""
         return self.past.scale.low.copy() if self.is_calibrated else None
 
     @property
     def high(self) -> Reals | None:
-        """Where the range of each channel ends; None until the first one has been learned."""
+        """The upper end of each channel's range; None until the first one has been learned."""
         return self.past.scale.high.copy() if self.is_calibrated else None
 
     @property
@@ -281,7 +281,7 @@ class WindowEncoder:
         Returns
         -------
         ndarray of shape (n_inputs,), uint8, or None
-            The window, which later readings do not change, and nobody can.
+            The window, read-only; later readings do not change it.
 
         Raises
         ------
@@ -306,7 +306,7 @@ class WindowEncoder:
         Returns
         -------
         ndarray of shape (n_windows, n_inputs), uint8
-            Windows that share their memory, so that nobody can write to it. The first ends with
+            Windows that share their memory, which is read-only. The first ends with
             reading `length`, or `calibration` + `length` if low and high had to be learned.
 
         Raises
@@ -333,7 +333,7 @@ class WindowEncoder:
         Parameters
         ----------
         name : str
-            What a message calls them.
+            Their name in a message.
         values : array-like
             Readings.
         one : bool or None, default=False
@@ -371,7 +371,7 @@ class WindowEncoder:
         readings : ndarray of shape (n_readings, n_channels)
             Checked readings.
         past : PastReadings or None, default=None
-            What was before; None takes what the encoder has taken.
+            The state before the readings; None takes that of the encoder.
         every : bool, default=False
             Whether each reading ends a window, whatever `hop` is, once there are enough.
         """
@@ -405,7 +405,7 @@ class WindowEncoder:
         return PastReadings(scale, nothing, np.empty((0, self._width), np.uint8), None, n_missing)
 
     def _after(self, readings: Reals, past: PastReadings) -> PastReadings:
-        """Return what was before and some readings, whose codes are all there."""
+        """Return the past extended by readings whose codes are complete."""
         scale, to_learn, codes, levels, n_missing = past
         while len(readings):
             is_learning, is_first = scale.n_unknown > 0, scale.n_unknown == self.n_channels

@@ -26,7 +26,7 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.rates import added_squares
 from spikebp_plugins.network.state import LearningState
 
-#: What C calls the type of each kind of input.
+#: The type of each kind of input in C.
 INPUT_TYPES: Final = {"pixels": "uint8_t", "values": "net_state_t", "spikes": "net_count_t"}
 
 #: A loop to copy: it names each sample before it learns from it.
@@ -39,7 +39,7 @@ void sample_arrived(const TYPE *x, int32_t label)
         show_error();
 }"""
 
-#: What a guide says of a program that evaluates by what has changed.
+#: The section of the guide for a program that evaluates changes alone.
 FOLLOWS: Final = """\
 ## Samples that follow each other
 
@@ -53,7 +53,7 @@ this out, for a smaller program.
 DECLARED: Final = re.compile(r"^static (\w+) (\w+)((?:\[[^]]+\])+)", re.MULTILINE)
 LENGTH: Final = re.compile(r"\[([^]]+)\]")
 
-#: The arrays that are needed for one thing alone, by what that is.
+#: The arrays that serve a single use, by that use.
 BY_USE: Final = {
     "weights": ("weights",),
     "what takes a sample back": ("logged_counts", "logged_errors"),
@@ -78,7 +78,7 @@ class CFiles:
     header: str
 
     def _texts(self) -> dict[str, str]:
-        """Return what is written, by the ending of each file."""
+        """Return the texts of the files, by the ending of each."""
         return {".c": self.source, ".h": self.header}
 
     def save(self, folder: PathLike) -> list[Path]:
@@ -184,7 +184,7 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
 
 
 def by_use(memory: Mapping[str, int]) -> dict[str, int]:
-    """Return the bytes of each use that there is, of the rest, and of all."""
+    """Return the bytes of each use that occurs, of the rest, and of all."""
     uses = {use: sum(memory.get(name, 0) for name in names) for use, names in BY_USE.items()}
     total = sum(memory.values())
     uses |= {"the rest": total - sum(uses.values()), "together": total}
@@ -192,7 +192,7 @@ def by_use(memory: Mapping[str, int]) -> dict[str, int]:
 
 
 def _kind(network: NetworkInC) -> str:
-    """Return the word for the input that most users have."""
+    """Return the kind of input that the example in the guide shows."""
     if network.takes_pixels:
         return "pixels"
     return "values" if network.net.input_coding == "values" else "spikes"
@@ -255,7 +255,7 @@ def _trains(network: NetworkInC) -> Iterator[str]:
 
 
 def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
-    """Yield the declarations of what is learned, and of what it needs besides."""
+    """Yield the declarations of the learned arrays, and of those that go with them."""
     net = network.net
     if network.takes_pixels:
         yield "/* What a pixel adds to the potential of its unit in a step. */"

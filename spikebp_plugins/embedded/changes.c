@@ -1,22 +1,22 @@
 /* ---- Samples that follow each other ---------------------------------------------------------- */
 
 /* Consecutive samples of a stream have most of their spikes in common. So each connection keeps the
- * counts k that it has received last (spike_count) and what they have brought, d = k W (arriving).
- * Of a sample that is shown as a whole it reads the rows of those units alone whose counts change,
+ * counts k that it received last (spike_count) and their drive, d = k W (arriving). Of a sample that
+ * is shown as a whole it reads only the rows of units whose counts change,
  *
  *     d += change_i W[i],
  *
- * and what it learns from k and the errors e it takes from d at once: d -= rate (k . k) e.
+ * and subtracts from d at once what learning from k and the errors e changes: d -= rate (k . k) e.
  *
- * Learning follows change too. Each row has to learn k_i rate e; P, the sum of rate e, waits, so that
- * the weights that are meant are W[i] - k_i P. A row is written when its own count changes, which
- * needs it anyway. The same k_i P is taken from the sums of rows that wait:
+ * Updates wait too. Each row has to learn k_i rate e; P, the sum of rate e, waits, so the true weights
+ * are W[i] - k_i P. A row is written when its own count changes, since it is read then anyway. The
+ * same k_i P is subtracted from sums of rows that wait:
  *
  *     W[i] += change_i P,  and  d -= (sum of change_i k_i) P  with the counts before the change;
  *     errors bring to a unit below the sum of e_j W[i][j], less k_i (e . P).
  *
- * Integers do not round, so that these are the numbers of a sample that is evaluated in full. That
- * is the same thing with k = 0 and d = 0 before, and is done where it reads fewer rows.
+ * Integers do not round, so these are the numbers of a sample that is evaluated in full. Full
+ * evaluation is the case k = 0 and d = 0, and is done where it reads fewer rows.
  *
  * No number leaves its type. A weight that waits cannot be checked, so that rows wait only while
  * `room` says that none can have come to its limit. W[i] is a weight plus k_i P, and is written only
@@ -25,7 +25,7 @@
 /* Whether the open sample is shown as a whole, or the last one was: then everything is kept. */
 static uint8_t is_whole;
 
-/* What rows of weights still have to learn, P, and its largest magnitude. */
+/* The updates that rows of weights still wait for, P, and their largest magnitude. */
 static net_state_t waiting[UPPER_UNITS];
 static net_state_t most_waiting[LAYERS + 1];
 
@@ -48,7 +48,7 @@ static int64_t rows_changed[LAYERS + 1];
 static int64_t usually_changed[LAYERS + 1];
 static int64_t usually_taught[LAYERS + 1];
 
-/* Write to the rows of connection l what waits for them. */
+/* Write the waiting updates to the rows of connection l. */
 static void write_waiting(int32_t l)
 {
     const struct connection *c = &CONNECTIONS[l - 1];
@@ -220,8 +220,8 @@ static void start_over(int32_t l)
     NET_COUNT(multiply_adds, n, c->channels);
 }
 
-/* Bring to layer l what is sent below, in the way that visits fewer rows. What waits has to be
- * written either way. */
+/* Add to layer l the drive of the layer below, in the way that visits fewer rows. Waiting updates
+ * have to be written either way. */
 static void pass_changes(int32_t l)
 {
     check_sum(spikes_sent[l - 1], LARGEST_WEIGHT);
@@ -266,7 +266,7 @@ static void receive_changes(int32_t l)
     NET_COUNT(messages, n_spiking[l], 1);
 }
 
-/* Take from what errors of layer l bring to the layer below what waits in the rows. */
+/* Subtract the waiting updates from the errors that layer l sends to the layer below. */
 static void subtract_waiting_back(int32_t l)
 {
     const net_count_t *back = errors + UPPER(l), *kept = spike_count + FIRST_UNIT[l - 1];
@@ -306,7 +306,7 @@ static void step_as_a_whole(const void *x, enum input kind)
     }
 }
 
-/* The errors that a sample teaches by. */
+/* The errors from which a sample learns. */
 static net_count_t *errors_of_sample(void)
 {
 #if LEARNS_ONCE
@@ -364,9 +364,9 @@ static void measure(int32_t l)
     until_measured[l] = SAMPLES_UNMEASURED;
 }
 
-/* Whether what connection l learns now, by which a weight changes by at most `most`, is to wait: if
- * that costs less, and no weight can come to its limit. To write a weight of a row that is read
- * anyway takes half of what it takes to write one alone. */
+/* Whether the update of connection l, which changes a weight by at most `most`, is to wait: if that
+ * costs less, and no weight can reach its limit. Writing a weight of a row that is read anyway costs
+ * half as much as writing one alone. */
 static int is_to_wait(int32_t l, net_state_t most)
 {
     const struct connection *c = &CONNECTIONS[l - 1];

@@ -1,4 +1,4 @@
-"""How a connection lies in memory in C: every kind is a kernel on an image."""
+"""The layout of a connection in the memory of C: every kind is a kernel on an image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Geometry:
     above : tuple of three ints
         Height, width and channels of the layer above.
     kernel, stride, padding : int
-        Those of a convolution.
+        The parameters of the convolution.
     """
 
     below: tuple[int, ...]
@@ -44,8 +44,8 @@ class Geometry:
         return self.below[:2] == (1, 1) == self.above[:2] and self.kernel == 1
 
     @property
-    def n_places(self) -> int:
-        """How many places the kernel lies on."""
+    def n_output_pixels(self) -> int:
+        """The number of output pixels, each of which has a kernel."""
         return self.above[0] * self.above[1]
 
 
@@ -71,7 +71,7 @@ def _on_image(below: Shape, above: Shape, kernel: int, stride: int, padding: int
     return Geometry(pixels.shape, strides, above.pixels("").shape, kernel, stride, padding)
 
 
-#: What finds the geometry of each kind of connection that C knows.
+#: The function that returns the geometry of each kind of connection in C.
 GEOMETRIES: Final[dict[type[Connection], Callable[[Any], Geometry]]] = {
     DenseConnection: _of_dense,
     Convolution: _of_convolution,

@@ -1,4 +1,4 @@
-/* What a back end needs of a network in C: samples in blocks, records of what was sent, and work.
+/* The functions that a back end needs of a network in C: samples in blocks, records and work.
  * This file and that of the network are compiled as one. */
 
 #include <stdint.h>
@@ -35,7 +35,7 @@ static void host_count(int kind, int64_t n, int64_t times)
 
 static void host_before_sample(void)
 {
-    /* What was done before counts all the same: what was written late, or taken back. */
+    /* Work done before counts too: updates that were written late, or undone. */
     memset(host_work, 0, host_rules * sizeof *host_work);
     host_is_uncountable = 0;
 }
@@ -56,7 +56,7 @@ static void host_after_step(void)
     host_drive_at += NET_OUTPUTS;
 }
 
-/* What is shown of a sample in each of its steps. */
+/* A block of samples, and where their results are written. */
 struct host_block {
     int64_t n_samples, n_steps;
     int64_t kind;              /* an `enum input` */
@@ -67,7 +67,7 @@ struct host_block {
     net_count_t *errors;
     net_state_t *drive;
     net_state_t *scores;       /* the summed drive of each sample */
-    int64_t *work;             /* of all samples: the kinds above, samples, and those that taught */
+    int64_t *work;             /* of all samples: the kinds above, samples, and training samples */
 };
 
 /* Show one sample. */

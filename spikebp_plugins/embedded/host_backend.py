@@ -13,7 +13,7 @@ from spikebp_plugins.backends.base import Backend, Option
 from spikebp_plugins.backends.outcome import Outcome, Recording, joined, recording_of
 from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.embedded.geometry import GEOMETRIES
-from spikebp_plugins.embedded.host_library import DONE, HostLibrary, Shown
+from spikebp_plugins.embedded.host_library import DONE, CBlockResult, HostLibrary
 from spikebp_plugins.embedded.host_samples import SamplesInC, samples_in_c
 from spikebp_plugins.embedded.network_in_c import CHOICES_IN_C, NetworkInC, why_not_in_c
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS
@@ -31,7 +31,7 @@ Array = NDArray[Any]
 #: Synapses times steps of a block, which takes some tenths of a second at most.
 BLOCK_WORK: Final = 200_000_000
 
-#: A counter of C is emptied before it has come so far.
+#: A counter of C is reset before it reaches this.
 MOST_COUNTED: Final = 2**61
 
 
@@ -50,19 +50,19 @@ class WeightBits(Option):
         return None if bits is None else int(bits)
 
 
-class Now(NamedTuple):
-    """Where a back end is.
+class CBackendState(NamedTuple):
+    """The state of a `CBackend`, replaced in one assignment.
 
     Attributes
     ----------
     state : LearningState
-        The learning state; where a network in C goes on, that of some moment before.
+        The learning state; with a `library`, the one that it started from.
     earlier : Operations
-        The operations that the network in C has not counted.
+        The operations that the library has not counted.
     done : Work
-        What was done for them.
+        The work of these operations.
     library : HostLibrary or None
-        The network in C; None if the reference goes on.
+        The network in C that shows the next samples; None if the reference does.
     """
 
     state: LearningState
@@ -93,29 +93,29 @@ class CBackend(Backend):
     def __init__(self, net: Definition, state: LearningState, weight_bits: int | None) -> None:
         super().__init__(net, state)
         given = WEIGHT_BITS if weight_bits is None else (weight_bits,)
-        # Those that may still be needed, the narrowest first.
+        # The networks that may still be needed, those with the fewest bits first.
         self._networks = [
             NetworkInC(net, bits) for bits in given if why_not_in_c(net, bits) is None
         ]
         self._libraries: dict[NetworkInC, HostLibrary] = {}
-        self._now = Now(state, Operations(), Work(), None)
+        self._current = CBackendState(state, Operations(), Work(), None)
 
     @property
     def state(self) -> LearningState:
-        """What has been learned so far."""
-        state, library = self._now.state, self._now.library
+        """The learning state after the samples so far."""
+        state, library = self._current.state, self._current.library
         return state if library is None else library.write_state(state)
 
     @property
     def samples_seen(self) -> int:
         """Training samples so far."""
-        state, library = self._now.state, self._now.library
+        state, library = self._current.state, self._current.library
         return state.samples_seen if library is None else library.samples_seen
 
     @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown so far."""
-        earlier, library = self._now.earlier, self._now.library
+        earlier, library = self._current.earlier, self._current.library
         if library is None:
             return earlier
         counts = library.counts
@@ -124,14 +124,14 @@ class CBackend(Backend):
 
     @property
     def work(self) -> Work:
-        """What was done for these samples."""
-        done, library = self._now.done, self._now.library
+        """The work for these samples."""
+        done, library = self._current.done, self._current.library
         if library is None:
             return done
         return done + Work(**{name: library.counts[name] for name in DONE})
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         n_synapses = sum(connection.n_synapses for connection in self.net.connections)
         return max(1, BLOCK_WORK // (n_steps * max(n_synapses, 1)))
 
@@ -156,33 +156,33 @@ class CBackend(Backend):
                     del self._networks[0]  # the next has room for larger numbers
                     continue
                 outcome = self._show_by_rules(rest[:1], record)
-                portion = 1  # where samples fail one after the other, few are prepared in vain
+                portion = 1  # if consecutive samples fail, few are prepared in vain
             outcomes.append(outcome)
             portion *= 2
             done += len(outcome.scores)
         return joined(outcomes)
 
     def _library(self) -> HostLibrary | None:
-        """Return the network in C with the state of now, or None if its types do not hold it."""
-        library = self._now.library
+        """Return the network in C with the present state; None if its types do not hold it."""
+        library = self._current.library
         if library is not None and library.work.max() < MOST_COUNTED:
             return library
         self._leave_c()
-        now, network = self._now, self._networks[0]
+        current, network = self._current, self._networks[0]
         try:
-            network.check_state(now.state)
+            network.check_state(current.state)
         except OverflowError:
             return None
         library = self._libraries.get(network) or HostLibrary(network)
         self._libraries = {network: library}
-        library.read_state(now.state)
+        library.read_state(current.state)
         library.work[:] = 0
-        self._now = now._replace(library=library)
+        self._current = current._replace(library=library)
         return library
 
     def _leave_c(self) -> None:
         """Take state and work from the network in C."""
-        self._now = Now(self.state, self.operations, self.work, None)
+        self._current = CBackendState(self.state, self.operations, self.work, None)
 
     def _show_in_c(self, library: HostLibrary, batch: Batch, record: bool) -> Outcome | None:
         """Show samples as far as the types of C hold them; None if they do not hold the first."""
@@ -192,23 +192,23 @@ class CBackend(Backend):
 
     def _show_by_rules(self, batch: Batch, record: bool) -> Outcome:
         """Show one sample by the reference."""
-        state, earlier, done, _ = self._now
+        state, earlier, done, _ = self._current
         target = None if batch.y is None else batch.targets()[0]
         state, shown = run_sample(self.net, state, batch.inputs()[0], target, batch.n_steps)
-        # The reference does what the rules ask for.
+        # The work of the reference is that of the rules.
         rows = sum(
             int(np.count_nonzero(sent))
-            for moment in shown.steps
-            for sent in (*moment.k[:-1], *(moment.e or ())[2:])
+            for step in shown.steps
+            for sent in (*step.k[:-1], *(step.e or ())[2:])
         )
         done += Work(rows, shown.operations.multiply_adds)
-        self._now = Now(state, earlier + shown.operations, done, None)
+        self._current = CBackendState(state, earlier + shown.operations, done, None)
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording)
 
 
-def _outcome(net: Definition, shown: Shown, samples: SamplesInC) -> Outcome:
-    """Return what a block has left as a back end hands it out."""
+def _outcome(net: Definition, shown: CBlockResult, samples: SamplesInC) -> Outcome:
+    """Return the results of a block as those of a back end."""
     n, n_steps = shown.n, samples.n_steps
     unit = math.ldexp(1.0, -grid_of(net).fraction_bits)
     scores = shown.drive[:n] * unit / n_steps

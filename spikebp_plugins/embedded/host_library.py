@@ -25,11 +25,11 @@ from spikebp_plugins.network.state import LearningState
 #: Compiled libraries that a process keeps, of some tens of kilobytes.
 LIBRARIES_KEPT: Final = 64
 
-#: The kinds of work that were really done.
+#: The kinds of work that a network has done.
 DONE: Final = ("rows_read", "multiply_adds")
 
-#: The kinds of work that are counted, in the order of C: what the rules ask for, and what was
-#: done; then samples, and those with a target.
+#: The counts, in the order of C: operations by the rules, work done, samples, and those with a
+#: target.
 WORK: Final = (
     *("forward", "backward", "update", "spikes", "errors", "messages", "met"),
     *DONE,
@@ -37,7 +37,9 @@ WORK: Final = (
 )
 
 
-class _Block(ctypes.Structure):
+class _HostBlock(ctypes.Structure):
+    """``struct host_block`` of `host.c`."""
+
     _fields_: ClassVar = [
         *((name, ctypes.c_int64) for name in ("n_samples", "n_steps", "kind", "x_rows", "y_rows")),
         *(
@@ -47,13 +49,13 @@ class _Block(ctypes.Structure):
     ]
 
 
-class Shown(NamedTuple):
-    """What a block of samples has left, all in the integers of C.
+class CBlockResult(NamedTuple):
+    """The results of a block of samples, in the integers of C.
 
     Attributes
     ----------
     n : int
-        How many samples were shown; with the next one a number would leave its type.
+        The number of samples shown. With the next one a number would leave its type.
     drive : ndarray of shape (n_samples, n_outputs)
         The summed drive of the output.
     spikes, errors, step_drive : ndarray of shape (n_samples, duration, n) or None
@@ -68,7 +70,7 @@ class Shown(NamedTuple):
 
 
 class HostLibrary:
-    """A network in C in this process. Its numbers are its own, whatever others there are.
+    """A network in C in this process, with numbers of its own.
 
     Parameters
     ----------
@@ -99,7 +101,7 @@ class HostLibrary:
         self._library.host_feedback.restype = ctypes.c_void_p
 
     def read_state(self, state: LearningState) -> None:
-        """Go on from a state that fits the types."""
+        """Replace the state of the network by one that fits the types."""
         feedback = np.ascontiguousarray(self.network.feedback(state), self.weight_dtype)
         if feedback.size:
             ctypes.memmove(self._library.host_feedback(), feedback.ctypes.data, feedback.nbytes)
@@ -108,7 +110,7 @@ class HostLibrary:
             raise RuntimeError("a network in C has refused its own state")
 
     def write_state(self, before: LearningState) -> LearningState:
-        """Return what was learned, with the feedback of an earlier state."""
+        """Return the learning state, with the feedback of an earlier one."""
         data = ctypes.create_string_buffer(self.network.state_size)
         if self._library.net_write_state(0, data, len(data)) != 0:
             raise RuntimeError("a network in C has not given its state")
@@ -126,7 +128,7 @@ class HostLibrary:
         seen.restype = ctypes.c_uint64
         return int(seen())
 
-    def show(self, samples: SamplesInC, record: bool) -> Shown:
+    def show(self, samples: SamplesInC, record: bool) -> CBlockResult:
         """Show samples in order, and learn from each if there are targets.
 
         Parameters
@@ -151,7 +153,7 @@ class HostLibrary:
             ]
         y = None if y is None else np.ascontiguousarray(y)
         arrays = [x, y, *records, drive, self.work]
-        block = _Block(
+        block = _HostBlock(
             n,
             n_steps,
             kind,
@@ -159,7 +161,7 @@ class HostLibrary:
             0 if y is None else y.shape[1],
             *(None if array is None else array.ctypes.data for array in arrays),
         )
-        return Shown(self._library.host_show(ctypes.byref(block)), drive, *records)
+        return CBlockResult(self._library.host_show(ctypes.byref(block)), drive, *records)
 
 
 @lru_cache(LIBRARIES_KEPT)

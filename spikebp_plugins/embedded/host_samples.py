@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from spikebp_plugins.embedded.network_in_c import NetworkInC
 from spikebp_plugins.network.samples import Batch, spike_counts
 
-#: What input is: an ``enum input`` of C.
+#: The kinds of input, as in ``enum input`` of C.
 PIXELS, VALUES, SPIKES = range(3)
 
-#: Integers, and which of the samples fit a type. What the others have become means nothing.
+#: Integers, and which of the samples fit a type. The integers of other samples mean nothing.
 Fitted = tuple[NDArray[Any], NDArray[np.bool_]]
 
 
@@ -24,7 +24,7 @@ class SamplesInC(NamedTuple):
     Attributes
     ----------
     kind : {PIXELS, VALUES, SPIKES}
-        What input is.
+        The kind of input.
     x : ndarray of shape (n_samples, 1 or n_steps, n_inputs)
         Input.
     y : ndarray of shape (n_samples, 1 or n_steps, n_outputs) or None

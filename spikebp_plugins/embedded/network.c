@@ -29,8 +29,9 @@ static const int32_t FIRST_UNIT[LAYERS + 2] = { /*@first_units@*/ };
 #define N_UNITS(l) (FIRST_UNIT[(l) + 1] - FIRST_UNIT[l])
 #define UPPER(l) (FIRST_UNIT[l] - NET_INPUTS)
 
-/* Where what is on its way to a layer is kept: with pipelined timing it waits for the next step,
- * and otherwise it arrives before anything else is sent; it may be kept for the next sample. */
+/* Where the sums that a layer is to receive begin. With pipelined timing they wait for the next step;
+ * otherwise the layer receives them before anything else is sent. They may be kept for the next
+ * sample. */
 #define ARRIVING_AT(l) (PIPELINED || KEEPS_DRIVE ? UPPER(l) : 0)
 #define ARRIVING_BACK_AT(l) (PIPELINED ? UPPER(l) : 0)
 
@@ -86,19 +87,19 @@ static int32_t n_spiking[LAYERS + 1], n_erring[LAYERS + 1];
 static net_state_t spikes_sent[LAYERS + 1], errors_sent[LAYERS + 1];
 static net_state_t most_errors[LAYERS + 1]; /* the largest error of this step */
 
-/* The units that have sent any in this sample, of which alone the weights above change; and the
+/* The units that have sent spikes in this sample: only the weights above these change. And the
  * largest spike count among them. */
 static unit_t met[LOWER_UNITS];
 static uint8_t is_met[LOWER_UNITS];
 static int32_t n_met[LAYERS];
 static net_state_t most_spikes[LAYERS];
 
-/* What is on its way to the units of a layer. */
+/* The sums that the units of each layer are to receive. */
 static net_state_t arriving[ARRIVING];
 static net_state_t arriving_back[ARRIVING_BACK];
 
-/* What undoes a sample: the backward potentials before it and, for each step in which weights have
- * changed, what they have changed by. A copy of the weights would not fit. */
+/* The data to undo a sample: the backward potentials before it and, for each step in which weights
+ * have changed, the counts and errors of the change. A copy of the weights would not fit. */
 static net_state_t backward_potential_before[HIDDEN_UNITS];
 #if !LEARNS_ONCE
 static net_count_t logged_counts[STEPS_LOGGED][LOWER_UNITS];
@@ -107,8 +108,8 @@ static net_count_t logged_errors[STEPS_LOGGED][UPPER_UNITS];
 static int32_t n_logged;
 #if PREPARES
 
-/* A sample of pixels that is shown as a whole: what layer 1 receives in each of its steps, through
- * the weights before it; and the sum of the weights of inputs that send the same train of spikes.
+/* A sample of pixels that is shown as a whole: the drive of layer 1 in each of its steps, through the
+ * weights before it; and the sum of the weights of inputs that send the same train of spikes.
  * Such inputs stand together in `given`, from first_of_train[train] on. */
 static net_state_t prepared[NET_STEPS][FIRST_WIDTH];
 static net_state_t train_sum[FIRST_WIDTH];
@@ -119,11 +120,11 @@ static net_state_t logged_most[STEPS_LOGGED];
 #endif
 #endif
 
-/* The changes of one row of weights; of each place of a kernel, where its errors begin in a list,
- * and a unit that the kernel lies on. */
+/* The changes of one row of weights; of each output pixel, where its errors begin in a list, and a
+ * unit that its kernel lies on. */
 static net_state_t row_change[MOST_CHANNELS];
-static unit_t first_of_place[MOST_PLACES + 1];
-static int32_t unit_of_place[MOST_PLACES];
+static unit_t first_of_pixel[MOST_PIXELS + 1];
+static int32_t unit_of_pixel[MOST_PIXELS];
 
 /* A program that includes this file may count work, and look at each step. */
 #ifndef NET_COUNT
@@ -189,15 +190,15 @@ static uint8_t are_joined;
 #define LARGEST_OF(weights_of, l) LARGEST_WEIGHT
 #endif
 
-/* Note that a sum could leave its type: what n spikes bring, each of them at most one weight. */
+/* Note that a sum could leave its type: that of n spikes, each of which adds at most one weight. */
 static void check_sum(net_state_t n, net_state_t weight)
 {
     if (n > LARGEST_SUM / weight)
         is_outside = 1;
 }
 
-/* The weight with the bits that are left of a number too large for a weight. It is never used: it
- * can be undone, since what is subtracted from it comes back when it is added. */
+/* The low bits of a number that is too large for a weight. They are never used as a weight, but can be
+ * undone: adding what was subtracted restores the weight. */
 static net_weight_t wrapped(net_state_t v)
 {
     weight_bits_t bits = (weight_bits_t)v;
@@ -208,7 +209,7 @@ static net_weight_t wrapped(net_state_t v)
 
 /* ---- Spikes forward ------------------------------------------------------------------------- */
 
-/* Forget what a layer sent in the step before. */
+/* Clear the spikes that a layer sent in the step before. */
 static void send_nothing(int32_t l)
 {
     int32_t i;
@@ -240,7 +241,7 @@ static void send(int32_t l, int32_t unit, net_state_t n)
     }
 }
 
-/* What an input is in this step: a value, or a number of spikes. */
+/* The input of a unit in this step: a value, or a number of spikes. */
 static net_state_t input_of(const void *x, enum input kind, int32_t unit)
 {
 #if NET_TAKES_PIXELS
@@ -250,8 +251,8 @@ static net_state_t input_of(const void *x, enum input kind, int32_t unit)
     return kind == SPIKES ? ((const net_count_t *)x)[unit] : ((const net_state_t *)x)[unit];
 }
 
-/* List the inputs that may do something in a step: those that are not zero. With binary spikes
- * others may still have some to send. */
+/* List the inputs that may send spikes in a step: those that are not zero. With binary spikes other
+ * inputs may still have spikes to send. */
 static void list_inputs(const void *x, enum input kind)
 {
     int32_t unit;
@@ -290,22 +291,22 @@ static void fire_inputs(const void *x, enum input kind)
 
 /* ---- Connections ---------------------------------------------------------------------------- */
 
-/* The first of the places of a kernel, in one dimension, that lie on a pixel of the padded image. */
-static int32_t first_place(const struct connection *c, int32_t pixel)
+/* The first output pixel, in one dimension, whose kernel lies on a position of the padded image. */
+static int32_t first_pixel(const struct connection *c, int32_t position)
 {
-    return pixel < c->kernel ? 0 : (pixel - c->kernel) / c->stride + 1;
+    return position < c->kernel ? 0 : (position - c->kernel) / c->stride + 1;
 }
 
 #if NORMALIZED
-/* How many places of the kernel lie on a unit below. */
-static int32_t places_on(const struct connection *c, int32_t unit)
+/* The number of output pixels whose kernel lies on a unit below. */
+static int32_t times_met(const struct connection *c, int32_t unit)
 {
     int32_t y = unit / c->row_stride % c->below_height + c->padding;
     int32_t x = unit / c->column_stride % c->below_width + c->padding;
-    int32_t rows = 0, columns = 0, place;
-    for (place = first_place(c, y); place < c->height && place * c->stride <= y; place++)
+    int32_t rows = 0, columns = 0, pixel;
+    for (pixel = first_pixel(c, y); pixel < c->height && pixel * c->stride <= y; pixel++)
         rows++;
-    for (place = first_place(c, x); place < c->width && place * c->stride <= x; place++)
+    for (pixel = first_pixel(c, x); pixel < c->width && pixel * c->stride <= x; pixel++)
         columns++;
     return rows * columns;
 }
@@ -334,26 +335,26 @@ static void join_weights(void)
 }
 #endif
 
-/* The first unit below that weights [row][column] join to a place, or -1 if they lie on padding. */
-static int32_t unit_under(const struct connection *c, int32_t place, int32_t row, int32_t column)
+/* The first unit below that kernel offset [row][column] joins to an output pixel; -1 for padding. */
+static int32_t unit_under(const struct connection *c, int32_t pixel, int32_t row, int32_t column)
 {
-    int32_t y = place / c->width * c->stride + row - c->padding;
-    int32_t x = place % c->width * c->stride + column - c->padding;
+    int32_t y = pixel / c->width * c->stride + row - c->padding;
+    int32_t x = pixel % c->width * c->stride + column - c->padding;
     int is_inside = y >= 0 && y < c->below_height && x >= 0 && x < c->below_width;
     return is_inside ? y * c->row_stride + x * c->column_stride : -1;
 }
 
-/* Part a list of units into the places that they are at, and return how many there are. */
-static int32_t find_places(const struct connection *c, const unit_t *list, int32_t n)
+/* Divide a list of units into output pixels, and return their number. */
+static int32_t find_pixels(const struct connection *c, const unit_t *list, int32_t n)
 {
-    int32_t n_places = 0, place = -1, i;
+    int32_t n_pixels = 0, pixel = -1, i;
     for (i = 0; i < n; i++)
-        if (list[i] / c->channels != place) {
-            place = list[i] / c->channels;
-            first_of_place[n_places++] = (unit_t)i;
+        if (list[i] / c->channels != pixel) {
+            pixel = list[i] / c->channels;
+            first_of_pixel[n_pixels++] = (unit_t)i;
         }
-    first_of_place[n_places] = (unit_t)n;
-    return n_places;
+    first_of_pixel[n_pixels] = (unit_t)n;
+    return n_pixels;
 }
 
 /* Add the weights of the units in a list, each times its count. Four rows at a time need fewer
@@ -404,9 +405,9 @@ static void pass_forward(int32_t l)
         int32_t channel = list[n] / c->channel_stride % c->below_channels;
         net_state_t count = sent[list[n]];
         int32_t Y, X, b;
-        /* The kernel lies on the unit at the places (Y, X). */
-        for (Y = first_place(c, y); Y < c->height && Y * c->stride <= y; Y++)
-            for (X = first_place(c, x); X < c->width && X * c->stride <= x; X++) {
+        /* The kernels of output pixels (Y, X) lie on the unit. */
+        for (Y = first_pixel(c, y); Y < c->height && Y * c->stride <= y; Y++)
+            for (X = first_pixel(c, x); X < c->width && X * c->stride <= x; X++) {
                 net_state_t *at = to + (Y * c->width + X) * c->channels;
                 if (c->learns) {
                     const net_weight_t *row = weights + c->first_weight
@@ -456,7 +457,7 @@ static void pass_back(int32_t l)
     const net_count_t *sent = errors + UPPER(l);
     const unit_t *list = erring + UPPER(l);
     net_state_t *to = arriving_back + ARRIVING_BACK_AT(l - 1);
-    int32_t n_places, p, q, r, a, m;
+    int32_t n_pixels, p, q, r, a, m;
     memset(to, 0, (size_t)N_UNITS(l - 1) * sizeof *to);
     check_sum(errors_sent[l], LARGEST_OF(joined_back, l));
     if (is_outside)
@@ -470,26 +471,26 @@ static void pass_back(int32_t l)
         NET_COUNT(multiply_adds, n, c->below_channels);
         return;
     }
-    n_places = find_places(c, list, n_erring[l]);
-    for (p = 0; p < n_places; p++) {
-        int32_t from = first_of_place[p], until = first_of_place[p + 1];
-        int32_t place = list[from] / c->channels;
+    n_pixels = find_pixels(c, list, n_erring[l]);
+    for (p = 0; p < n_pixels; p++) {
+        int32_t from = first_of_pixel[p], until = first_of_pixel[p + 1];
+        int32_t pixel = list[from] / c->channels;
 #ifdef NET_COUNTS_WORK
-        net_state_t sum_of_place = 0;
+        net_state_t sum_of_pixel = 0;
         for (m = from; m < until; m++)
-            sum_of_place += magnitude(sent[list[m]]);
+            sum_of_pixel += magnitude(sent[list[m]]);
 #endif
         for (q = 0; q < c->kernel; q++)
             for (r = 0; r < c->kernel; r++) {
-                int32_t unit = unit_under(c, place, q, r);
+                int32_t unit = unit_under(c, pixel, q, r);
                 if (unit < 0)
                     continue;
-                NET_COUNT(backward, sum_of_place, c->learns ? c->below_channels : 1);
+                NET_COUNT(backward, sum_of_pixel, c->learns ? c->below_channels : 1);
                 NET_COUNT(met, until - from, c->learns ? c->below_channels : 1);
                 NET_COUNT(multiply_adds, until - from, c->learns ? c->below_channels : 1);
                 if (!c->learns) {
                     for (m = from; m < until; m++) {
-                        int32_t channel = list[m] - place * c->channels;
+                        int32_t channel = list[m] - pixel * c->channels;
                         to[unit + channel * c->channel_stride] += sent[list[m]] * c->constant;
                     }
                     continue;
@@ -498,7 +499,7 @@ static void pass_back(int32_t l)
                     const net_weight_t *row = WEIGHTS_BACK + c->first_back + row_of(c, q, r, a);
                     net_state_t sum = 0;
                     for (m = from; m < until; m++)
-                        sum += (net_state_t)sent[list[m]] * row[list[m] - place * c->channels];
+                        sum += (net_state_t)sent[list[m]] * row[list[m] - pixel * c->channels];
                     to[unit] += sum;
                 }
             }
@@ -528,7 +529,7 @@ static void learn_dense(int32_t l, const net_count_t *counts, const net_count_t 
     for (i = 0; i < n_met[l - 1]; i++) {
         net_weight_t *row = weights + c->first_weight + below[i] * c->channels;
         net_state_t factor = counts[below[i]] * rate;
-        if (factor == 0) /* spikes of both signs, or none yet in the step that is taken back */
+        if (factor == 0) /* spikes of both signs, or none yet in the step that is undone */
             continue;
         for (m = 0; m < n; m++) {
             net_state_t v = row[list[m]] - factor * back[list[m]];
@@ -543,27 +544,27 @@ static void learn_dense(int32_t l, const net_count_t *counts, const net_count_t 
     check_weights(l, magnitudes);
 }
 
-/* Let a convolution learn: for each row of its kernel, the changes of all places are added up. */
+/* Let a convolution learn: for each row of its kernel, add up the changes of all output pixels. */
 static void learn_kernel(int32_t l, const net_count_t *counts, const net_count_t *back, int32_t n,
     net_state_t rate)
 {
     const struct connection *c = &CONNECTIONS[l - 1];
     const unit_t *list = erring + UPPER(l);
-    int32_t n_places = find_places(c, list, n), p, q, r, a, b, m;
+    int32_t n_pixels = find_pixels(c, list, n), p, q, r, a, b, m;
     net_state_t magnitudes = 0;
     for (q = 0; q < c->kernel; q++)
         for (r = 0; r < c->kernel; r++) {
-            for (p = 0; p < n_places; p++)
-                unit_of_place[p] = unit_under(c, list[first_of_place[p]] / c->channels, q, r);
+            for (p = 0; p < n_pixels; p++)
+                unit_of_pixel[p] = unit_under(c, list[first_of_pixel[p]] / c->channels, q, r);
             for (a = 0; a < c->below_channels; a++) {
                 net_weight_t *row = weights + c->first_weight + row_of(c, q, r, a);
                 int32_t changes = 0;
-                for (p = 0; p < n_places; p++) {
-                    int32_t from = first_of_place[p], until = first_of_place[p + 1];
+                for (p = 0; p < n_pixels; p++) {
+                    int32_t from = first_of_pixel[p], until = first_of_pixel[p + 1];
                     int32_t first = list[from] / c->channels * c->channels;
-                    net_state_t count = unit_of_place[p] < 0
+                    net_state_t count = unit_of_pixel[p] < 0
                         ? 0
-                        : counts[unit_of_place[p] + a * c->channel_stride];
+                        : counts[unit_of_pixel[p] + a * c->channel_stride];
                     if (count == 0)
                         continue;
                     for (m = from; m < until; m++)
@@ -631,7 +632,7 @@ static void receive(int32_t l)
     NET_COUNT(messages, n_spiking[l], 1);
 }
 
-/* Forget what a layer sent back in the step before. */
+/* Clear the errors that a layer sent back in the step before. */
 static void send_nothing_back(int32_t l)
 {
     memset(errors + UPPER(l), 0, (size_t)N_UNITS(l) * sizeof *errors);
@@ -660,7 +661,7 @@ static void send_back(int32_t l, int32_t unit, net_state_t n)
 #endif
 }
 
-/* The output is compared with the target, which fires too: errors are its spikes too many. */
+/* The target fires too: the errors of the output are its spikes less those of the target. */
 static void compare_output(const net_state_t *asked)
 {
     const net_count_t *sent = spikes + FIRST_UNIT[LAYERS];
@@ -725,12 +726,12 @@ static void sum_rows(net_state_t *to, const net_weight_t *first, const unit_t *l
             to[b] += first[list[i] * FIRST_WIDTH + b];
 }
 
-/* Find what layer 1 receives in each step. A pixel sends the same train of spikes in each sample,
+/* Find the drive of layer 1 in each step. A pixel sends the same train of spikes in each sample,
  * and there are few different trains: the weights of inputs with the same train are added up once,
  * and not for each of their spikes. */
 static void prepare(const uint8_t *x)
 {
-    int32_t place[N_TRAINS], train, unit, t, b;
+    int32_t slot[N_TRAINS], train, unit, t, b;
     is_prepared = 1;
     memset(first_of_train, 0, sizeof first_of_train);
     for (unit = 0; unit < NET_INPUTS; unit++)
@@ -738,11 +739,11 @@ static void prepare(const uint8_t *x)
     first_of_train[1] = 0; /* train 0 is silent */
     for (train = 0; train < N_TRAINS; train++) {
         first_of_train[train + 1] += first_of_train[train];
-        place[train] = first_of_train[train];
+        slot[train] = first_of_train[train];
     }
     for (unit = 0; unit < NET_INPUTS; unit++)
         if (TRAIN_OF_PIXEL[x[unit]] != 0)
-            given[place[TRAIN_OF_PIXEL[x[unit]]]++] = (unit_t)unit;
+            given[slot[TRAIN_OF_PIXEL[x[unit]]]++] = (unit_t)unit;
     memset(prepared, 0, sizeof prepared);
     check_sum(first_of_train[N_TRAINS] * (net_state_t)MOST_OF_TRAIN, 2 * (net_state_t)LARGEST_WEIGHT);
     for (train = 1; train < N_TRAINS && !is_outside; train++) {
@@ -776,8 +777,8 @@ static net_state_t spikes_with_counts(int32_t t, int32_t earlier)
 #endif
 
 #if !LEARNS_ONCE
-/* Take from what arrives in a step what earlier steps have taught. These changes of the weights wait
- * until the sample ends, but what they take is known. */
+/* Correct the drive of layer 1 in a step by the updates of earlier steps, which are written to the
+ * weights only when the sample ends. */
 static void subtract_taught(int32_t t)
 {
     int32_t i, b;
@@ -797,7 +798,7 @@ static void subtract_taught(int32_t t)
 }
 #endif
 
-/* Bring to layer 1 what was prepared for this step. */
+/* Add to layer 1 the drive that was prepared for this step. */
 static void bring_prepared(void)
 {
     int32_t t = steps_made - 1;
@@ -820,7 +821,7 @@ static void bring_prepared(void)
 }
 
 #if LEARNS_ONCE
-/* Enter the spikes of all inputs, from which the weights learn at the end. */
+/* Write the spike counts of all inputs, from which the weights learn at the end. */
 static void enter_counts(void)
 {
     int32_t train, i;
@@ -908,7 +909,7 @@ static void find_rate(int32_t l)
             is_outside = 1;
             return;
         }
-        squares += (uint64_t)places_on(c, unit) * count * count;
+        squares += (uint64_t)times_met(c, unit) * count * count;
     }
     is_outside |= squares >= (uint64_t)1 << 53;
     uint64_t rate = (uint64_t)(RATE_UNITS >> (l < LAYERS ? 2 : 0)) / squares;
@@ -998,7 +999,7 @@ static void learn_now(void)
 }
 #endif
 
-/* Take back what the open sample has taught, and end it. */
+/* Undo what was learned from the open sample, and end it. */
 static void undo(void)
 {
 #if !LEARNS_ONCE
@@ -1023,13 +1024,13 @@ static void undo(void)
 
 /* ---- A step --------------------------------------------------------------------------------- */
 
-/* Whether a layer has something to send that is so many steps behind the input. */
+/* Whether a layer that is `delay` steps behind the input has something to send. */
 static int is_busy(int32_t delay)
 {
     return steps_made > delay && steps_made - delay <= steps_shown;
 }
 
-/* Let the input fire, or bring what its spikes of this step were found to bring. */
+/* Let the input fire, or add the drive that was prepared for this step. */
 static void begin_step(const void *x, enum input kind)
 {
 #if PREPARES
@@ -1212,7 +1213,7 @@ static enum net_result show_sample(const void *x, enum input kind, int32_t label
         enum net_result result = show_steps(x, kind, label, AS_A_WHOLE);
         if (result != NET_OUTSIDE)
             return result;
-    } /* What is too large for all steps at once may fit step by step. */
+    } /* A sample whose numbers are too large for all steps at once may fit step by step. */
 #endif
     return show_steps(x, kind, label, KEEPS_DRIVE ? AS_A_WHOLE : ANEW);
 }

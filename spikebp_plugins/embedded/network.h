@@ -10,8 +10,8 @@
 #define NET_NO_LABEL (-1)     /* in place of a label: learn nothing */
 #define NET_GIVEN_TARGET (-2) /* in place of a label: learn what net_set_target() was given */
 
-/* What every call returns. After all but NET_OK nothing is changed that was learned; only
- * net_read_state() may leave a network that has to be given another state first. */
+/* The result of every call. After any but NET_OK all that was learned is unchanged. Only after
+ * net_read_state() has failed may the network need another state first. */
 enum net_result {
     NET_OK = 0,
     NET_OUTSIDE,        /* a number would leave its type: the sample was undone, and is closed */
@@ -52,7 +52,7 @@ enum net_result net_show_values(const net_state_t *x, int32_t label);
 enum net_result net_show_pixels(const uint8_t *x, int32_t label);
 #endif
 
-/* End a sample that was shown step by step: keep what it taught, or forget it. */
+/* End a sample that was shown step by step: keep what was learned from it, or forget it. */
 enum net_result net_close(void);
 enum net_result net_drop(void);
 
@@ -60,8 +60,8 @@ enum net_result net_drop(void);
  * units of 1 / (1 << NET_FRACTION_BITS). */
 void net_set_target(const net_state_t *values);
 
-/* Of the open sample or, if none is open, of the last one: the class that it is taken for; and what
- * the outputs have received, whose scores are net_summed_drive()[i] / net_steps(), in units of
+/* Of the open sample or, if none is open, of the last one: the predicted class; and the summed drive
+ * of the outputs, whose scores are net_summed_drive()[i] / net_steps(), in units of
  * 1 / (1 << NET_FRACTION_BITS). With pipelined timing a sample that learns has them when it is
  * closed. */
 int32_t net_class(void);

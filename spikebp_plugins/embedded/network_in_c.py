@@ -1,4 +1,4 @@
-"""A network as C has it: the types, sizes and constants that follow from its definition."""
+"""A network in C: the types, sizes and constants that follow from its definition."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from spikebp_plugins.network.state import LearningState
 HEADER_BYTES: Final = 20
 CHECKSUM_BYTES: Final = 4
 
-#: What C knows of fields whose values not every back end knows.
+#: The values that C runs, of fields whose values not every back end runs.
 CHOICES_IN_C: Final = {"timing": STEP_TIMINGS}
 
-#: The longest samples that are shown as a whole: what layer 1 receives is kept for each step.
+#: The longest samples that are shown as a whole: the drive of layer 1 is kept for each step.
 MOST_STEPS_PREPARED: Final = 32
 #: The largest spike count of a pixel there: sums of products of two counts have room.
 MOST_OF_TRAIN: Final = 127
 
 
 class NetworkInC:
-    """A network as C has it: types, sizes and tables.
+    """A network in C: types, sizes and tables.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class NetworkInC:
 
     @property
     def rate_units(self) -> int:
-        """The rate, in grid units."""
+        """The rate, in units of 2^-f."""
         return grid_of(self.net).rate_units
 
     @property
@@ -98,7 +98,7 @@ class NetworkInC:
 
     @property
     def key(self) -> int:
-        """The number by which a state is known as one of this network, at any learning rate."""
+        """The number that identifies states of this network, the same at any learning rate."""
         fields = {name: v for name, v in self.net.to_dict().items() if name != "learning_rate"}
         return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
 
@@ -107,17 +107,17 @@ class NetworkInC:
         return grid_of(self.net).encode(np.asarray(array))
 
     def weights(self, state: LearningState) -> NDArray[np.int64]:
-        """Return all weights in grid units, in the order of C."""
+        """Return all weights in units of 2^-f, in the order of C."""
         return self._joined(state.weights)
 
     def backward_potentials(self, state: LearningState) -> NDArray[np.int64]:
-        """Return all backward potentials in grid units."""
+        """Return all backward potentials in units of 2^-f."""
         return self._joined(state.backward_potentials)
 
     def feedback(self, state: LearningState) -> NDArray[np.int64]:
-        """Return all random backward weights in grid units, each in the order of a forward one."""
+        """Return all random backward weights in units of 2^-f, in the order of forward ones."""
         pairs = zip(self.net.connections[1:], state.feedback, strict=bool(state.feedback))
-        # What turns forward weights into backward ones turns these back too.
+        # The function that turns forward weights into backward ones is its own inverse.
         return self._joined(connection.backward_weights(b) for connection, b in pairs)
 
     def check_state(self, state: LearningState) -> None:
@@ -138,7 +138,7 @@ class NetworkInC:
                 wider = (number_types(self.net, bits) for bits in WEIGHT_BITS)
                 enough = next(t.weight_bits for t in wider if reached <= getattr(t, limit))
                 raise OverflowError(
-                    f"each {name} must be at most {largest} grid units with "
+                    f"each {name} must be at most {largest} units of the last place with "
                     f"weight_bits={self.types.weight_bits}; one is {reached}, for which "
                     f"weight_bits={enough} is enough"
                 )
@@ -149,23 +149,23 @@ class NetworkInC:
 
     @cached_property
     def takes_pixels(self) -> bool:
-        """Whether input may be 8-bit pixels: values that leave room for a sum."""
+        """Whether input may be 8-bit pixels, whose sums fit the types."""
         if self.net.input_coding == "spikes":
             return False
         return int(np.abs(self.pixel_values()).max()) <= self.types.largest_state
 
     def pixel_values(self) -> NDArray[np.int64]:
-        """Return what each 8-bit pixel adds to the potential of its unit, in grid units."""
+        """Return the input of each 8-bit pixel value, in units of 2^-f a step, of shape (256,)."""
         pixels = np.broadcast_to(np.arange(256)[:, np.newaxis], (256, self.net.n_inputs))
         return self.units(Batch(self.net, pixels, None, 1).inputs()[:, 0, 0])
 
     @property
     def keeps_drive(self) -> bool:
-        """Whether whole samples are evaluated by what has changed since the one before.
+        """Whether whole samples are evaluated by the changes since the sample before.
 
-        Each row of weights must belong to one unit, and each sample be one step, in which what has
-        arrived is what is learned from. Sums of weights of 64 bits are bounded by the weights there
-        have been, which are not known while rows wait.
+        Each row of weights must belong to one unit, and each sample be one step, so that the counts
+        of the step are those of the update. Sums of weights of 64 bits are bounded by all past
+        weights, which are not known while rows wait.
         """
         is_dense = all(geometry.is_dense for geometry in self.geometries)
         learns = all(connection.constant_weight is None for connection in self.net.connections)
@@ -185,7 +185,7 @@ class NetworkInC:
         return trains if trains.most <= MOST_OF_TRAIN else None
 
     def label_targets(self) -> tuple[int, int]:
-        """Return what a label asks of a wrong output and of the right one, in grid units."""
+        """Return the targets of a wrong output and of the right one, in units of 2^-f a step."""
         wrong, right = self.units(grid_of(self.net).round(self.net.label_targets))
         return int(wrong), int(right)
 
@@ -212,7 +212,7 @@ class NetworkInC:
             "STEPS_AFTER": self.steps_after,
             "STEPS_LOGGED": self.steps_logged,
             "MOST_CHANNELS": max(geometry.above[2] for geometry in self.geometries),
-            "MOST_PLACES": max(geometry.n_places for geometry in self.geometries),
+            "MOST_PIXELS": max(geometry.n_output_pixels for geometry in self.geometries),
             "PIPELINED": int(is_delayed),
             "LEARNS_ONCE": int(net.learns_once),
             "SPIKES_OF_ONE": net.n_steps * net.spikes_per_unit,

@@ -37,7 +37,7 @@ class PixelTrains(NamedTuple):
 
 
 def pixel_trains(net: Definition, values: NDArray[Any]) -> PixelTrains:
-    """Return the trains of pixels, given what each adds to a potential in a step in grid units."""
+    """Return the trains of pixels, given the value of each in units of 2^-f a step."""
     bits = grid_of(net).fraction_bits
     potential = np.zeros(len(values), np.int64)
     spikes = np.empty((len(values), net.n_steps), np.int64)
@@ -51,6 +51,6 @@ def pixel_trains(net: Definition, values: NDArray[Any]) -> PixelTrains:
     silent = np.zeros((1, net.n_steps), np.int64)
     trains, of_pixel = np.unique(spikes, axis=0, return_inverse=True)
     order = [i for i, train in enumerate(trains) if train.any()]
-    place = np.zeros(len(trains), np.int64)
-    place[order] = np.arange(1, len(order) + 1)
-    return PixelTrains(np.concatenate([silent, trains[order]]), place[of_pixel.reshape(-1)])
+    index = np.zeros(len(trains), np.int64)
+    index[order] = np.arange(1, len(order) + 1)
+    return PixelTrains(np.concatenate([silent, trains[order]]), index[of_pixel.reshape(-1)])

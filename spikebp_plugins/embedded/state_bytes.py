@@ -1,4 +1,4 @@
-"""What a network in C has learned, as the bytes that its program writes and reads.
+"""The state of a network in C, as the bytes that its program writes and reads.
 
 They are, one after the other and all numbers little-endian:
 
@@ -8,8 +8,8 @@ They are, one after the other and all numbers little-endian:
                           potential, and 0
 4 bytes                   the key of the network, which is the same at any learning rate
 8 bytes                   training samples seen
-weights                   of all connections, in grid units
-backward potentials       of layers 1..L-1, in grid units
+weights                   of all connections, in units of 2^-f
+backward potentials       of layers 1..L-1, in units of 2^-f
 4 bytes                   the CRC-32 of all bytes before
 ========================  =====================================================================
 """
@@ -37,7 +37,7 @@ VERSION: Final = 1
 
 
 def to_state_bytes(checkpoint: Checkpoint, weight_bits: int = 16) -> bytes:
-    """Return what a checkpoint has learned as bytes that its program in C reads.
+    """Return the state of a checkpoint as bytes that its program in C reads.
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ def to_state_bytes(checkpoint: Checkpoint, weight_bits: int = 16) -> bytes:
 
 
 def from_state_bytes(data: bytes, checkpoint: Checkpoint) -> Checkpoint:
-    """Return the checkpoint that a program in C has come to.
+    """Return the checkpoint for the state that a program in C has written.
 
     Parameters
     ----------
     data : bytes
-        What the program wrote.
+        The bytes that the program wrote.
     checkpoint : Checkpoint
         The one that the program was made from: it has the definition, and the random feedback.
 

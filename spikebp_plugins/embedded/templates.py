@@ -1,4 +1,4 @@
-"""Fills templates of C, and writes numbers as C has them."""
+"""Fills templates of C, and writes numbers in C."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Final
 
 from spikebp_plugins.common.errors import wrong_argument
 
-#: What is filled in: a comment ``/*@name@*/``, or a word ``@name@``.
+#: A placeholder: a comment ``/*@name@*/``, or a word ``@name@``.
 PLACES: Final = re.compile(r"/\*@(\w+)@\*/|@(\w+)@")
 
-#: Lines that begin and end what is there under a condition.
+#: Lines that begin and end a conditional part.
 CONDITION: Final = re.compile(r"#if (!?)(\w+)(?: == (\d+))?")
 
 #: Numbers of an array in a line.
@@ -27,22 +27,22 @@ def fill(template: str, parts: Mapping[str, str], constants: Mapping[str, int]) 
     template : str
         The name of a file of this folder.
     parts : mapping of str
-        The text for each place.
+        The text for each placeholder.
     constants : mapping of int
-        What conditions may ask for: lines for another network are left out.
+        The constants that conditions may test: lines for other networks are left out.
     """
     text = resolved(files(__package__).joinpath(template).read_text("utf-8"), constants)
     return PLACES.sub(lambda place: parts[place[1] or place[2]], text)
 
 
 def check_stem(stem: object) -> None:
-    """Refuse what cannot be the name of files and what public names begin with."""
+    """Refuse a stem that cannot be a file name and a prefix of public names in C."""
     if not (isinstance(stem, str) and stem.isascii() and stem.isidentifier()):
         raise wrong_argument("stem", "an identifier of C", repr(stem))
 
 
 def named(text: str, stem: str, name: str = "net") -> str:
-    """Return a text with `stem` in place of a name, in those of files and of what they declare."""
+    """Return a text with `stem` in place of a name, in file names and in declared names."""
     names = re.compile(rf"\b({name}|{name.upper()})(?=_\w|\.[ch]\b)")
     return names.sub(lambda found: stem if found[1] == name else stem.upper(), text)
 

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-#: What a compiler of C is called where the environment variable ``CC`` names none.
+#: The names of C compilers to try if the environment variable ``CC`` names none.
 USUAL_NAMES: Final = ("cc", "gcc", "clang")
 
-#: How libraries are compiled: for this very processor, since they are not kept for others. What the
-#: environment variable ``CFLAGS`` says comes behind that.
+#: The flags of libraries: for this processor, since they are not kept for others. The flags of the
+#: environment variable ``CFLAGS`` follow.
 FLAGS: Final = ("-std=c99", "-O3", "-march=native", "-fPIC", "-shared")
 
-#: What brings a compiler, by the name of the system.
+#: How to install a compiler, by the name of the system.
 PACKAGES: Final = {
     "linux": "on Debian and Ubuntu `apt install gcc`, on Fedora `dnf install gcc`",
     "darwin": "`xcode-select --install`",
@@ -40,7 +40,7 @@ def find_compiler() -> list[str] | None:
 
 
 def why_no_compiler() -> str:
-    """Return why there is no compiler, and what brings one."""
+    """Return why there is no compiler, and how to install one."""
     named = os.environ.get("CC")
     missing = f"CC={named!r}" if named else f"none of {', '.join(USUAL_NAMES)}"
     brings = PACKAGES.get(sys.platform, "a compiler of C, named by the environment variable CC,")

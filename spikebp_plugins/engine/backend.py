@@ -16,7 +16,12 @@ from spikebp_plugins.backends.base import Backend, IntegerOption, UnsupportedErr
 from spikebp_plugins.backends.outcome import EarlySamples, Outcome, Recording, in_64_bits, joined
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceBackend
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import BlockResult, EngineNetwork, operations_of, work_of_step
+from spikebp_plugins.engine.network import (
+    BlockResult,
+    EngineNetwork,
+    counted_operations,
+    work_of_step,
+)
 from spikebp_plugins.engine.one_sample import OneSample, kind_of
 from spikebp_plugins.engine.step_network import StepNetwork, holds
 from spikebp_plugins.engine.steps import EngineSteps
@@ -37,7 +42,7 @@ BLOCK_WORK: Final = 2_000_000_000
 #: The fewest samples for each thread: with fewer, starting the thread would not pay.
 SAMPLES_PER_THREAD: Final = 32
 
-#: The most kinds of samples that are shown one at a time without finding out anew what they are.
+#: The most kinds of single samples for which calls of the engine are kept.
 KINDS_KEPT: Final = 16
 
 #: Samples of more steps are shown step by step: memory grows with the steps of a sample.
@@ -46,54 +51,54 @@ MOST_STEPS: Final = 4096
 #: Why single steps with arithmetic="loihi2" are refused.
 CHIP_STEPS: Final = "with arithmetic='loihi2' single steps run on backend='reference'"
 
-#: There is room to note so many updates of a sample of single steps at least, to take them back.
+#: There is always memory to note so many updates of a sample of single steps, to undo them.
 FEWEST_STEPS: Final = 64
 
 
 class EngineState(NamedTuple):
-    """Where the engine is: replaced in one assignment, so that an interrupt finds either state.
+    """The state of the engine, replaced in one assignment, so that an interrupt finds either state.
 
     Attributes
     ----------
-    narrow : EngineNetwork or None
-        The network of 32 bits; None if these do not hold the definition's fractions.
-    wide : EngineNetwork
-        The network of 64 bits.
-    now : EngineNetwork
-        The one of both that has what was learned last.
+    int32 : EngineNetwork or None
+        The network of 32-bit integers; None if these do not hold the definition's fractions.
+    int64 : EngineNetwork
+        The network of 64-bit integers; with event timing the only network.
+    current : EngineNetwork
+        The network that holds what was learned last.
     operations : Operations
-        Those that the networks do not count.
+        Operations that the networks do not count.
     work : Work
-        What others have done.
+        Work that the networks do not count.
     seen : int
-        Training samples that they do not count.
+        Training samples that the networks do not count.
     """
 
-    narrow: EngineNetwork | None
-    wide: EngineNetwork
-    now: EngineNetwork
+    int32: EngineNetwork | None
+    int64: EngineNetwork
+    current: EngineNetwork
     operations: Operations
     work: Work
     seen: int
 
     @property
     def networks(self) -> list[EngineNetwork]:
-        """The networks that there are."""
-        return [self.wide] if self.narrow is None else [self.narrow, self.wide]
+        """All networks."""
+        return [self.int64] if self.int32 is None else [self.int32, self.int64]
 
     def with_network(self, network: EngineNetwork) -> EngineState:
-        """Return the state with a network in the place of one with less room, on its weights."""
-        before = self.narrow if network.is_narrow else self.wide
+        """Return the state with `network` instead of the network whose weights it shares."""
+        before = self.int32 if network.is_int32 else self.int64
         assert before is not None
         counts = before.counts()
         after = self._replace(
-            operations=self.operations + operations_of(network.net, counts),
+            operations=self.operations + counted_operations(network.net, counts),
             work=self.work + (before.work or Work()),
             seen=self.seen + counts[1],
         )
-        if before is self.now:
-            after = after._replace(now=network)
-        return after._replace(narrow=network) if network.is_narrow else after._replace(wide=network)
+        if before is self.current:
+            after = after._replace(current=network)
+        return after._replace(int32=network) if network.is_int32 else after._replace(int64=network)
 
 
 class EngineBackend(Backend):
@@ -110,21 +115,21 @@ class EngineBackend(Backend):
     choices: ClassVar = {**CHOICES, "timing": STEP_TIMINGS}
     connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
-    #: There is room for samples of so many steps.
+    #: The most steps of a sample that is shown as a whole.
     most_steps: ClassVar[int] = MOST_STEPS
 
     def __init__(self, net: Definition, state: LearningState, n_jobs: int | None) -> None:
         super().__init__(net, state)
         self._n_jobs = n_jobs or available_cores()
-        narrow, wide = self._networks()
-        is_held = wide.write(state)
+        int32, int64 = self._networks()
+        is_held = int64.write(state)
         assert is_held, "64 bits hold all weights that are in range"
-        self._engine = EngineState(narrow, wide, wide, Operations(), Work(), state.samples_seen)
+        self._engine = EngineState(int32, int64, int64, Operations(), Work(), state.samples_seen)
         self.open_steps: EngineSteps | None = None
-        # Samples that are shown one at a time, by their kind.
+        # Calls of the engine for single samples, by the kind of sample.
         self._singles: dict[Any, OneSample] = {}
         # After a sample that 32 bits cannot hold, so many go to 64 bits; then twice as many.
-        self._patience, self._wide_samples = 1, 0
+        self._patience, self._int64_samples = 1, 0
         # True while threads predict, and after an interrupt, which may have left some behind.
         self._may_have_strays = False
 
@@ -132,15 +137,15 @@ class EngineBackend(Backend):
         """Return networks of 32 bits, if these hold the fractions, and of 64 bits."""
         net, build = self.net, build_of(32)
         most_steps = min(max(net.n_steps, FEWEST_STEPS), MOST_STEPS)
-        wide, narrow = StepNetwork(net, build_of(64), most_steps), None
+        int64, int32 = StepNetwork(net, build_of(64), most_steps), None
         if holds(build, net):
-            narrow = StepNetwork(net, build, most_steps, connections=wide.connections)
-        return narrow, wide
+            int32 = StepNetwork(net, build, most_steps, connections=int64.connections)
+        return int32, int64
 
     @property
     def state(self) -> LearningState:
-        """What has been learned so far."""
-        return self._engine.now.read(self.samples_seen)
+        """The learning state after the samples so far."""
+        return self._engine.current.read(self.samples_seen)
 
     @property
     def samples_seen(self) -> int:
@@ -151,14 +156,14 @@ class EngineBackend(Backend):
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown so far."""
         networks = self._engine.networks
-        counted = [operations_of(self.net, network.counts()) for network in networks]
+        counted = [counted_operations(self.net, network.counts()) for network in networks]
         return sum(counted, self._engine.operations)
 
     @property
     def work(self) -> Work | None:
-        """What was done for these samples, but for those that the reference has shown.
+        """The work for these samples, without those that the reference has shown.
 
-        None with event timing, of which nobody counts it.
+        None with event timing, where it is not counted.
         """
         total = self._engine.work
         for network in self._engine.networks:
@@ -169,7 +174,7 @@ class EngineBackend(Backend):
         return total
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         return max(1, BLOCK_WORK // (n_steps * work_of_step(self.net)))
 
     def train(self, batch: Batch, record: bool) -> Outcome:
@@ -211,11 +216,11 @@ class EngineBackend(Backend):
     def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
         """Show one sample as it came, if it is constant in time, as its target is."""
         kind = kind_of(x, y, n_steps)
-        is_busy = self._may_have_strays or self._is_open or self._wide_samples
+        is_busy = self._may_have_strays or self._is_open or self._int64_samples
         if kind is None or is_busy or n_steps > self.most_steps:
             return None
         single = self._singles.get(kind)
-        if single is None or single.network is not self._engine.now:
+        if single is None or single.network is not self._engine.current:
             network = self._choose(n_steps)
             single = OneSample.of(network, x, y, n_steps)
             if single is None:
@@ -237,22 +242,22 @@ class EngineBackend(Backend):
         """Return the network in which to open a sample."""
         network = self._choose(1)
         assert isinstance(network, StepNetwork)
-        self._count_wide(1)
+        self._count_int64_samples(1)
         return network
 
-    def widened(self, network: StepNetwork) -> StepNetwork | None:
-        """Return the network of 64 bits with the open sample of another; None if this has them."""
-        if not network.is_narrow:
+    def to_int64(self, network: StepNetwork) -> StepNetwork | None:
+        """Move the open sample to 64 bits; return that network, or None if this is the one."""
+        if not network.is_int32:
             return None
-        wide = self._engine.wide
-        assert isinstance(wide, StepNetwork)
-        wide.go_on_from(network)
-        self._engine = self._engine._replace(now=wide)
+        int64 = self._engine.int64
+        assert isinstance(int64, StepNetwork)
+        int64.go_on_from(network)
+        self._engine = self._engine._replace(current=int64)
         self._lose_patience()
-        return wide
+        return int64
 
     def add(self, operations: Operations, work: Work | None = None) -> None:
-        """Add what no network has counted."""
+        """Add operations and work that no network has counted."""
         engine = self._engine
         self._engine = engine._replace(
             operations=engine.operations + operations, work=engine.work + (work or Work())
@@ -263,7 +268,7 @@ class EngineBackend(Backend):
         return self.open_steps is not None and self.open_steps.is_open
 
     def _on_a_copy(self, show: Callable[[EngineBackend], Result]) -> Result:
-        """Show samples on a copy of the state, which while a sample is open is in use."""
+        """Show samples on a copy of the state, since the state is in use while a sample is open."""
         other = EngineBackend(self.net, self.state, self._n_jobs)
         other.report = self.report
         try:
@@ -285,44 +290,44 @@ class EngineBackend(Backend):
         return joined(outcomes)
 
     def _show_some(self, batch: Batch, record: bool, margin: float | None = None) -> BlockResult:
-        """Show samples up to one that needs another way; none if this is the reference."""
+        """Show samples up to the first that is not proven in range, of which there may be none."""
         network = self._choose(batch.n_steps)
-        if self._wide_samples:
-            batch = batch[: self._wide_samples]
+        if self._int64_samples:
+            batch = batch[: self._int64_samples]
         shown = network.show(batch, self.samples_seen, record, margin)
-        if not len(shown.scores) and network.is_narrow:
+        if not len(shown.scores) and network.is_int32:
             self._lose_patience()
             network = self._choose(batch.n_steps)
             shown = network.show(batch[:1], self.samples_seen, record, margin)
-        if not network.is_narrow:
-            self._count_wide(len(shown.scores))
+        if not network.is_int32:
+            self._count_int64_samples(len(shown.scores))
         return shown
 
-    def _count_wide(self, n_samples: int) -> None:
-        self._wide_samples = max(0, self._wide_samples - n_samples)
+    def _count_int64_samples(self, n_samples: int) -> None:
+        self._int64_samples = max(0, self._int64_samples - n_samples)
 
     def _lose_patience(self) -> None:
-        self._wide_samples, self._patience = self._patience, 2 * self._patience
+        self._int64_samples, self._patience = self._patience, 2 * self._patience
 
     def _choose(self, n_steps: int) -> EngineNetwork:
         """Return the network that shows the next samples, with the present state in it."""
         if self._may_have_strays:
             self._leave_to_strays()
         engine = self._engine
-        network = engine.wide if engine.narrow is None or self._wide_samples else engine.narrow
+        network = engine.int64 if engine.int32 is None or self._int64_samples else engine.int32
         if network.most_steps < n_steps:
             network.drop_sample()  # an interrupt may have left one
             network = network.with_room(n_steps)
             engine = self._engine = engine.with_network(network)
-        if network is not engine.now:
-            if not network.write(engine.now.read(0)):
+        if network is not engine.current:
+            if not network.write(engine.current.read(0)):
                 self._lose_patience()
                 return self._choose(n_steps)
-            self._engine = engine._replace(now=network)
+            self._engine = engine._replace(current=network)
         return network
 
     def _show_long(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples of many steps: single steps, or by the reference what has none."""
+        """Show samples of many steps: step by step, or by the reference if that is unsupported."""
         if record or not delays_of(self.net).are_zero or self.net.arithmetic == "loihi2":
             parts = [batch[i : i + 1] for i in range(len(batch))]
             return joined([self._by_reference(partial(_shown_by, part, record)) for part in parts])
@@ -342,7 +347,7 @@ class EngineBackend(Backend):
         return Outcome(scores, None)
 
     def _by_reference(self, show: Callable[[ReferenceBackend], Result]) -> Result:
-        """Show a sample that 64 bits do not prove to be in range.
+        """Show by the reference a sample that 64 bits do not prove in range.
 
         Raises
         ------
@@ -353,11 +358,11 @@ class EngineBackend(Backend):
         reference = ReferenceBackend(self.net, self.state)
         shown = show(reference)
         if reference.samples_seen > before:
-            network = engine.wide.copied()
+            network = engine.int64.copied()
             network.write(reference.state)
             seen = reference.samples_seen - before
             engine = engine.with_network(network)
-            engine = engine._replace(now=network, seen=engine.seen + seen)
+            engine = engine._replace(current=network, seen=engine.seen + seen)
         self._engine = engine._replace(operations=engine.operations + reference.operations)
         return shown
 
@@ -373,7 +378,7 @@ class EngineBackend(Backend):
         return Outcome(shown.scores, Recording(spikes, of_layers, shown.step_scores))
 
     def _show_in_threads(self, batch: Batch, record: bool, n_threads: int) -> Outcome:
-        """Show samples to learn nothing, a part of them in each thread."""
+        """Predict samples, a part of them in each thread."""
         network = self._choose(batch.n_steps)
         network.drop_sample()  # an interrupt may have left one
         bounds = [len(batch) * part // n_threads for part in range(n_threads + 1)]
@@ -382,16 +387,16 @@ class EngineBackend(Backend):
         def show(part: Batch) -> tuple[BlockResult, Operations, Work | None]:
             other = network.with_room(network.most_steps)
             shown = other.show(part, 0, record)
-            return shown, operations_of(self.net, other.counts()), other.work
+            return shown, counted_operations(self.net, other.counts()), other.work
 
         self._may_have_strays = True
         with ThreadPoolExecutor(n_threads) as pool:
             parts = list(pool.map(show, batches))
-        # Only here is it certain: an interrupt can come while a thread is started, of which the
-        # pool then does not know, and while the pool waits for its threads.
+        # Only here have all threads ended: an interrupt can come while the pool waits for threads,
+        # and while it starts one, of which it then does not know.
         self._may_have_strays = False
-        if not network.is_narrow:
-            self._count_wide(len(batch))
+        if not network.is_int32:
+            self._count_int64_samples(len(batch))
         outcomes = []
         for part, (shown, operations, work) in zip(batches, parts, strict=True):
             done = len(shown.scores)
@@ -403,10 +408,10 @@ class EngineBackend(Backend):
         return joined(outcomes)
 
     def _leave_to_strays(self) -> None:
-        """Write no more to the memory that threads may read which an interrupt has left behind."""
+        """Leave the present memory to threads that an interrupt has left behind, and use a copy."""
         engine = self._engine
-        engine.now.drop_sample()
-        self._engine = engine.with_network(engine.now.copied())
+        engine.current.drop_sample()
+        self._engine = engine.with_network(engine.current.copied())
         self._may_have_strays = False
 
 
@@ -428,7 +433,7 @@ def _stopped_by(sample: Batch, margin: float, reference: ReferenceBackend) -> Ea
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     # A container or a batch system may let this process use fewer cores than there are.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

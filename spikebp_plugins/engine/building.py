@@ -28,7 +28,7 @@ def library_name(target: str | None = None) -> str:
     return "_engine.dll" if is_windows else "_engine.so"
 
 
-#: Not beside the modules: there Python takes a file with such a name for one of them.
+#: Not in the folder of the modules: there Python would take a file with such a name for a module.
 LIBRARY: Final = SOURCES / library_name()
 
 #: Sums may wrap on the way; no product and sum of floating point are joined into one.
@@ -56,7 +56,7 @@ TARGETS: Final = {
     "win_amd64": "x86_64-windows-gnu",
 }
 
-#: What a compiler has to be able to do: it may be there without headers and libraries.
+#: A program that tests a compiler, which may be installed without headers and libraries.
 TRIAL: Final = """
 #include <math.h>
 #include <stdint.h>
@@ -141,7 +141,7 @@ def build(
         for level, flags in levels(zig, machine).items():
             if level not in only:
                 continue
-            for bits, wide in ((32, ()), (64, ("-DWIDE",))):
+            for bits, wide in ((32, ()), (64, ("-DBITS64",))):
                 name = f"{level}_{bits}"
                 for source in ("engine", "event"):
                     made = f"{source}_{name}.o"
@@ -160,7 +160,7 @@ def build(
         is_bare = zig and not library_name(target).endswith(".dll")
         libraries = ["-nostdlib", "-lc", "-lm"] if is_bare else ["-lm"]
         _run([*command, *extra, "-shared", *objects, "-o", to.name, *libraries], folder)
-        # At once, so that nobody loads half a library.
+        # In one step, so that no process loads half a library.
         fresh = to.with_name(f"{to.name}.{os.getpid()}")
         try:
             shutil.copyfile(Path(folder, to.name), fresh)
@@ -177,7 +177,7 @@ def is_built() -> bool:
             return False
     except OSError:
         return False
-    # In a process of its own: what another machine has built may do anything.
+    # In a process of its own: a library that another machine has built may crash it.
     load = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
     command = [sys.executable, "-c", load, str(LIBRARY)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -195,7 +195,7 @@ def _works(command: list[str]) -> bool:
 
 
 def _run(command: list[str], folder: str) -> None:
-    """Run a compiler in a folder, with which what zig keeps for the next time goes as well."""
+    """Run a compiler in a folder, which also holds the cache of zig and is deleted with it."""
     caches = {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
     try:
         result = subprocess.run(

@@ -30,7 +30,7 @@ class CompiledBackend(EngineBackend):
 
     @classmethod
     def lack(cls) -> str | None:
-        """Return that the engine in C is missing, why, and what helps; None if it is there."""
+        """Return why the engine in C is missing, and how to build it; None if it is there."""
         reason = why_missing()
         return reason and f"the engine in C is missing: {reason}"
 

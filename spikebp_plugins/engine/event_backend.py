@@ -28,12 +28,12 @@ class EventBackend(EngineBackend):
     most_steps: ClassVar[int] = LARGEST_N_STEPS
 
     def _networks(self) -> tuple[EngineNetwork | None, EngineNetwork]:
-        """Return no second network: the arithmetic says which numbers the first has."""
+        """Return one network alone, whose numbers have the precision of the arithmetic."""
         build = event_build_of(32 if self.net.arithmetic == "float32" else 64)
         return None, EventNetwork(self.net, build)
 
     def block_size(self, n_steps: int) -> int:
-        """Return how many samples to hand over at a time."""
+        """Return the number of samples of a block."""
         return max(1, BLOCK_WORK // (n_steps * work_of_step(self.net)))
 
     def show_until(self, batch: Batch, margin: float) -> EarlySamples:
@@ -49,6 +49,6 @@ class EventBackend(EngineBackend):
 
     def _by_reference(self, show: Any) -> NoReturn:
         """Raise the error of a sample that was refused: the reference has no event timing."""
-        network = self._engine.now
+        network = self._engine.current
         assert isinstance(network, EventNetwork)
         raise network.overflow()

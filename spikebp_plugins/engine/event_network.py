@@ -67,7 +67,7 @@ class EventNetwork(EngineNetwork):
         return self.array(l, which).copy()
 
     def write(self, state: LearningState) -> bool:
-        """Replace what has been learned, which its numbers hold."""
+        """Replace what has been learned. Returns True: its numbers hold all weights."""
         feedback = state.feedback or [W_l.T for W_l in state.weights[1:]]
         parts = [(W, 1, state.weights), (B, 2, feedback), (PSI, 1, state.backward_potentials)]
         for which, first, layers in parts:
@@ -76,7 +76,7 @@ class EventNetwork(EngineNetwork):
         return True
 
     def counts(self) -> list[int]:
-        """Return what the engine has counted, as `operations_of` reads it."""
+        """Return the counts of the engine, as `counted_operations` reads them."""
         counts = np.zeros(3 + 2 * (self.net.n_layers + 1), np.int64)
         self.build.write_counts(self._place, counts.ctypes.data)
         samples, of_layers = counts[:3].tolist(), counts[3:].reshape(-1, 2)

@@ -29,12 +29,12 @@ def show_events(
     counts : ndarray of shape (n_inputs,), int64
         Has the counts of a step that may be out of range, and else zeros.
     most : int
-        How many to show; those of silence that change nothing do not count.
+        The number of steps to show; silent steps that change nothing do not count.
 
     Returns
     -------
     done : int
-        How many steps are over.
+        The number of completed steps.
     is_in_range : bool
         Whether the next is not one that may be out of range.
     """

@@ -1,4 +1,4 @@
-"""The base of the back ends of simulators that leave to the core what their numbers cannot hold."""
+"""The base of back ends that hand samples to the core if their own numbers cannot hold them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
 
-class BackedByCore(StatefulBackend):
-    """A back end of a simulator whose numbers hold less than those of the core.
+class FallbackBackend(StatefulBackend):
+    """A back end that hands samples to the core if its own numbers cannot hold them.
 
     Subclasses define `_show_exactly`. A block for which they raise `OverflowError` is computed
     anew by the engine, which returns the result or raises the error for the user; or by the

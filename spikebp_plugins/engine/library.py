@@ -24,7 +24,7 @@ class Build(NamedTuple):
     number : type
         The type of its numbers.
     largest : float
-        Weights that enter must be below this many grid units.
+        The magnitude, in units of 2^-f, that weights must be below when they are written.
     most_bits : int
         With more fraction bits its numbers hold too few spikes of potential.
     """

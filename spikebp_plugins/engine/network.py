@@ -29,8 +29,7 @@ from spikebp_plugins.engine.structs import (
 from spikebp_plugins.engine.wiring import Connections, padded
 from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Operations, Work
-from spikebp_plugins.network.operations import operations_of as total_operations
+from spikebp_plugins.network.operations import Operations, Work, operations_of
 from spikebp_plugins.network.samples import Batch, spike_counts
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 
@@ -39,7 +38,7 @@ Array = NDArray[Any]
 #: Bytes of a line of the cache, on which arrays begin.
 LINE = 64
 
-#: How many counts there are of what a layer has sent.
+#: The number of counts of the messages of a layer.
 N_SENT: Final = 8
 #: The arrays of weights, feedback and backward potentials: before the open sample, and by now.
 BEFORE = (W, B, PSI)
@@ -50,7 +49,7 @@ LEAST_WORK = 10_000
 
 
 def work_of_step(net: Definition) -> int:
-    """Return the synapses that a step of a sample is worth, by which long calls are cut."""
+    """Return the cost of a step in synapses, by which long calls are divided."""
     return max(LEAST_WORK, sum(connection.n_synapses for connection in net.connections))
 
 
@@ -64,19 +63,19 @@ def aligned(n: int, dtype: Any, allocate: Callable[[Any, Any], Array] = np.zeros
 
 
 class BlockResult(NamedTuple):
-    """What a block has left of the samples that were shown.
+    """The results of a block of samples.
 
     Attributes
     ----------
     scores : ndarray of shape (n, n_outputs)
-        The scores; n is less than the samples given if the next may be out of range.
+        The scores. n is less than the number of samples given if the next may be out of range.
     spikes, errors : ndarray of shape (n, n_steps, sum of layer sizes) or None
-        Of all layers, if they were to be recorded.
+        Spikes and errors of all layers, if they were recorded.
     step_scores : ndarray of shape (n, n_steps, n_outputs) or None
         The running scores.
     n_steps, operations : ndarray of shapes (n,) and (n, 2), int64, or None
         With a margin, the steps of each sample, and its synaptic operations: their low 63 bits,
-        and the others.
+        and the higher bits.
     """
 
     scores: NDArray[np.float64]
@@ -99,18 +98,19 @@ class EngineNetwork(ABC):
     definition : ctypes.Structure
         The definition as the build reads it.
     grid : Grid or FloatingPoint
-        What its numbers stand for.
+        The arithmetic, which converts its numbers to real values.
     connections : Connections
-        How its weights lie in memory.
+        The layouts of its weights in memory.
     learned : ndarray of uint8 or None
         The learned arrays of another network of this definition and build, to share them.
     allocate : callable, default=np.zeros
-        Returns an array of zeros, given its shape and its type: all that samples change lies there.
+        Returns an array of zeros, given its shape and its type. All that samples change lies in
+        such arrays.
 
     Attributes
     ----------
     most_steps : int
-        There is room for samples of so many steps.
+        The most steps of a sample.
     """
 
     most_steps: int
@@ -137,7 +137,7 @@ class EngineNetwork(ABC):
         self._x_row = aligned(padded(net.n_inputs), build.number)
         self._y_row = aligned(padded(net.n_outputs), build.number)
         self.draws = net.backward_init == "uniform" and net.n_layers > 1
-        # Addresses are asked for once: that takes longer than a small network does.
+        # Addresses are looked up once: a look-up takes longer than a small network computes.
         self.block = CBlock(
             network=self._place,
             label_targets=(ctypes.c_double * 2)(*net.label_targets),
@@ -165,15 +165,15 @@ class EngineNetwork(ABC):
     @property
     @abstractmethod
     def trained(self) -> int:
-        """Training samples that it has shown."""
+        """The number of training samples that it has shown."""
 
     @abstractmethod
     def counts(self) -> list[int]:
-        """Return what the engine has counted, as `operations_of` reads it."""
+        """Return the counts of the engine, as `counted_operations` reads them."""
 
     @property
     def work(self) -> Work | None:
-        """What it has done; None if it does not count it."""
+        """The work that it has done; None if it does not count work."""
         return None
 
     def _bytes(self, n: int) -> Array:
@@ -186,7 +186,7 @@ class EngineNetwork(ABC):
         return learned
 
     @property
-    def is_narrow(self) -> bool:
+    def is_int32(self) -> bool:
         """Whether its numbers have 32 bits."""
         return self.build.number is np.int32
 
@@ -217,7 +217,7 @@ class EngineNetwork(ABC):
         return reals
 
     def read(self, samples_seen: int, which: tuple[int, int, int] = BEFORE) -> LearningState:
-        """Return a copy of what was learned before the open sample, or of what is by now."""
+        """Return a copy of what was learned before the open sample, or up to now with `BY_NOW`."""
         net, L = self.net, self.net.n_layers
         with_feedback = range(2, L + 1) if net.feedback == "random" else ()
         return LearningState(
@@ -236,7 +236,7 @@ class EngineNetwork(ABC):
     ) -> BlockResult:
         """Show the samples of a batch, and learn from each if it has targets.
 
-        Fewer are shown if one may be out of range, of which nothing is left.
+        Stops before the first sample that may be out of range, which leaves no trace.
         """
         net, n, T, number = self.net, len(batch), batch.n_steps, self.build.number
         block, x, y = self.block, self._as_in_c(batch.x), batch.y
@@ -279,7 +279,7 @@ class EngineNetwork(ABC):
     def _as_in_c(self, x: Array) -> Array:
         """Return input in a type and an order that the engine reads.
 
-        Rows may lie on each other, as those of overlapping windows do.
+        Rows may overlap in memory, as those of overlapping windows do.
         """
         if self.net.input_coding == "spikes":
             x = spike_counts(x)
@@ -312,12 +312,12 @@ def _rows(values: Array, kind: int) -> CRows:
     )
 
 
-def operations_of(net: Definition, counts: list[int]) -> Operations:
-    """Return the operations that counts stand for.
+def counted_operations(net: Definition, counts: list[int]) -> Operations:
+    """Return the operations that the counts of the engine add up to.
 
-    These are samples shown, samples learned, and updates; and of each layer its spikes, errors,
-    messages and messages of errors, and the synapses that all of these have met through a
-    connection that is not dense.
+    The counts are samples shown, samples learned, and updates; and of each layer its spikes,
+    errors, messages and messages of errors, and the synapses that all of these have met through
+    connections that are not dense.
     """
     shown, trained, update, *rest = counts
     rows = [rest[i : i + N_SENT] for i in range(0, len(rest), N_SENT)]
@@ -331,7 +331,7 @@ def operations_of(net: Definition, counts: list[int]) -> Operations:
         forward += up
         backward += down if l > 1 else 0
         met += messages_up + (messages_down if l > 1 else 0)
-    return total_operations(
+    return operations_of(
         net,
         forward=forward,
         backward=backward,

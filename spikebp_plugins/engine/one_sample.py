@@ -1,4 +1,4 @@
-"""One sample a call: a struct that is kept, whose addresses nobody asks for again."""
+"""Cached calls of the engine for single samples: the struct of the arguments is kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 def kind_of(x: Any, y: Any, n_steps: int) -> Any:
-    """Return what tells apart samples that need a struct of their own; None if this has none."""
+    """Return a key of the samples that share a cached call; None if there can be none."""
     if type(x) is not np.ndarray or x.shape[:1] != (1,):
         return None
     if y is None:
@@ -24,7 +24,9 @@ def kind_of(x: Any, y: Any, n_steps: int) -> Any:
 
 
 class OneSample:
-    """Shows single samples of one kind on a network, unchecked: values, each constant in time.
+    """A cached call that shows one sample of a kind on a network, unchecked.
+
+    The samples are values that are constant in time, with a label, a constant target, or none.
 
     Parameters
     ----------
@@ -40,10 +42,10 @@ class OneSample:
     def of(
         cls, network: EngineNetwork, x: Array, y: Array | None, n_steps: int
     ) -> OneSample | None:
-        """Return what shows samples such as this; None if there is nothing."""
+        """Return a call for samples of this kind; None if only checked calls can show them."""
         net, shape_of_y = network.net, None if y is None else y.shape
         depends_on_count = network.draws or net.arithmetic == "loihi2"
-        if net.arithmetic == "loihi2":  # where states saturate, others refuse what is no number
+        if net.arithmetic == "loihi2":  # saturation would hide a NaN, which bounds find otherwise
             return None
         if net.input_coding != "values" or x.shape != (1, net.n_inputs) or not _is_number(x):
             return None
@@ -90,5 +92,5 @@ class OneSample:
 
 
 def _is_number(values: Array) -> bool:
-    """Whether float64 holds what these are as a checked sample has it."""
+    """Whether float64 holds the values as in a checked sample."""
     return values.dtype.kind in "iuf" and values.dtype.itemsize <= np.dtype(np.float64).itemsize

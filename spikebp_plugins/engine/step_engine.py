@@ -1,4 +1,4 @@
-"""The engine for those who show a network single steps by themselves, in memory of their own."""
+"""The engine for callers that show single steps of a network in memory of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import operations_of
+from spikebp_plugins.engine.network import counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.engine.structs import ERRORS, SENT, W_NOW, C, S
 from spikebp_plugins.engine.wiring import KINDS
@@ -22,8 +22,8 @@ from spikebp_plugins.network.state import LearningState
 Array = NDArray[Any]
 
 
-class Moment(NamedTuple):
-    """The place of a step in its sample, or of several steps with the same input and target.
+class StepContext(NamedTuple):
+    """The position in their sample of one step or of several with the same input and target.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Moment(NamedTuple):
     t : int, default=1
         The number of the first of these steps, from 1; only timings with delays read it.
     n_inputs : int, default=ENDLESS
-        How many steps of input the sample has.
+        The number of steps of input of the sample.
     """
 
     opens: bool
@@ -51,8 +51,8 @@ class Moment(NamedTuple):
     t: int = 1
     n_inputs: int = ENDLESS
 
-    def after(self, n_steps: int) -> Moment:
-        """Return the place of the steps that remain when `n_steps` of these have been shown."""
+    def after(self, n_steps: int) -> StepContext:
+        """Return the context of the remaining steps after `n_steps` of these have been shown."""
         if n_steps == 0:
             return self
         return self._replace(opens=False, restarts=False, t=self.t + n_steps)
@@ -61,8 +61,8 @@ class Moment(NamedTuple):
 class StepEngine:
     """A network on a grid that is shown one step after the other, in 64-bit integers.
 
-    All that it has learned and counted lies in memory that the caller allocates. In memory that
-    processes share, one of them shows steps, and the others read and replace between two steps what
+    Everything that it learns and counts lies in memory that the caller allocates. In memory that
+    processes share, one process shows steps. Between two steps the others read and replace what
     has been learned.
 
     Parameters
@@ -77,7 +77,7 @@ class StepEngine:
     Attributes
     ----------
     arrays : list of ndarray
-        All that whole samples change: who restores copies of them undoes samples.
+        All arrays that samples change. Restoring copies of them undoes samples.
     """
 
     #: The kinds of connections that it knows.
@@ -115,9 +115,9 @@ class StepEngine:
     @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples that have ended since the start."""
-        return operations_of(self._network.net, self._network.counts())
+        return counted_operations(self._network.net, self._network.counts())
 
-    def show(self, x: Array, y: Array | None, moment: Moment, n_steps: int = 1) -> None:
+    def show(self, x: Array, y: Array | None, context: StepContext, n_steps: int = 1) -> None:
         """Show the same input, and the same target to learn from, for some steps.
 
         Parameters
@@ -126,47 +126,48 @@ class StepEngine:
             Input: real values, or int64 spike counts with ``input_coding="spikes"``.
         y : ndarray of shape (n_outputs,) or None
             Real target; None learns nothing.
-        moment : Moment
-            The place of the steps in their sample.
+        context : StepContext
+            The position of the steps in their sample.
         n_steps : int, default=1
-            How many steps.
+            The number of steps.
 
         Raises
         ------
         OverflowError
-            If a value leaves the range of the arithmetic; with ``timing="pipelined"`` also if it is
-            not certain that none does.
+            If a value leaves the range of the arithmetic; with ``timing="pipelined"`` also if
+            bounds do not prove that none does.
         """
         network, target = self._network, None if y is None else y.copy()
-        if moment.opens:
+        if context.opens:
             self._shown[0] = 0
         seen = self._samples_seen
-        network.begin_steps(target, opens=moment.opens, learned=seen if moment.restarts else None)
+        network.begin_steps(target, opens=context.opens, learned=seen if context.restarts else None)
         done = 0
         while done < n_steps:
-            done += network.show_steps(x, n_steps - done, moment.t - 1 + done, moment.n_inputs)
+            done += network.show_steps(x, n_steps - done, context.t - 1 + done, context.n_inputs)
             if done < n_steps:
                 self._show_by_reference(x, target, seen, int(self._shown[0]) + done)
                 done += 1
         self._shown[0] += n_steps
         if target is not None:
             network.settle()
-        if moment.closes and not network.close_sample(moment.updates):
+        if context.closes and not network.close_sample(context.updates):
             network.close_by_reference(seen)
 
     def _show_by_reference(self, x: Array, y: Array | None, seen: int, n_shown: int) -> None:
         if self._is_delayed:
             raise OverflowError(
-                "weights, potentials and drive must stay so far below 2**53 in grid units that no "
-                "sum can leave 64 bits with timing='pipelined'; it is not certain that they do"
+                "weights, potentials and drive must stay so far below 2**53 units of the last "
+                "place that no sum can leave 64 bits with timing='pipelined'; bounds do not prove "
+                "that they do"
             )
         self._network.step_by_reference(x, y, seen, n_shown)
         self._network.begin_steps(y)
 
-    # What the last step has left.
+    # The state after the last step.
 
     def weights(self, l: int) -> Array:
-        """Return W_l in grid units, of the shape ``net.weight_shapes[l - 1]``: a view."""
+        """Return W_l in units of 2^-f, of the shape ``net.weight_shapes[l - 1]``: a view."""
         return self._network.array(l, W_NOW)
 
     def spikes(self, l: int) -> Array:
@@ -178,7 +179,7 @@ class StepEngine:
         return self._network.array(l, ERRORS)
 
     def potentials(self, l: int) -> Array:
-        """Return the potentials of layer l in grid units, of shape (n_units,): a new array."""
+        """Return the potentials of layer l in units of 2^-f, of shape (n_units,): a new array."""
         drive = self._network.array(l, S).copy()
         return drive if l == 0 else drive - self._in_units(self.spikes_of_sample(l))
 
@@ -187,7 +188,7 @@ class StepEngine:
         return self._network.array(l, C)
 
     def summed_drive(self, l: int) -> Array:
-        """Return the drive of layer l >= 1 summed over the sample, in grid units: a new array."""
+        """Return the drive of layer l >= 1 summed so far, in units of 2^-f: a new array."""
         return self._network.array(l, S).copy()
 
     def _in_units(self, counts: Array) -> Array:

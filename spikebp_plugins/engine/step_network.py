@@ -51,7 +51,7 @@ Array = NDArray[Any]
 
 
 def weight_shift(net: Definition) -> int:
-    """Return the bits by which weights of a chip are shifted in grid units; else 0."""
+    """Return the exponent of 2 by which weights of a chip are multiples of 2^-f; otherwise 0."""
     bits = grid_of(net).fraction_bits
     return 0 if net.weight_exponent is None else bits + net.weight_exponent
 
@@ -59,7 +59,7 @@ def weight_shift(net: Definition) -> int:
 def holds(build: Build, net: Definition) -> bool:
     """Return whether the numbers of a build hold the constants of a definition.
 
-    On a chip, also whether they hold whatever arrives in a step.
+    On a chip, also whether they hold any drive of a step.
     """
     grid, largest = grid_of(net), np.iinfo(build.number).max
     if isinstance(grid, Loihi2):
@@ -79,11 +79,11 @@ class StepNetwork(EngineNetwork):
     build : Build
         The functions for 32 or for 64 bits.
     most_steps : int
-        There is room for samples of so many steps.
+        The most steps of a sample.
     learned : ndarray of uint8 or None, default=None
         The learned arrays of another network of this definition and build, to share them.
     connections : Connections or None, default=None
-        Those of another network of this definition, which take long to find.
+        The connections of another network of this definition, to save the time to lay them out.
     allocate : callable, default=np.zeros
         Returns an array of zeros, given its shape and its type: all that samples change lies there.
     """
@@ -157,7 +157,7 @@ class StepNetwork(EngineNetwork):
     def _encoded(
         self, state: LearningState, which: tuple[int, int, int] = BEFORE
     ) -> list[tuple[int, int, Array]]:
-        """Return the arrays of layers, which of them each is, and what of a state they hold."""
+        """Return of each array of a layer: the layer, the kind of array, and its encoded values."""
         net, L = self.net, self.net.n_layers
         upper = zip(net.connections[1:], state.weights[1:], strict=True)
         feedback = state.feedback or [c.backward_weights(W_l) for c, W_l in upper]
@@ -183,17 +183,17 @@ class StepNetwork(EngineNetwork):
         return True
 
     def read_now(self, samples_seen: int) -> LearningState:
-        """Return a copy of what is learned by now, which is settled."""
+        """Return a copy of what has been learned up to now, after `settle`."""
         return self.read(samples_seen, BY_NOW)
 
     def write_now(self, state: LearningState) -> None:
-        """Replace what is learned by now, which is settled, in an open sample too."""
+        """Replace what has been learned up to now, after `settle`; a sample may be open."""
         for l, which, units in self._encoded(state, BY_NOW):
             self.array(l, which)[...] = units
         self.build.forget_bounds(self._place)
 
     def settle(self) -> None:
-        """Write what is pending: then the arrays of an open sample are complete."""
+        """Write pending updates: then the arrays of an open sample are complete."""
         self.build.settle(self._place)
 
     @property
@@ -202,12 +202,12 @@ class StepNetwork(EngineNetwork):
         return self.build.trained(self._place)
 
     def counts(self) -> list[int]:
-        """Return what the engine has counted, as `operations_of` reads it."""
+        """Return the counts of the engine, as `counted_operations` reads them."""
         return self._all_counts()[:-2]
 
     @property
     def work(self) -> Work:
-        """What it has done."""
+        """The work that it has done."""
         return Work(*self._all_counts()[-2:])
 
     def _all_counts(self) -> list[int]:
@@ -216,7 +216,7 @@ class StepNetwork(EngineNetwork):
         return [low + (high << 63) for low, high in parts.tolist()]
 
     def give_backup(self) -> None:
-        """Give memory for what was learned before a sample, which single steps need."""
+        """Allocate the backup of what was learned before a sample, which single steps need."""
         if self._backup is None:
             self._backup = self._bytes(len(self.learned))
             self.build.give_backup(self._place, self._backup.ctypes.data)
@@ -224,12 +224,12 @@ class StepNetwork(EngineNetwork):
     def begin_steps(
         self, y: Array | None, *, opens: bool = False, learned: int | None = None
     ) -> None:
-        """Say what single steps have in common, before they are shown.
+        """Set the arguments that the next single steps share.
 
         Parameters
         ----------
         y : ndarray of shape (n_outputs,) or None
-            Real target, in an array that nobody changes.
+            Real target, in an array that does not change.
         opens : bool, default=False
             Whether they open a sample.
         learned : int or None, default=None
@@ -300,7 +300,7 @@ class StepNetwork(EngineNetwork):
         return [self._reals(0, S), *above]
 
     def so_far(self, samples_seen: int, n_steps: int) -> tuple[LearningState, SampleState]:
-        """Return an open sample after so many steps as the reference has it."""
+        """Return the open sample after `n_steps` in the form of the reference."""
         net, L = self.net, self.net.n_layers
         self.build.settle(self._place)
         sample = SampleState(
@@ -320,7 +320,7 @@ class StepNetwork(EngineNetwork):
         return [int(count) for count in counts]
 
     def _reopen(self, counts: list[int], state: LearningState, sample: SampleState) -> None:
-        """Open a sample in the middle, on what was learned before it."""
+        """Reopen a sample that has begun elsewhere, on what was learned before it."""
         given = np.array(counts, np.int64)
         self.build.reopen(self._place, given.ctypes.data)
         for l, which, units in self._encoded(state, BY_NOW):
@@ -335,7 +335,7 @@ class StepNetwork(EngineNetwork):
         self.array(L, PHI_Y)[...] = encode(sample.phi_y)
 
     def go_on_from(self, other: StepNetwork) -> None:
-        """Open the sample that is open in a network of 32 bits, on what was learned before it."""
+        """Continue the sample that is open in another network of fewer bits."""
         is_held = self.write(other.read(0))
         assert is_held, "64 bits hold what 32 bits do"
         self.give_backup()
@@ -353,9 +353,9 @@ class StepNetwork(EngineNetwork):
         net, L = self.net, self.net.n_layers
         state, sample = self.so_far(samples_seen, n_steps)
         counts = self._sample_counts()
-        entering = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
+        encoded = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
         target = None if y is None else self._grid.round(y)
-        state, sample, sent = step(net, state, sample, entering, target)
+        state, sample, sent = step(net, state, sample, encoded, target)
         errors = silence(net).e if sent.e is None else sent.e
         assert errors is not None
         if y is not None and not net.learns_once:

@@ -18,17 +18,17 @@ from spikebp_plugins.network.operations import Operations
 
 Array = NDArray[Any]
 
-#: Synapses times steps of a call, between two of which Ctrl-C is heard.
+#: Synapses times steps of a call; Ctrl-C takes effect between two calls.
 CALL_WORK: Final = 100_000_000
 
 
-class Owner(Protocol):
-    """What single steps need of the back end in whose network a sample is open.
+class NetworkOwner(Protocol):
+    """A back end that owns the network in which single steps open a sample.
 
     Attributes
     ----------
     open_steps : EngineSteps or None
-        The steps that have opened a sample last: they alone may drop it.
+        The steps that opened the last sample: only they may drop it.
     """
 
     open_steps: EngineSteps | None
@@ -40,8 +40,8 @@ class Owner(Protocol):
     def network_for_steps(self) -> StepNetwork:
         """Return the network in which to open a sample."""
 
-    def widened(self, network: StepNetwork) -> StepNetwork | None:
-        """Return the network of 64 bits with the open sample of another; None if this has them."""
+    def to_int64(self, network: StepNetwork) -> StepNetwork | None:
+        """Move the open sample to 64 bits; return that network, or None if this is the one."""
 
     def add(self, operations: Operations) -> None:
         """Add operations that no network has counted."""
@@ -57,11 +57,11 @@ class EngineSteps(Steps):
     ----------
     net : Definition
         The definition.
-    owner : Owner
+    owner : NetworkOwner
         The back end.
     """
 
-    def __init__(self, net: Definition, owner: Owner) -> None:
+    def __init__(self, net: Definition, owner: NetworkOwner) -> None:
         super().__init__(net)
         self._owner = owner
         self._network = owner.network_for_steps()
@@ -116,7 +116,7 @@ class EngineSteps(Steps):
             done, is_in_range = show(shown)
             shown += done
             if not is_in_range:
-                if not self._widen():
+                if not self._go_on_in_int64():
                     before = self.steps_shown if self.is_open else 0
                     self._network.step_by_reference(
                         x(), y, self._owner.samples_seen, before + shown
@@ -125,18 +125,18 @@ class EngineSteps(Steps):
                 self._network.begin_steps(y)
 
     def _begin(self, y: Array | None, opens: bool, restarts: bool) -> None:
-        """Get ready for steps: with `opens` a sample's first, with `restarts` its first taught."""
+        """Prepare steps: with `opens` a sample's first, with `restarts` its first with a target."""
         if opens:
             self._network = self._owner.network_for_steps()
             self._owner.open_steps = self
         learned = self._owner.samples_seen if restarts else None
         self._network.begin_steps(y, opens=opens, learned=learned)
 
-    def _widen(self) -> bool:
+    def _go_on_in_int64(self) -> bool:
         """Go on in 64 bits; return whether the sample had fewer."""
-        wider = self._owner.widened(self._network)
-        self._network = wider or self._network
-        return wider is not None
+        int64 = self._owner.to_int64(self._network)
+        self._network = int64 or self._network
+        return int64 is not None
 
     def feed(
         self,
@@ -147,7 +147,7 @@ class EngineSteps(Steps):
         y: Array | None,
         n_left: int,
     ) -> int | None:
-        """Take events as long as nothing rare happens."""
+        """Take events as long as the engine knows how to; see `Steps.feed`."""
         opens, restarts = not self.is_open, y is not None and not self.is_learning
         try:
             if opens or restarts or y is not self._network.target:
@@ -172,7 +172,7 @@ class EngineSteps(Steps):
 
     def _close(self) -> None:
         while not self._network.close_sample(self.is_learning):
-            if not self._widen():
+            if not self._go_on_in_int64():
                 self._network.close_by_reference(self._owner.samples_seen)
                 return
 

@@ -1,4 +1,4 @@
-"""The structs of the engine, as the headers of its sources have them."""
+"""The structs of the engine, field by field as in the headers of its sources."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ NONE, LEVELS, REALS, COUNTS, LABELS = range(5)
 UPDATES: Final = ("fractional", "outer", "normalized")
 STARTS: Final = ("carry", "zero", "uniform")
 
-#: Arrays of a layer, as `enum array` has them: what was learned before the open sample, what it has
-#: learned by now, and what lasts for one sample.
+#: Arrays of a layer, as in `enum array`: before the open sample, now, and of the sample alone.
 W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS = range(12)
 
 
@@ -22,7 +21,7 @@ class CFan(ctypes.Structure):
 
     _fields_: ClassVar = [
         *((name, ctypes.c_void_p) for name in ("first", "last", "offset", "n_synapses")),
-        *((name, ctypes.c_void_p) for name in ("target", "place")),
+        *((name, ctypes.c_void_p) for name in ("target", "begin")),
         ("length", ctypes.c_int32),
     ]
 
@@ -36,7 +35,7 @@ class CWiring(ctypes.Structure):
         ("times_met", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("n_weights", "n_backward", "n_pairs")),
         *((name, ctypes.c_void_p) for name in ("first_run", "start", "size", "weight")),
-        *((name, ctypes.c_int32) for name in ("apart", "n_places", "channels_below", "channels")),
+        *((name, ctypes.c_int32) for name in ("apart", "n_pixels", "channels_below", "channels")),
         *((name, ctypes.c_int32) for name in ("many", "most_uses", "learns")),
     ]
 
@@ -134,8 +133,8 @@ class CFeeding(ctypes.Structure):
     ]
 
 
-#: What can be out of range with event timing, in the order of ``enum quantity``, and further arrays
-#: of a layer there.
+#: The quantities that can be out of range with event timing, in the order of ``enum quantity``, and
+#: further arrays of a layer there.
 QUANTITIES: Final = (
     "potential",
     "target potential",

@@ -1,4 +1,4 @@
-"""How the weights of connections lie in the engine, and the rows that lead through them.
+"""The layout of the weights of connections in the engine, and the rows of weights of each unit.
 
 Rows are multiples of PADDING numbers, filled up with zeros.
 """
@@ -27,7 +27,7 @@ Array = NDArray[Any]
 #: Numbers in a row are a multiple of this, whatever the processor.
 PADDING: Final = 16
 
-#: What a place receives is summed by itself from so many active units for each of its runs on.
+#: With so many active units for each of its runs, the drive of an output pixel is summed by itself.
 UNITS_OF_RUN: Final = 3
 
 
@@ -42,15 +42,15 @@ class Fan(NamedTuple):
     Attributes
     ----------
     first, last : ndarray of shape (n_units,)
-        The rows of each unit in the lists that follow.
+        The first row of each unit in the lists below, and the row behind its last.
     offset : ndarray of shape (n_units,)
-        What its channel adds to the places of these rows.
+        The offset of the unit's channel, which is added to `begin`.
     n_synapses : ndarray of shape (n_units,)
-        Its synapses.
-    target, place : ndarray of shape (n_rows,)
+        The synapses of each unit.
+    target, begin : ndarray of shape (n_rows,)
         The unit that receives the first weight of a row, and where the row begins for channel 0.
     length : int
-        The weights of a row.
+        The number of weights in a row.
     """
 
     first: Array
@@ -58,23 +58,23 @@ class Fan(NamedTuple):
     offset: Array
     n_synapses: Array
     target: Array
-    place: Array
+    begin: Array
     length: int
 
 
-class Runs(NamedTuple):
-    """The runs of units side by side on which the places of a convolution lie.
+class UnitRuns(NamedTuple):
+    """The runs of neighbouring units below from which each output pixel of a convolution receives.
 
     Attributes
     ----------
-    first_run : ndarray of shape (n_places + 1,)
-        Where the runs of each place begin in the lists that follow.
+    first_run : ndarray of shape (n_pixels + 1,)
+        Where the runs of each output pixel begin in the lists below.
     start, size : ndarray of shape (n_runs,)
-        The first unit below, and how many there are.
+        The first unit below, and the number of units.
     weight : ndarray of shape (n_runs,)
         Where the row of this first unit begins.
     apart : int
-        How much further on the row of the next unit is.
+        The distance from the row of a unit to that of the next.
     """
 
     first_run: Array
@@ -139,16 +139,16 @@ class ConvolutionLayout:
         """Return the connection as the engine has it."""
         connection, below, above = self._connection, self._below, self._above
         pixels = connection.below.pixels("Conv2D").reshape(-1, below)
-        # The pixel of each unit, and the pixels on which each place of the kernel lies.
+        # The pixel of each unit below, and the pixels below each output pixel.
         pixel, channel = np.empty((2, connection.n_below), np.int64)
         pixel[pixels], channel[pixels] = np.ogrid[: len(pixels), :below]
-        of_place = connection.patches[:, ::below]
-        exists = of_place >= 0
-        place, offset = np.nonzero(exists)
-        first_unit = of_place[exists]
+        patches = connection.patches[:, ::below]
+        exists = patches >= 0
+        output_pixel, offset = np.nonzero(exists)
+        first_unit = patches[exists]
         units_above = np.arange(connection.n_above)
         down = _fan(
-            place,
+            output_pixel,
             units_above // above,
             units_above % above * self._down,
             connection.fan_in_of_units,
@@ -162,14 +162,14 @@ class ConvolutionLayout:
             pixel,
             channel * self._up,
             connection.fan_out_of_units,
-            place[order] * above,
+            output_pixel[order] * above,
             offset[order] * (below * self._up),
             self._up,
         )
         runs = self._runs(channels_last=below == 1 or pixels[0, 1] == pixels[0, 0] + 1)
         return _wiring(self, connection, up, down, runs, self.n_backward)
 
-    def _runs(self, channels_last: bool) -> Runs:
+    def _runs(self, channels_last: bool) -> UnitRuns:
         # Of neighbours in a row of pixels, all channels lie side by side, or those of each channel.
         connection, (k, *_) = self._connection, self._shape
         order: Array = np.arange(self._offsets * self._below).reshape(k, k, self._below)
@@ -181,13 +181,13 @@ class ConvolutionLayout:
         length = k * self._below if channels_last else k
         behind = np.arange(units.shape[2]) % length > 0
         begins[..., 1:] &= ~(behind[1:] & (units[..., :-1] >= 0))
-        place, *at = np.nonzero(begins)
+        output_pixel, *at = np.nonzero(begins)
         # Each of these runs goes on to the next, or to padding.
         size = np.bincount(np.cumsum(begins[units >= 0]) - 1)
-        n_places = connection.n_above // self._above
-        first_run = np.searchsorted(place, np.arange(n_places + 1))
+        n_pixels = connection.n_above // self._above
+        first_run = np.searchsorted(output_pixel, np.arange(n_pixels + 1))
         weight = order.reshape(k, -1)[tuple(at)] * self._up
-        return Runs(first_run, units[begins], size, weight, apart)
+        return UnitRuns(first_run, units[begins], size, weight, apart)
 
 
 class ListLayout:
@@ -202,7 +202,7 @@ class ListLayout:
     def __init__(self, connection: SynapseList) -> None:
         self._connection = connection
         self._n_learned = int(np.prod(connection.weight_shape))
-        #: The numbers of W and of B: a constant weight takes a place too.
+        #: The numbers of W and of B, among them a constant weight.
         self.n_weights = self.n_backward = padded(max(self._n_learned, 1))
 
     def weights(self, flat: Array) -> Array:
@@ -210,7 +210,7 @@ class ListLayout:
         return flat[: self._n_learned]
 
     def backward(self, flat: Array) -> Array:
-        """Return the view of the backward weights of those."""
+        """Return the view of the backward weights of the weights that learn."""
         return flat[: self._n_learned]
 
     def wiring(self, has_random_feedback: bool) -> CWiring:
@@ -231,16 +231,16 @@ def _fan(
     offset: Array,
     n_synapses: Array,
     target: Array,
-    place: Array,
+    begin: Array,
     length: int,
 ) -> Fan:
     """Return rows that are sorted by their senders, given the sender of each row and each unit."""
     first, last = (np.searchsorted(sender, sender_of, side=side) for side in ("left", "right"))
-    return Fan(first, last, offset, n_synapses, target, place, length)
+    return Fan(first, last, offset, n_synapses, target, begin, length)
 
 
 def _wiring(
-    layout: Any, connection: SynapseList, up: Fan, down: Fan, runs: Runs | None, n_backward: int
+    layout: Any, connection: SynapseList, up: Fan, down: Fan, runs: UnitRuns | None, n_backward: int
 ) -> CWiring:
     held: list[Array] = []
 
@@ -263,7 +263,7 @@ def _wiring(
     if runs is not None:
         *_, below, above = connection.weight_shape
         wiring.first_run, wiring.start, wiring.size, wiring.weight = map(at, runs[:-1])
-        wiring.apart, wiring.n_places = runs.apart, len(runs.first_run) - 1
+        wiring.apart, wiring.n_pixels = runs.apart, len(runs.first_run) - 1
         wiring.channels_below, wiring.channels = below, above
         wiring.n_pairs = int(runs.size.sum())
         n_runs = len(runs.start)
@@ -273,12 +273,12 @@ def _wiring(
 
 
 def as_int32(values: Array) -> Array:
-    """Return indices in the type that the engine has for them.
+    """Return indices as int32, the type of indices in the engine.
 
     Raises
     ------
     OverflowError
-        If there are more of them than it holds.
+        If an index does not fit.
     """
     if values.max(initial=0) > np.iinfo(np.int32).max:
         raise OverflowError("a connection must have fewer than 2**31 weights and synapses")
@@ -295,7 +295,7 @@ KINDS: Final[dict[type[Connection], Any]] = {
 
 
 class Connections:
-    """The connections of a network as the engine has them, for all networks of a definition.
+    """The connections of a definition as structs of the engine, shared by all of its networks.
 
     Parameters
     ----------
@@ -305,9 +305,9 @@ class Connections:
     Attributes
     ----------
     layouts : list
-        How the weights of each lie.
+        The layout of each connection's weights.
     address : int or None
-        Where the engine finds them; None if all are dense.
+        The address of their structs; None if all are dense.
     """
 
     def __init__(self, net: Definition) -> None:

@@ -68,9 +68,9 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     validation_scores_ : list of float
         The accuracy on the validation samples after each epoch; empty without early stopping.
     input_scaling_ : InputScaling or None
-        How features are scaled before they become input; None if they are not.
+        The scaling of features to input; None if they are not scaled.
     checkpoint_ : Checkpoint
-        Definition and learning state, from which any back end can go on. It is to be shown what
+        Definition and learning state, from which any back end can continue. It is to be shown what
         `network_inputs` returns.
     replay_buffer_ : ReplayBuffer or None
         The samples that are learned again, as features; None without `replay_capacity`.
@@ -100,7 +100,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         classes : array-like of shape (n_classes,) or None, default=None
             All labels that will ever come; needed in the first call.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often each sample is shown, 0 or more, on average at most 1,000; fractions are
+            The times that each sample is shown, 0 or more, on average at most 1,000; fractions are
             carried on to the next samples of the same class. None shows each once. A call whose
             weights are all 0 changes nothing.
 
@@ -263,7 +263,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     def _weights(
         self, classes: NDArray[Any], y: NDArray[Any], weights: Weights | None, has_epochs: bool
     ) -> Weights | None:
-        """Return how often samples are shown, whose classes are given by their places."""
+        """Return the weights of samples, whose classes are given by index."""
         if self.class_weight is None:
             return weights
         of_classes = compute_class_weight(self.class_weight, classes=classes, y=classes[y])
@@ -292,9 +292,9 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
 
 
 def _positions(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the place of each label among sorted classes."""
-    places: NDArray[np.int64] = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-    is_unknown = classes[places] != y
+    """Return the index of each label among sorted classes."""
+    indices: NDArray[np.int64] = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    is_unknown = classes[indices] != y
     if is_unknown.any():
         raise wrong_argument("y", f"labels among the classes {classes}", repr(y[is_unknown][0]))
-    return places
+    return indices

@@ -1,4 +1,4 @@
-"""What classifier and regressor share: the network, and how it is trained."""
+"""The base of classifier and regressor: the network, and its training."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from sklearn.utils.validation import check_is_fitted
 from spikebp_plugins.common.errors import boolean, integer, is_integer, real, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
+from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters, ParametersInUse
-from spikebp_plugins.estimators.repetition import Carry
+from spikebp_plugins.estimators.repetition import WeightRemainders
 from spikebp_plugins.estimators.samples import ROWS_AT_ONCE, Samples, is_sparse, parts_of
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.structure import HIDDEN_LAYER_SIZES, Structure
 from spikebp_plugins.estimators.validation import checked_data
-from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import LARGEST_SEED
 from spikebp_plugins.network.replay import MOST_SAMPLES, ReplayBuffer
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Course(NamedTuple):
+class FitParameters(NamedTuple):
     """The parameters of `fit`, as plain Python: scikit-learn wants them left as they were given."""
 
     max_iter: int
@@ -91,8 +91,9 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         Whether `fit` prints loss, spikes and, with early stopping, the validation score after each
         epoch.
     callback : callable or None, default=None
-        What `fit` calls after each epoch, with the estimator: ``n_iter_``, ``loss_curve_`` and
-        ``checkpoint_`` say what there is, and `predict` works. If it returns True, `fit` ends.
+        A function that `fit` calls with the estimator after each epoch. ``n_iter_``,
+        ``loss_curve_`` and ``checkpoint_`` are up to date, and `predict` works. If it returns
+        True, `fit` ends.
     replay_capacity : int, default=0
         Samples of the past that are kept; after each new one, one of them is learned again: so a
         network does not forget classes, say, that come no more. They count among the samples that
@@ -123,27 +124,27 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     @abstractmethod
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Return what the network is to learn: labels, or real targets of its outputs."""
+        """Return the targets of the network: labels, or real targets of its outputs."""
 
     @abstractmethod
     def _rate_after(
         self, rate: LearningRate, scores: NDArray[np.float64], y: NDArray[Any]
     ) -> LearningRate:
-        """Return the learning rate after samples, by the scores that they reached."""
+        """Return the learning rate after samples, given their scores."""
 
     @abstractmethod
     def _goodness(
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None
     ) -> float:
-        """Return how good the network's scores are: the accuracy or the R² that `score` gives."""
+        """Return the accuracy or the R² of the network's scores, as `score` gives it."""
 
     def _learned_from(self, scores: NDArray[np.float64], y: NDArray[Any]) -> None:
-        """Take note of the scores that samples reached while they were learned."""
+        """Process the scores that samples reached while they were learned."""
 
     @property
     @synchronized
     def checkpoint_(self) -> Checkpoint:
-        """Definition and learning state, from which any back end can go on."""
+        """Definition and learning state, from which any back end can continue."""
         check_is_fitted(self)
         return self._learned.checkpoint
 
@@ -159,7 +160,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         y : array-like of shape (n_samples,), for a regressor also (n_samples, n_targets)
             Labels of any kind, or the targets of a regressor.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often an epoch shows each sample, 0 or more, on average at most 1,000: with 2.5
+            The times that an epoch shows each sample, 0 or more, on average at most 1,000: with 2.5
             twice in one epoch, and three times in the next. None shows each once.
 
         Returns
@@ -207,7 +208,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _check_values(self) -> None:
         """Check the parameters."""
         between, fraction = "between 0 and 1", self.validation_fraction
-        course = Course(
+        course = FitParameters(
             max_iter=integer("max_iter", self.max_iter, 1),
             shuffle=boolean("shuffle", self.shuffle),
             early_stopping=boolean("early_stopping", self.early_stopping),
@@ -246,8 +247,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         self._replay: ReplayBuffer | None = None
         if self.replay_capacity:
             self._replay = ReplayBuffer(self.replay_capacity, seed=net.seed)
-        self._watch = Watch()
-        self._carry = Carry()
+        self._monitor = ActivityMonitor()
+        self._carry = WeightRemainders()
         self.n_iter_ = 0
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] = []
@@ -318,7 +319,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     @property
     def input_scaling_(self) -> InputScaling | None:
-        """How features are scaled before they become input; None if they are not."""
+        """The scaling of features to input; None if they are not scaled."""
         check_is_fitted(self)
         return self._scaling
 
@@ -330,7 +331,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     @synchronized
     def network_inputs(self, X: Any) -> NDArray[np.float64]:
-        """Return what the network of `checkpoint_` is shown for features.
+        """Return the input of the network of `checkpoint_` for features.
 
         Parameters
         ----------
@@ -386,7 +387,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             scores.append(self._learn(inputs, y))
             self._scaling = scaling
             self._learned_from(scores[-1], y)
-            self._watch.observe(inputs * net.input_factor, scores[-1], net.n_steps)
+            self._monitor.observe(inputs * net.input_factor, scores[-1], net.n_steps)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
     def _learn(self, inputs: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
@@ -427,7 +428,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             scores.append(reached[mixture.is_new])
             self._learned_from(scores[-1], samples.y[rows])
             shown = inputs[mixture.is_new] * net.input_factor
-            self._watch.observe(shown, scores[-1], net.n_steps)
+            self._monitor.observe(shown, scores[-1], net.n_steps)
         return np.concatenate(scores)
 
     def _train_once(self, samples: Samples) -> None:
@@ -469,18 +470,18 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             self._go_back(best)
 
     def _train_epoch(self, samples: Samples, kept_out: Samples | None, seed: int) -> float | None:
-        """Learn for an epoch, and return the score of the samples that are kept out, if any."""
+        """Learn for an epoch, and return the score of the validation samples, if any."""
         course, net = self._course, self._learned.net
         order = samples.shown_in_epoch(self.n_iter_)
         if course.shuffle:
             order = order[shuffled(len(order), seed, self.n_iter_)]
         spikes = self._learned.operations.spikes
-        # What a stream of later samples compares its own errors with: those of the last epoch.
+        # A stream of later samples compares its errors with those of the last epoch.
         self._learned.rate = self._learned.rate.forgetting(in_stream=False)
         loss = math.nan
         if len(order):  # small weights may leave an epoch empty
             scores = self._train(samples, order)
-            self._watch.end_epoch()
+            self._monitor.end_epoch()
             targets = real_targets(net, self._targets(samples.y[order]))
             errors = np.maximum(scores, 0) - targets
             loss = float(np.mean(np.sum(errors**2, axis=1)) / 2)
@@ -496,7 +497,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         return score
 
     def _split(self, samples: Samples, seed: int) -> tuple[Samples, Samples]:
-        """Return the samples to learn from, and those that are kept out."""
+        """Return the samples to learn from, and those for validation."""
         kept, held_out = train_test_split(
             np.arange(len(samples.y)),
             test_size=self._course.validation_fraction,
@@ -506,13 +507,13 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         return samples.take(np.sort(kept)), samples.take(np.sort(held_out))
 
     def _snapshot(self) -> Any:
-        """Return all that learning changes."""
+        """Return a snapshot of everything that learning changes."""
         replay = self._replay
         return self._learned.copy(), None if replay is None else replay.copy()
 
     @synchronized
     def _go_back(self, snapshot: Any) -> None:
-        """Make the network what it was."""
+        """Restore a snapshot."""
         self._learned, self._replay = snapshot
 
     def _validation_score(self, samples: Samples) -> float:

@@ -26,7 +26,7 @@ class LazySimulator:
     Parameters
     ----------
     checkpoint : Checkpoint
-        What it starts from.
+        The checkpoint that it starts from.
     rate : LearningRate
         The learning rate, and what it has been told of errors.
     """
@@ -36,11 +36,11 @@ class LazySimulator:
 
     @classmethod
     def untrained(cls, net: Definition, rate: LearningRate) -> LazySimulator:
-        """Return one that starts before the first training sample."""
+        """Return a lazy simulator of an untrained network."""
         return cls(Checkpoint(net, initial_state(net)), rate)
 
     def copy(self) -> LazySimulator:
-        """Return one that goes on from here."""
+        """Return an independent copy that continues from here."""
         return LazySimulator(*self.__getstate__())
 
     def __getstate__(self) -> tuple[Checkpoint, LearningRate]:
@@ -78,7 +78,7 @@ class LazySimulator:
         return self._work if self._simulator is None else self._work + self._simulator.operations
 
     def with_fields(self, **fields: Any) -> LazySimulator:
-        """Return one that goes on with other values of some fields of the definition, or itself.
+        """Return a copy with other values of fields of the definition, or itself if all are equal.
 
         The grid stays what it is, as with ``Checkpoint.at_rate``.
         """
@@ -88,7 +88,7 @@ class LazySimulator:
         return LazySimulator(Checkpoint(net, self.checkpoint.state), self.rate)
 
     def grown(self, n_inputs: int, n_outputs: int) -> LazySimulator:
-        """Return one that goes on with more inputs and outputs, or itself."""
+        """Return a copy with more inputs and outputs, or itself if it has as many."""
         if (n_inputs, n_outputs) == (self.net.n_inputs, self.net.n_outputs):
             return self
         return LazySimulator(self.checkpoint.grown(n_inputs, n_outputs), self.rate)
@@ -137,7 +137,7 @@ class LazySimulator:
         return scores
 
     def _take_rate(self, rate: float) -> None:
-        """Go on at another learning rate."""
+        """Continue at another learning rate."""
         if rate != self.net.learning_rate:
             self._checkpoint = self.checkpoint.at_rate(rate)
             self._shut()

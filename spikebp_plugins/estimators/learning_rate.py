@@ -1,4 +1,4 @@
-r"""The learning rate of an estimator that was given none: it follows what its network sees.
+r"""The automatic learning rate of an estimator, which follows the errors of its network.
 
 .. math:: \eta = 2 \, \eta_0 \, 2^{-h}
 
@@ -24,20 +24,20 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: How many times the rate of the table of defaults a stream begins with.
+#: The initial rate of a stream, as a multiple of the rate in the table of defaults.
 TIMES_AT_FIRST: Final = 2.0
 #: The samples after which the rate is halved.
 MARKS: Final[tuple[int, ...]] = tuple(128 * 3**i for i in range(4))
-#: After so many samples errors are looked at.
+#: Errors are checked after so many samples.
 INTERVAL: Final = 8
-#: By how many standard errors errors rise before the rate does.
+#: The rate rises once the mean error has risen by so many standard errors.
 RISE: Final = 2.5
-#: The fewest samples whose errors say something.
+#: The fewest samples whose mean error is significant.
 FEWEST: Final = 30
 
 
 class LearningRate(NamedTuple):
-    """A learning rate, and what it has been told of errors.
+    """A learning rate that falls with the errors it has observed.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class LearningRate(NamedTuple):
     n_samples : int
         Samples since the count began anew.
     n_errors : int
-        How many of their errors count.
+        The number of their errors that count.
     mean, squares : float
         The mean of these errors, and the sum of their squared distances from it.
     least, margin : float
@@ -90,7 +90,7 @@ class LearningRate(NamedTuple):
         return self.first if self.is_fixed else math.ldexp(self.first, -len(MARKS))
 
     def lasts(self, n_samples: int) -> int:
-        """Return how many of some samples to come are certain to be learned at the present rate."""
+        """Return the number of next samples that are guaranteed to learn at the present rate."""
         if self.is_fixed:
             return n_samples
         ahead = [mark - self.n_samples for mark in MARKS if mark > self.n_samples]
@@ -104,12 +104,12 @@ class LearningRate(NamedTuple):
         return self._replace(in_stream=in_stream, **nothing)
 
     def after(self, errors: NDArray[Any], labels: NDArray[Any] | None = None) -> Self:
-        """Return the rate after samples, of which `lasts` said that they are learned at this one.
+        """Return the rate after samples, which `lasts` allowed to be learned at the present one.
 
         Parameters
         ----------
         errors : ndarray of shape (n_samples,)
-            How wrong the network was about each.
+            The error of the network on each sample.
         labels : ndarray of shape (n_samples,), int, or None, default=None
             Their labels, if they have any.
         """

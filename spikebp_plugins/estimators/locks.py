@@ -1,4 +1,4 @@
-"""Locks of estimators that threads share, whose copies are of one moment."""
+"""Locks of estimators that threads share, so that copies are consistent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Lock(type(RLock())):  # type: ignore[misc]
-    """A lock which its thread may take again; a copy or a pickle of it is a new one."""
+    """A reentrant lock that can be copied and pickled: the copy is a new lock."""
 
     def __reduce__(self) -> Any:
         return Lock, ()
@@ -32,7 +32,7 @@ class EstimatorLocks:
     _learning_lock: RLock
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ARG004
-        """Return an object with its locks, of which `__init__` need not know."""
+        """Return an object with its locks, so that `__init__` need not create them."""
         made = super().__new__(cls)
         made._lock, made._learning_lock = Lock(), Lock()
         return made
@@ -41,5 +41,5 @@ class EstimatorLocks:
     def __getstate__(self) -> dict[str, Any]:
         state = vars(self).copy()
         parameters = {field.name: state.pop(field.name) for field in fields(self)}  # type: ignore[arg-type]
-        # It is written down when the lock is free again, and others may go on learning.
+        # The copy is serialized after the lock is released: other threads may go on learning.
         return parameters | deepcopy(state)

@@ -65,17 +65,17 @@ class NetworkParameters(EstimatorLocks):
     _automatic_update: ClassVar[str | None] = None
     #: The initial weights in fixed point; None takes the table's.
     _weight_init: ClassVar[str | None] = None
-    #: The place of the constant input: the network has no bias.
+    #: The index of the constant input, which serves as a bias.
     intercept_at: ClassVar[int] = -1
 
     def __dask_tokenize__(self) -> bytes:
-        # Of a dataclass Dask would take the fields alone, which say nothing of what was learned.
+        # For a dataclass Dask would hash the fields alone, without the learned state.
         return pickle.dumps(self)
 
     def _definition(
         self, structure: Structure, n_inputs: int, n_outputs: int, seed: int
     ) -> tuple[Definition, LearningRate]:
-        """Return a network with a grid that holds all learning rates, and these.
+        """Return a network whose grid holds all learning rates, and these rates.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class NetworkParameters(EstimatorLocks):
         return net.replace(learning_rate=rate.first, fraction_bits=last.fraction_bits), rate
 
     def _with_constant(self, X: NDArray[np.float64], net: Definition) -> NDArray[np.float64]:
-        """Return input of shape (n_samples, n_features) with the constant one at its place."""
+        """Return input of shape (n_samples, n_features) with the constant input inserted."""
         inputs = np.empty((len(X), X.shape[1] + 1))
         inputs[:, slice(1, None) if self.intercept_at == 0 else slice(-1)] = X
         # The network multiplies all of its input by input_scale: the product is to be 1.
@@ -139,7 +139,7 @@ _CONSTANT: Final = frozenset([int, float, str, bool, type(None)])
 
 
 class ParametersInUse:
-    """The parameters of an estimator as they were at some moment.
+    """A snapshot of the parameters of an estimator.
 
     An estimator that learns one sample at a time would spend most of its time on checks of what
     has not changed.
@@ -156,7 +156,7 @@ class ParametersInUse:
         self._values = values if all(map(_is_constant, values)) else None
 
     def are_those_of(self, estimator: NetworkParameters) -> bool:
-        """Return whether it is certain that an estimator has the same parameters now."""
+        """Return whether an estimator is known to have the same parameters now."""
         if self._values is None:
             return False
         values = vars(estimator)

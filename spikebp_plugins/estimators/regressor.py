@@ -34,8 +34,8 @@ TYPICAL_SPIKES: Final = 16.0
 FEW_SPIKES: Final = 0.5
 
 
-class Coding(NamedTuple):
-    """How real targets become targets in spikes a step, and scores become real predictions.
+class TargetCoding(NamedTuple):
+    """The encoding of real targets as spikes a step, and the decoding of scores as predictions.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Coding(NamedTuple):
 
 
 def distances(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far the answers to samples are from their targets, in spikes a step.
+    """Return the distances of scores from their targets, in spikes a step, of shape (n_samples,).
 
     Parameters
     ----------
@@ -155,9 +155,9 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     validation_scores_ : list of float
         R² on the validation samples after each epoch; empty without early stopping.
     input_scaling_ : InputScaling or None
-        How features are scaled before they become input; None if they are not.
+        The scaling of features to input; None if they are not scaled.
     checkpoint_ : Checkpoint
-        Definition and learning state, from which any back end can go on. It is to be shown what
+        Definition and learning state, from which any back end can continue. It is to be shown what
         `network_inputs` returns.
     replay_buffer_ : ReplayBuffer or None
         The samples that are learned again, as features; None without `replay_capacity`.
@@ -185,7 +185,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often each sample is shown, 0 or more, on average at most 1,000; fractions are
+            The times that each sample is shown, 0 or more, on average at most 1,000; fractions are
             carried on to the next samples. None shows each once. A call whose weights are all 0
             changes nothing.
 
@@ -242,7 +242,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         coding.check(y)
         if first:
             self._start(coding.n_outputs)
-            self._coding: Coding = coding
+            self._coding: TargetCoding = coding
             self.target_scale_ = coding.scale
             return samples
         if self._scale is not None and np.any(coding.scale != self._scale):
@@ -252,12 +252,14 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         self._resume()
         return samples
 
-    def _new_coding(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Coding:
+    def _new_coding(
+        self, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+    ) -> TargetCoding:
         are_few = sends_few_spikes(self.spikes, self.arithmetic)
         scale = automatic_scale(y, FEW_SPIKES if are_few else TYPICAL_SPIKES, weights)
         if self._scale is not None:
             scale[:] = self._scale
-        return Coding(y.shape[1:], scale, bool(self.signed_output))
+        return TargetCoding(y.shape[1:], scale, bool(self.signed_output))
 
     def _check_values(self) -> None:
         scale, allowed = self.target_scale, "'auto' or a positive finite number"

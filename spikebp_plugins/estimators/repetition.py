@@ -39,8 +39,8 @@ def shown_in_epoch(weights: NDArray[np.float64], epoch: int) -> NDArray[np.int64
     return np.repeat(np.arange(len(weights)), times.astype(np.int64))
 
 
-class Carry:
-    """The fractions of weights that a stream has left, for each kind of sample."""
+class WeightRemainders:
+    """The fractional parts of weights that a stream carries over, for each kind of sample."""
 
     def __init__(self) -> None:
         self._left: dict[Any, float] = {}
@@ -53,7 +53,7 @@ class Carry:
         weights : ndarray of shape (n_samples,)
             Weights, which are not negative.
         kinds : ndarray of shape (n_samples,)
-            What each sample is of, a class: its fractions are carried apart from those of others.
+            The kind of each sample, a class: fractions are carried over for each kind.
         """
         times = np.zeros(len(weights), np.int64)
         for kind in np.unique(kinds).tolist():

@@ -1,4 +1,4 @@
-"""The samples of a call, as estimators show them to the network: in parts, in an order."""
+"""The samples of a call of an estimator, which it shows to the network in parts and in an order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Samples(NamedTuple):
     y : ndarray of shape (n_samples,) or (n_samples, n_targets)
         Indices of classes, or real targets.
     weights : ndarray of shape (n_samples,) or None
-        How often an epoch shows each sample; None if that is once.
+        The times that an epoch shows each sample; None for once.
     are_inputs : bool
         Whether `X` is what the network is shown, and not features.
     """

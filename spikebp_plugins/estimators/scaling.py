@@ -27,14 +27,14 @@ Array = NDArray[np.float64]
 
 #: Centres are multiples of this.
 GRID: Final = 1 / 8
-#: What an exponent, or a centre in units of the grid, may be off by.
+#: The tolerance of an exponent, and of a centre in units of `GRID`.
 TOLERANCE: Final = 0.75
 #: A variance below this share of the squared mean is an error of rounding.
 NEGLIGIBLE: Final = 1e-24
 
 
 class InputScaling(NamedTuple):
-    """How features become input, and what has been seen of them.
+    """The scaling of features to input, with the statistics of the features so far.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class InputScaling(NamedTuple):
 
     @classmethod
     def unknown(cls, n_features: int, spread: float) -> InputScaling:
-        """Return the scaling of features of which nothing has been seen."""
+        """Return the scaling before the first sample."""
         nothing = np.zeros(n_features)
         return cls(spread, nothing, nothing, 0, nothing, nothing)
 
@@ -81,7 +81,7 @@ class InputScaling(NamedTuple):
         X : ndarray or sparse matrix of shape (n_samples, n_features)
             Features.
         weights : ndarray of shape (n_samples,) or None
-            What each sample is worth; None if all are worth the same.
+            The weight of each sample; None for equal weights.
         """
         if is_sparse(X):
             mean, variance = mean_variance_axis(X, axis=0, weights=weights)
@@ -94,7 +94,7 @@ class InputScaling(NamedTuple):
         return seen._renewed()
 
     def after(self, x: Array) -> InputScaling:
-        """Return the scaling once another sample has been seen, of shape (n_features,)."""
+        """Return the scaling after another sample, of shape (n_features,)."""
         n = self.n_seen + 1
         distance = x - self.mean
         mean = self.mean + distance / n
@@ -111,7 +111,7 @@ class InputScaling(NamedTuple):
         X : ndarray of shape (n_samples, n_features)
             Features, in the order in which they came.
         is_new : ndarray of shape (n_samples,), bool, or None, default=None
-            Which samples are new: others have been seen before; None stands for all.
+            Whether each sample is new; None if all are.
 
         Returns
         -------

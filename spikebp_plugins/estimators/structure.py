@@ -10,7 +10,7 @@ from spikebp_plugins.network.connections.notation import layers_of
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
 
-#: The sizes of hidden layers of an estimator that is told nothing.
+#: The default sizes of hidden layers.
 HIDDEN_LAYER_SIZES: Final = (100,)
 
 
@@ -49,7 +49,7 @@ class Structure(NamedTuple):
         if connections is None:
             return dense._replace(image_shape=shape)
         if dense != cls.of_sizes(HIDDEN_LAYER_SIZES):
-            allowed = f"its default, {HIDDEN_LAYER_SIZES}, beside connections"
+            allowed = f"its default, {HIDDEN_LAYER_SIZES}, if connections are given"
             raise wrong_argument("hidden_layer_sizes", allowed, repr(hidden_layer_sizes))
         layers = layers_of("connections", connections)
         if shape is None and layers and isinstance(layers[0], (Conv2D, AveragePool2D)):

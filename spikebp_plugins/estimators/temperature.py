@@ -31,7 +31,7 @@ LIMIT: Final = 8
 
 
 class Temperature:
-    """What makes probabilities of scores, from the samples that were learned last.
+    """The inverse temperature of a softmax over scores, fitted to the last learned samples.
 
     It depends on the samples and their order alone: not on how many came in one call, nor on when
     or how often it is asked.
@@ -44,13 +44,13 @@ class Temperature:
         self._found = (0, 1.0)  # beta, and how many samples there were when it was found
 
     def copy(self) -> Temperature:
-        """Return one that has seen the same."""
+        """Return an independent copy."""
         other = copy(self)
         other._chunks = self._chunks.copy()
         return other
 
     def observe(self, scores: Array, labels: NDArray[np.int64]) -> None:
-        """Take note of samples that were learned.
+        """Observe samples that were learned.
 
         Parameters
         ----------
@@ -101,14 +101,14 @@ class Temperature:
         return _minimum(scores[kept, :n_classes], labels[kept])
 
     def _n_classes_at(self, stop: int) -> int:
-        """Return how many classes there were when the first of the kept samples had come."""
+        """Return the number of classes at the time of the first kept sample."""
         ends = accumulate(len(labels) for _, labels in self._chunks)
         widths = (scores.shape[1] for scores, _ in self._chunks)
         return next(width for width, end in zip(widths, ends, strict=True) if end >= stop)
 
 
 def _wide(scores: Array, n_classes: int) -> Array:
-    """Return scores with those of classes that were not there yet, which no spike has asked for."""
+    """Return scores with zeros for classes that did not exist yet."""
     missing = n_classes - scores.shape[1]
     return np.pad(scores, ((0, 0), (0, missing))) if missing else scores
 

@@ -1,4 +1,4 @@
-"""How estimators check what they are given: by ``validate_data``, where that is needed."""
+"""Checks of the arguments of estimators: by ``validate_data``, where that is needed."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def checked_data(estimator: Any, X: Any, y: Any = _NOTHING, **options: Any) -> A
 
 
 def check_pixels(X: Any, image_shape: tuple[int, ...] | None) -> None:
-    """Refuse features that are as many as no image of a shape has, before they are known."""
+    """Refuse features whose number is not that of an image's pixels, before they are checked."""
     if image_shape is None:
         return
     try:
         n_features = _num_features(X)
-    except TypeError:  # no table at all, as whoever checks it next will say
+    except TypeError:  # no table at all, which the next check reports
         return
     if n_features != math.prod(image_shape):
         allowed = f"the shape of an image of {n_features} features, as X has"
@@ -103,7 +103,7 @@ def check_not_zero(name: str, weights: Weights) -> None:
 
 
 def check_shown(name: str, weights: Weights) -> None:
-    """Refuse weights that show samples too often: each time takes as long as another sample."""
+    """Refuse weights that show samples very often: each time takes as long as another sample."""
     with np.errstate(over="ignore"):
         mean = weights.mean()
     if mean > MOST_SHOWN:

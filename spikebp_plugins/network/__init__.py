@@ -1,1 +1,1 @@
-"""What a network is: its definition, its numbers, and what it has learned."""
+"""A network: its definition, its numbers, and its learned state."""

@@ -1,14 +1,14 @@
 """The numbers a network computes with: a fixed-point grid, those of a chip, or floating point.
 
 The first two offer the operations that the step rules need, on NumPy arrays of real values:
-rounding values that enter, checking the range (or saturating), adding weights for spikes, and
-updating weights by an outer product, which is scaled by the rate or has a factor that was scaled
-and rounded before. These operations are exact, whatever the size of the numbers: a sum of doubles
-is exact while every partial sum stays below :math:`2^{53}` grid units, and where that is not
-certain beforehand the operation is done with Python's integers.
+rounding input, checking the range (or saturating), adding weights for spikes, and updating weights
+by an outer product, which is scaled by the rate or has a factor that was scaled and rounded before.
+These operations are exact: a sum of doubles is exact while every partial sum stays below
+:math:`2^{53}` units of the last place (:math:`2^{-f}`). Where that is not proven beforehand, the
+operation uses Python's integers.
 
-Floating point belongs to event timing, which adds in an order of its own in the engine: here it
-has only what enters and what is stored.
+Floating point belongs to event timing, which the engine adds in an order of its own. Here it only
+converts input and stored values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikebp_plugins.common.figures import told_apart
-from spikebp_plugins.network.connections import Arriving, Connection
+from spikebp_plugins.network.connections import Connection, WeightedCounts
 from spikebp_plugins.network.draws import draw_key, draws_of
 from spikebp_plugins.network.fields import LOIHI2_RATE_BITS, Definition
 
@@ -29,11 +29,11 @@ Array = NDArray[Any]
 Reals = NDArray[np.floating[Any]]
 Integers = NDArray[np.int64]
 
-#: Magnitudes of values (in grid units) and of spike counts stay below this ("Range" in
+#: Magnitudes of values (in units of 2^-f) and of spike counts stay below this ("Range" in
 #: docs/semantics.md).
 LIMIT: Final = 2**53
 
-#: Spike counts that come are cut off here, which is out of range in any case.
+#: Spike counts of input are limited to this, which is out of range in any case.
 LARGEST_COUNT: Final = 2**62
 
 #: Bits of a state (potential or summed drive) on a chip, which is a signed integer.
@@ -61,13 +61,13 @@ class FixedPoint:
     fraction_bits : int
         f.
     rate_units : int
-        r, the rate in grid units.
+        r, the rate in units of 2^-f.
     """
 
     fraction_bits: int
     rate_units: int
 
-    #: Bits of a magnitude in grid units.
+    #: Bits of a magnitude in units of 2^-f.
     magnitude_bits: ClassVar[int] = 53
     #: How many spikes a unit can send in one step; None is any number.
     largest_payload: ClassVar[int | None] = None
@@ -98,15 +98,17 @@ class FixedPoint:
         return self
 
     def trace(self, counts: Integers) -> Integers:
-        """Return spike counts as weight updates use them."""
+        """Return the presynaptic trace of a weight update, given spike counts."""
         return counts
 
     def check(self, values: Reals, quantity: str, layer: int) -> Reals:
         """Return `values`, or raise OverflowError if one has left the range."""
         return _checked(values, self.limit, quantity, layer)
 
-    def add_arriving(self, values: Reals, arriving: Arriving, quantity: str, layer: int) -> Reals:
-        """Return ``values + product(counts, weights)`` for what arrives."""
+    def add_product(
+        self, values: Reals, arriving: WeightedCounts, quantity: str, layer: int
+    ) -> Reals:
+        """Return ``values + product(counts, weights)`` of the given counts and weights."""
         counts, weights, product = arriving
         n_spikes = np.abs(counts.astype(np.float64)).sum()
         if n_spikes * _largest(weights) < self.limit / 2:
@@ -132,11 +134,11 @@ class FixedPoint:
         return self.check(changed, "weight", layer)
 
     def at_rate(self, units: int) -> FixedPoint:
-        """Return the same numbers with another rate, in grid units."""
+        """Return the same numbers with another rate, in units of 2^-f."""
         return replace(self, rate_units=units)
 
     def smoothed(self, drive: Reals) -> Array:
-        """Return ``rate * drive`` in grid units, rounded to whole ones, ties to even."""
+        """Return ``rate * drive`` in units of 2^-f, rounded to whole ones, ties to even."""
         bits, one = self.fraction_bits, 2**self.fraction_bits
         product = self.rate_units * self._to_python(drive)
         is_odd = (product >> bits) & 1

@@ -1,4 +1,4 @@
-"""Images as PyTorch and NIR have them, channels first: what their numbers are here.
+"""Images of PyTorch and NIR, channels first, and the numbers of their units here.
 
 There an image has the shape (channels, height, width), and a kernel the shape
 (c_out, c_in, k, k). Whatever is numbered by pixels here, the rows of weights behind an image above

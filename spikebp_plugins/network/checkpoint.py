@@ -17,7 +17,7 @@ A file is an uncompressed npz of little-endian arrays, in this order:
 ``replay_y``             their labels (int64) or targets
 =======================  =======================================================================
 
-Matrices and potentials are int64 numbers of grid units in fixed arithmetic, and of the type of
+Matrices and potentials are int64 integers in units of 2^-f in fixed arithmetic, and of the type of
 the arithmetic otherwise. Nothing depends on time, machine or back end: equal states give equal
 bytes.
 """
@@ -59,7 +59,7 @@ FORMAT_VERSION: Final = 1
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A network and what it has learned, from which any back end can go on.
+    """A network and what it has learned, from which any back end can continue.
 
     Attributes
     ----------
@@ -107,8 +107,8 @@ class Checkpoint:
     def mean(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
         r"""Return the last of some checkpoints with the mean of the weights of all of them.
 
-        On the grid, :math:`W = \mathrm{rint}(\tfrac{1}{n} \sum_i W^{(i)})` in grid units, ties to
-        even. The mean over the last epochs often has a lower test error than any one of them.
+        On the grid, in units of 2^-f, :math:`W = \mathrm{rint}(\tfrac{1}{n} \sum_i W^{(i)})`, ties
+        to even. The mean over the last epochs often has a lower test error than any one of them.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class Checkpoint:
         return replace(last, state=last.state._replace(weights=weights))
 
     def simulate(self, backend: str | None = None, **options: Any) -> Simulator:
-        """Return a simulator that goes on exactly where this checkpoint was made.
+        """Return a simulator that continues exactly where this checkpoint was made.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class Checkpoint:
         return Simulator.from_checkpoint(self, backend, **options)
 
     def at_rate(self, learning_rate: float) -> Checkpoint:
-        """Return a checkpoint that goes on from here with another learning rate.
+        """Return a checkpoint that continues from here with another learning rate.
 
         The grid stays what it is, so that no weight is rounded again: choose ``fraction_bits`` of
         the first definition so that the grid holds the smallest rate to come.
@@ -174,7 +174,7 @@ class Checkpoint:
         return replace(self, net=net)
 
     def grown(self, n_inputs: int | None = None, n_outputs: int | None = None) -> Checkpoint:
-        """Return a checkpoint that goes on from here with more inputs and outputs.
+        """Return a checkpoint that continues from here with more inputs and outputs.
 
         New units come behind those that are there. They have the weights that a network of this
         size would have had from the start. Up to now it would have learned the same, had the new
@@ -251,7 +251,7 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
 
 
 def _arrays_of(replay: ReplayBuffer) -> dict[str, NDArray[Any]]:
-    replay = replay.copy()  # which no other thread fills meanwhile
+    replay = replay.copy()  # so that no other thread adds samples
     settings = (replay.capacity, replay.n_replayed, replay.seed, replay.n_seen)
     kept = {"replay_x": replay.x, "replay_y": replay.y}
     arrays: dict[str, NDArray[Any]] = {"replay": np.array(settings, np.int64)}

@@ -1,4 +1,4 @@
-r"""The settings that a network has where its definition names none: one table.
+r"""The default settings of a network, as one table.
 
 What a sample teaches depends on what it sends: T times its input, and T times its target. So two
 steps in which 4 spikes stand for 1, and in which an output is to send some dozens, teach as much as
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final, NamedTuple
 
-#: What a field has as its default that takes it from the table.
+#: The default of a field that the table settles.
 AUTOMATIC: Final[Any] = None
 
 
@@ -38,8 +38,8 @@ PAPER: Final = Settings(10, 1, 0.01, "fractional", "paper", (0.0, 1.0))
 #: One step, finely graded.
 GRADED: Final = Settings(1, 8, 2.0**-15, "fractional", "quiet", (12.0, 80.0))
 
-#: What is chosen anew in a changed definition: a column, or two that belong to each other, if it
-#: still has what the table says.
+#: The fields, alone or in pairs, that a changed definition takes from the table again if they still
+#: had the table's value.
 CHOSEN_TOGETHER: Final = (
     ("n_steps", "spikes_per_unit"),
     ("learning_rate",),
@@ -47,13 +47,13 @@ CHOSEN_TOGETHER: Final = (
     ("label_targets",),
 )
 
-#: Where kernels meet many places of an image, the squared counts are those of all places.
+#: Where kernels have many output pixels, the squared counts are summed over all of them.
 TIMES_WITH_KERNELS: Final = 4.0
-#: An update for all steps, which the errors of the later ones cannot correct, and drives, which no
-#: threshold holds down, move weights further than spike counts at every step.
+#: Weights change more with one update for all steps, which later errors cannot correct, and with
+#: drives, which no threshold limits, than with spike counts at every step.
 SHARE_OF_LARGE_UPDATES: Final = 2.0**-2
-#: More wrong outputs than of so many classes would together ask for so much more than the right one
-#: that classes are learned late.
+#: With more classes, the targets of wrong outputs would together outweigh that of the right one,
+#: and classes would be learned late.
 FEW_OUTPUTS: Final = 10
 #: Random feedback is far larger than the weights are at first: at the full rate units fall silent.
 SHARE_WITH_RANDOM_FEEDBACK: Final = 2.0**-3
@@ -71,7 +71,7 @@ def defaults(
     n_outputs: int,
     is_dense: bool,
 ) -> dict[str, Any]:
-    """Return what fields take that a definition does not name, by the others.
+    """Return the defaults of the fields that a definition does not name.
 
     Parameters
     ----------
@@ -100,16 +100,16 @@ def defaults(
 
 
 def sends_few_spikes(spikes: str, arithmetic: str) -> bool:
-    """Return whether a unit sends one spike a step or few, by the fields of these names."""
+    """Return whether units send one spike a step or few, given the fields of these names."""
     return spikes == "binary" or arithmetic == "loihi2"
 
 
 def targets_of_labels(row: Settings, n_layers: int, n_outputs: int) -> tuple[float, float]:
-    """Return what a label asks of wrong outputs and of the right one, by the size of a network."""
+    """Return the targets of wrong outputs and of the right one for the size of a network."""
     wrong, right = row.label_targets
     if n_layers == 1:
-        # What one class asked of an output would drive it below zero for the opposite input, where
-        # it has no error, and would never learn its own class.
+        # The target of one class would drive an output below zero for the opposite input, where it
+        # has no error: it would never learn its own class.
         return 0.0, right
     if n_outputs > FEW_OUTPUTS:
         wrong = round(8 * wrong * math.sqrt(FEW_OUTPUTS / n_outputs)) / 8

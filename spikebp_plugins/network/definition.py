@@ -193,9 +193,9 @@ def require_definition(name: str, value: object, *others: str) -> None:
     name : str
         The argument.
     value : object
-        What came.
+        The value to check.
     *others : str
-        What else is allowed, for the message.
+        The other allowed types, for the message.
     """
     if not isinstance(value, Definition):
         allowed = " or ".join(("a SpikingMLP", "a SpikingNetwork", *others))

@@ -1,4 +1,4 @@
-"""Step timings: how many steps after a step of input each layer sends its spikes and errors.
+"""Step timings: the delays, in steps, after which each layer sends its spikes and errors.
 
 A step timing is a table of delays: d_l for the spikes of layer l, b_l for its errors. It follows:
 
@@ -42,18 +42,18 @@ class Delays(NamedTuple):
     errors: tuple[int, ...]
 
     def duration(self, n_steps: int) -> int:
-        """Return how many steps a sample with `n_steps` steps of input lasts."""
+        """Return the steps of a sample with `n_steps` steps of input."""
         return n_steps + self.errors[1]
 
     @property
     def forward_lags(self) -> tuple[int, ...]:
-        """How many steps spikes take to layers 1..L; 0 at index 0."""
+        """The steps that spikes take to layers 1..L; 0 at index 0."""
         d = self.spikes
         return (0, *(above - below for below, above in pairwise(d)))
 
     @property
     def backward_lags(self) -> tuple[int, ...]:
-        """How many steps errors take to layers 0..L-1; 0 at index L."""
+        """The steps that errors take to layers 0..L-1; 0 at index L."""
         b = self.errors
         return (*(below - above for below, above in pairwise(b)), 0)
 
@@ -88,7 +88,7 @@ def delays_of(net: Definition) -> Delays:
 
 
 def steps_of_sample(net: Definition, n_steps: int) -> int:
-    """Return how many steps a sample with `n_steps` steps of input lasts."""
+    """Return the steps of a sample with `n_steps` steps of input."""
     return delays_of(net).duration(n_steps)
 
 

@@ -1,4 +1,4 @@
-"""Random numbers that are counted: each is determined by its key and its place."""
+"""Counter-based random numbers: each follows from its key and its position in the stream."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def draw_key(*parts: int) -> NDArray[np.uint64]:
 
 
 def numbers_of(key: NDArray[np.uint64], n: int, first: int = 0) -> NDArray[np.uint64]:
-    """Return n random numbers of 64 bits: those from place `first` on of the stream of a key."""
-    place = np.arange(first + 1, first + n + 1, dtype=np.uint64)
+    """Return n random numbers of 64 bits: those from position `first` on in the stream of a key."""
+    position = np.arange(first + 1, first + n + 1, dtype=np.uint64)
     with np.errstate(over="ignore"):
-        return mixed(key + _GOLDEN * place)
+        return mixed(key + _GOLDEN * position)
 
 
 def draws_of(key: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The fields that every definition of a network has, and all that follows from them."""
+"""The fields of every definition of a network, and the quantities that follow from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from spikebp_plugins.common.errors import (
     rising_pair,
     wrong_argument,
 )
-from spikebp_plugins.network import growing
+from spikebp_plugins.network import growing_weights
 from spikebp_plugins.network.connections import Connection, DenseConnection, Shape
 from spikebp_plugins.network.defaults import (
     AUTOMATIC,
@@ -79,17 +79,17 @@ NORMALIZED_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "arithmetic": ("fixed",),
     "presynaptic": ("counts",),
 }
-#: There: the bits of the learning rate in grid units, which decide the default of `fraction_bits`,
-#: and the least and the most of it; by how many bits the rate of layers below the output is lower;
-#: and what is added to the squared counts of the input, and of the layers above, in units of
-#: (T g)**2. With little beside it, input of half the size teaches as much.
+#: There: the bits of the learning rate in units of 2^-f, which decide the default of
+#: `fraction_bits`, and its bounds; by how many bits the rate of layers below the output is lower;
+#: and the numbers that are added to the squared counts of the input, and of the layers above, in
+#: units of (T g)**2. With small ones, input of half the size would change weights as much.
 NORMALIZED_RATE_BITS: Final = 16
 NORMALIZED_FRACTION_BITS: Final = (20, 24)
 HIDDEN_RATE_BITS: Final = 2
 ADDED_SQUARES: Final = (4, 24)
-#: There: where summed errors of layers below the output are cut off, in units of T g.
+#: There: the limit of summed errors of layers below the output, in units of T g.
 LARGEST_SUMMED_ERROR: Final = 8
-#: With more steps times spikes per unit, what is added would be no exact double.
+#: With more steps times spikes per unit, the added number would not be an exact double.
 LARGEST_NORMALIZED_UNIT: Final = 2**24
 
 #: With ``arithmetic="loihi2"``: the defaults of `fraction_bits` and `weight_exponent`.
@@ -122,7 +122,7 @@ LARGEST_SEED: Final = 2**32 - 2
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Definition(ABC):
-    r"""What every network is defined by, besides its layers and connections.
+    r"""The definition of a network without its layers and connections: the base of both kinds.
 
     A definition holds every number that decides a result, and is the same on every back end.
     It is immutable, hashable, and compares by value.
@@ -158,7 +158,7 @@ class Definition(ABC):
         too, at a rate that is divided by the squared counts of the layer below. It then needs no
         other learning rate for wide layers, or for input that sends many spikes.
     presynaptic : {"counts", "drive"}, default="counts"
-        What multiplies an error in the update of a weight: the spikes that the unit below has sent
+        The factor of an error in the update of a weight: the spikes that the unit below has sent
         in this sample, or its summed drive, as if it could send parts of a spike (the paper's
         smoothed gradients). The drive is rectified, except in layer 0. The back ends ``reference``
         and ``compiled`` alone know "drive".
@@ -190,9 +190,9 @@ class Definition(ABC):
         have learned. "growing" is "quiet" for any number of inputs and outputs, and draws each
         weight by itself: more may be added later (``Checkpoint.grown``).
     label_targets : sequence of two floats, default=(6.0, 36.0)
-        What an integer label asks of each wrong output and of the right one, in spikes a step.
-        Finite numbers, the second above the first by at least a unit of the grid, to which both are
-        rounded as targets are.
+        The targets of each wrong output and of the right one for an integer label, in spikes a
+        step. Finite numbers, the second above the first by at least 2^-f; both are rounded to the
+        grid as targets are.
     seed : int, default=0
         Seed of the initial weights, of random feedback and of drawn backward potentials.
 
@@ -248,7 +248,7 @@ class Definition(ABC):
             settle(name, value)
         wrong, right = self.label_targets
         if self.fraction_bits is not None and right - wrong < 2.0**-self.fraction_bits:
-            apart = f"at least 2**-{self.fraction_bits} apart, a unit of the grid"
+            apart = f"at least 2**-{self.fraction_bits} apart, a unit of the last place"
             raise wrong_argument("label_targets", apart, repr(self.label_targets))
         self._check_kinds()
 
@@ -321,7 +321,7 @@ class Definition(ABC):
         return all(isinstance(connection, DenseConnection) for connection in self.connections)
 
     def _defaults(self, update: str | None) -> dict[str, Any]:
-        """Return what fields take that are not given, beside an `update` that may not be either."""
+        """Return the defaults of fields that are not given; `update` may be None too."""
         return defaults(
             update=update,
             timing=self.timing,
@@ -335,7 +335,7 @@ class Definition(ABC):
         )
 
     def _check_kinds(self) -> None:
-        """Refuse fields that are given, but have no meaning for the kinds of connections."""
+        """Refuse fields that have no meaning for the kinds of connections."""
         if not self.is_dense:
             for name, refused in (("timing", "event"), ("weight_init", "growing")):
                 if getattr(self, name) == refused:
@@ -419,7 +419,7 @@ class Definition(ABC):
         given, is_normalized = self.fraction_bits, self.update == "normalized"
         lowest = self._normalized_fraction_bits if is_normalized else AUTOMATIC_FRACTION_BITS[0]
         bits = lowest if given is None else integer("fraction_bits", given, 1, 40)
-        # Like any other number on the grid the rate stays below 2**53 grid units.
+        # Like any other number on the grid the rate stays below 2**53 units of 2^-f.
         limit = math.ldexp(1.0, 53 - bits)
         if self._real_rate >= limit:
             most = limit * self._rate_divisor
@@ -442,7 +442,7 @@ class Definition(ABC):
 
     @property
     def _normalized_fraction_bits(self) -> int:
-        """Fraction bits that hold the learning rate as 2**16 grid units or more."""
+        """Fraction bits that hold the learning rate as 2**16 units of 2^-f or more."""
         _, exponent = math.frexp(self.learning_rate)
         least, most = NORMALIZED_FRACTION_BITS
         return min(max(NORMALIZED_RATE_BITS + 1 - exponent, least), most)
@@ -460,7 +460,7 @@ class Definition(ABC):
 
     @property
     def input_factor(self) -> float:
-        """What input is multiplied by: `input_scale` times `spikes_per_unit`."""
+        """The factor of input: `input_scale` times `spikes_per_unit`."""
         return self.input_scale * self.spikes_per_unit
 
     @property
@@ -538,7 +538,7 @@ class Definition(ABC):
             the deviation of `weight_init`, not yet rounded to the grid. With "growing" each weight
             is drawn by itself, in another way (docs/semantics.md).
         """
-        draw = self._drawing(growing.WEIGHTS)
+        draw = self._drawing(growing_weights.WEIGHTS)
         return [
             draw(l, connection.weight_shape) * self._deviation(l, connection)
             for l, connection in enumerate(self.connections, 1)
@@ -552,7 +552,7 @@ class Definition(ABC):
         if is_quiet and l == self.n_layers:
             return 0.0
         is_growing = self.weight_init == "growing" and l == 1
-        fan_in = growing.fan_in(connection.n_below) if is_growing else connection.fan_in
+        fan_in = growing_weights.fan_in(connection.n_below) if is_growing else connection.fan_in
         return np.sqrt(2 / fan_in) * (QUIET_SHARE if is_quiet and l == 1 else 1.0)
 
     def init_feedback(self) -> list[NDArray[np.float64]]:
@@ -565,7 +565,7 @@ class Definition(ABC):
             divided by the root of the fan-out (:math:`n_l` if dense), not yet rounded to the grid.
             With ``weight_init="growing"`` each is drawn by itself, and :math:`B_L` is divided by 2.
         """
-        draw = self._drawing(growing.FEEDBACK)
+        draw = self._drawing(growing_weights.FEEDBACK)
         return [
             draw(l, connection.feedback_shape) / self._feedback_divisor(l, connection)
             for l, connection in enumerate(self.connections[1:], 2)
@@ -573,14 +573,14 @@ class Definition(ABC):
 
     def _feedback_divisor(self, l: int, connection: Connection) -> float:
         if self.weight_init == "growing" and l == self.n_layers:
-            return growing.FEEDBACK_DIVISOR
+            return growing_weights.FEEDBACK_DIVISOR
         return math.sqrt(connection.fan_out)
 
     def _drawing(self, what: int) -> Callable[[int, tuple[int, ...]], NDArray[np.float64]]:
-        """Return what draws matrices of mean 0 and deviation 1, one layer after the other."""
+        """Return a function that draws matrices of mean 0 and deviation 1, layer after layer."""
         if self.weight_init == "growing":
-            return partial(growing.unit_weights, self.seed, what)
-        random = np.random.RandomState(self.seed + (what == growing.FEEDBACK))
+            return partial(growing_weights.unit_weights, self.seed, what)
+        random = np.random.RandomState(self.seed + (what == growing_weights.FEEDBACK))
         return lambda _, shape: random.standard_normal(shape)
 
     def replace(self, **changes: Any) -> Self:
@@ -604,8 +604,7 @@ class Definition(ABC):
         for names in CHOSEN_TOGETHER:
             if all(values[name] == row[name] for name in names):
                 values |= dict.fromkeys(names, AUTOMATIC)
-        # Where it is the default: a change that it does not go with finds another. One that was
-        # given instead of it stays.
+        # A default is replaced if it does not go with a change. A value that was given stays.
         if self.update == "normalized" == self._defaults(None)["update"]:
             values["update"] = AUTOMATIC
         return type(self)(**self._known_fields(values | changes))
@@ -666,10 +665,10 @@ class Definition(ABC):
         return {choice(what, name, names): value for name, value in values.items()}
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.field_values()  # without what is kept of them
+        return self.field_values()  # without cached properties
 
     def __repr__(self) -> str:
-        # The layers, the three numbers that everyone asks for, and whatever is not the default.
+        # The layers, the three most important numbers, and all fields that are not the default.
         always = ("n_steps", "learning_rate", "fraction_bits")
         usual = {field.name: field.default for field in fields(Definition)} | self._defaults(
             self.update
@@ -688,7 +687,7 @@ class Definition(ABC):
 
 
 def _power_of_two(name: str, value: object) -> int:
-    """Return one up to 1,024, by which a product keeps all of its bits."""
+    """Return a power of two up to 1,024, by which products are exact."""
     allowed = f"a power of two from 1 to {LARGEST_SPIKES_PER_UNIT}"
     given = integer(name, value, 1, LARGEST_SPIKES_PER_UNIT, allowed=allowed)
     if given.bit_count() != 1:

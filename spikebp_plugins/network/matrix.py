@@ -1,4 +1,4 @@
-"""The weights of synapses for what knows fewer forms of them: as one matrix, or as a mean."""
+"""The weights of connections in simpler forms for other tools: one matrix, or a mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 def as_matrix(connection: Connection, weights: Array) -> Array:
-    """Return the matrix of shape (n_below, n_above) that brings what the connection brings.
+    """Return the matrix of shape (n_below, n_above) that is equivalent to a connection.
 
     Pairs of units without a synapse have a weight of 0.
 
@@ -24,7 +24,7 @@ def as_matrix(connection: Connection, weights: Array) -> Array:
     connection : Connection
         The connection.
     weights : ndarray
-        Its weights; of one that has none, the constant that takes their place.
+        Its weights or, if it has none, its constant weight.
     """
     if isinstance(connection, DenseConnection):
         return weights
@@ -35,8 +35,8 @@ def as_matrix(connection: Connection, weights: Array) -> Array:
     return matrix
 
 
-def pools_that_are_no_means(net: Definition) -> str | None:
-    """Return what is to be said of a pool whose weight, rounded, makes something else of a mean.
+def note_on_inexact_pools(net: Definition) -> str | None:
+    """Return a note on the first pool whose rounded weight does not give a mean exactly.
 
     Parameters
     ----------

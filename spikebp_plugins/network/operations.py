@@ -1,4 +1,4 @@
-"""Counting what a network did: spikes, messages, and what they cost."""
+"""Counts of the spikes, messages and operations of a network."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Operations:
     update : int
         :math:`\sum \mathrm{nnz}(c_{l-1}) \mathrm{nnz}(e_l)`, at every step or once a sample.
     dense : int
-        What a ReLU network does with the same samples: :math:`\sum n_{l-1} n_l` for the forward
-        pass and, in training, as much each for the backward pass and the update.
+        The operations of a ReLU network for the same samples: :math:`\sum n_{l-1} n_l` for the
+        forward pass and, in training, as much each for the backward pass and the update.
     samples : int
         Samples shown, in training and prediction.
     spikes : int
@@ -74,16 +74,16 @@ _counts = operator.attrgetter(*(field.name for field in fields(Operations)))
 
 @dataclass(frozen=True)
 class Work:
-    """What a back end has done for some samples, where `Operations` say what the rules ask for.
+    """The work that a back end has done for some samples; `Operations` is what the rules ask for.
 
-    It may be less: consecutive samples of a stream share most of their spikes, and what did not
-    change need not be read again.
+    The work may be less: consecutive samples of a stream share most of their spikes, and a back
+    end need not read again what did not change.
 
     Attributes
     ----------
     rows_read : int
-        Rows of weights that were read, of a unit below for its spikes or of one above for its
-        errors. Where synapses share weights, one for each message.
+        Rows of weights that were read: the row of a unit below for its spikes, of a unit above
+        for its errors. Where synapses share weights, one for each message.
     multiply_adds : int
         Products that were added to a sum or to a weight.
     """
@@ -98,17 +98,17 @@ class Work:
         return Work(self.rows_read - other.rows_read, self.multiply_adds - other.multiply_adds)
 
 
-class Sent(NamedTuple):
-    """What the layers of a network have sent, each as a total or as an array, one for each unit.
+class MessageTotals(NamedTuple):
+    """Totals of the spikes, errors and messages that each layer has sent, by layer or by unit.
 
     Attributes
     ----------
     spikes : sequence of length L + 1
-        Sums of the magnitudes of k_l, for l = 0..L.
+        Sums of the magnitudes of k_l, for l = 0..L: an int, or an array of shape (n_units,).
     errors : sequence of length L + 1
         Sums of the magnitudes of e_l, for l = 0..L; layer 0 has none.
     messages, error_messages : sequence of length L + 1
-        How many of the k and of the e were not 0.
+        The numbers of k and of e that were not 0.
     """
 
     spikes: Sequence[Any]
@@ -118,20 +118,20 @@ class Sent(NamedTuple):
 
 
 def count_operations(
-    net: Definition, sent: Sent, update: int, *, shown: int, trained: int
+    net: Definition, sent: MessageTotals, update: int, *, shown: int, trained: int
 ) -> Operations:
-    """Return the operations of some samples, given the totals of what they have sent.
+    """Return the operations of samples, counted from the totals of what layers sent.
 
     Parameters
     ----------
     net : Definition
         The definition.
-    sent : Sent
-        What the layers have sent.
+    sent : MessageTotals
+        The totals.
     update : int
-        Weights changed, each counted once for every step (or sample) that changed it.
+        Changes of weights, one for each weight and each step (or sample) that changed it.
     shown, trained : int
-        How many samples were shown, and how many of these were training samples.
+        The number of samples, and of training samples among them.
     """
     connections = net.connections
 
@@ -170,9 +170,9 @@ def operations_of(
     shown: int,
     trained: int,
 ) -> Operations:
-    """Return the operations of some samples, given all but what a ReLU network does with them.
+    """Return the operations of samples, given all counts but the operations of a ReLU network.
 
-    Messages and the synapses that they have met are given apart from updates.
+    `messages` and the synapses `met` by them leave out updates.
     """
     dense_pass = sum(connection.n_synapses for connection in net.connections)
     return Operations(

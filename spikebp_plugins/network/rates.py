@@ -1,6 +1,6 @@
 r"""The rate of an update with ``update="normalized"``, from the counts of the layer below.
 
-In grid units, with R those of the learning rate:
+In units of the last place, 2^-f, with the learning rate R:
 
 .. math::
 
@@ -35,7 +35,7 @@ from spikebp_plugins.network.fields import (
 
 
 def added_squares(net: Definition, l: int) -> int:
-    """Return what is added to the squared counts below W_l, a_l (T g)^2; 0 if no rate asks."""
+    """Return a_l (T g)^2, which is added to the squared counts below W_l; 0 if no rate needs it."""
     if net.update != "normalized":
         return 0
     of_input, above = ADDED_SQUARES
@@ -43,12 +43,12 @@ def added_squares(net: Definition, l: int) -> int:
 
 
 def rate_shift(net: Definition, l: int) -> int:
-    """Return h_l, by how many bits the rate of W_l is lower than that of the output."""
+    """Return h_l, the number of bits by which the rate of W_l is below that of the output."""
     return 0 if l == net.n_layers else HIDDEN_RATE_BITS
 
 
 def summed_error_limit(net: Definition, l: int) -> int:
-    """Return where summed errors of layer l are cut off that teach: at 8 T g below the output.
+    """Return the limit of summed errors of layer l in an update: 8 T g below the output.
 
     The limit of the output is one that no sum reaches.
     """
@@ -56,7 +56,7 @@ def summed_error_limit(net: Definition, l: int) -> int:
 
 
 def learning_rate_into(net: Definition, l: int) -> float:
-    """Return the learning rate with which layers l - 1 and l alone learn as they do in the whole.
+    """Return the learning rate with which layers l - 1 and l alone learn as in the whole network.
 
     With ``update="normalized"`` the rate of layers below the output is lower.
     """

@@ -5,15 +5,15 @@ kept itself or not. A buffer of capacity c keeps each of the samples so far with
 probability (algorithm R of A. Waterman, in J. S. Vitter, "Random sampling with a reservoir", ACM
 Transactions on Mathematical Software 11, 1985): the first c are kept, and sample i then takes
 
-.. math:: \mathrm{place}_i = u_{i,0} \bmod (i + 1)
+.. math:: \mathrm{slot}_i = u_{i,0} \bmod (i + 1)
 
-if it is below c. Learned again are those at the places
+if it is below c. The samples in these slots are learned again:
 
 .. math:: u_{i,k} \bmod \min(i, c), \qquad k = 1, \dots, r.
 
-Each number :math:`u_{i,k}` of 64 bits is that at the place i (1 + r) + k in a stream of SplitMix64
-that follows from the seed. So it depends on nothing but the seed and how many samples came before,
-and it does not matter in what parts these came.
+Each number :math:`u_{i,k}` of 64 bits is that at the position i (1 + r) + k in a stream of
+SplitMix64 that follows from the seed. So it depends on nothing but the seed and the number of
+samples before, however these were divided among calls.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Array = NDArray[Any]
 MOST_SAMPLES: Final = 2**48
 #: The most samples that are learned again for each new one.
 MOST_REPLAYED: Final = 1000
-#: Room for so many samples is made at first; it grows as they come.
+#: Memory for so many samples is allocated at first; it grows with the samples.
 FIRST_ROOM: Final = 16
 
 
@@ -54,20 +54,20 @@ class Mixture:
     is_new : ndarray of shape (n_mixed,), bool
         Which of them are new.
     first : int
-        How many samples the buffer had seen before.
-    places : ndarray of shape (n_new,), int64
-        Where the buffer keeps each new sample; -1 if nowhere.
+        The number of samples that the buffer had seen before.
+    slots : ndarray of shape (n_new,), int64
+        The slot in which the buffer keeps each new sample; -1 if it does not keep it.
     """
 
     x: Array
     y: Array
     is_new: NDArray[np.bool_]
     first: int
-    places: NDArray[np.int64]
+    slots: NDArray[np.int64]
 
 
-class _Kept(NamedTuple):
-    """What a buffer holds: room for samples and targets, and how many it has seen."""
+class _BufferState(NamedTuple):
+    """The content of a buffer: memory for samples and targets, and the number of samples seen."""
 
     x: Array | None
     y: Array | None
@@ -96,7 +96,7 @@ class ReplayBuffer:
     capacity : int
         The most samples that it keeps.
     n_replayed : int, default=1
-        How many samples are learned again for each new one, drawn with replacement.
+        The number of samples that are learned again for each new one, drawn with replacement.
     seed : int, default=0
         Seed of all draws.
 
@@ -130,27 +130,27 @@ class ReplayBuffer:
         self._n_replayed: int = state["n_replayed"]
         self._seed: int = state["seed"]
         self._lock, self._key = RLock(), draw_key(self._seed)
-        self._kept = _Kept(state["x"], state["y"], state["n_seen"])
-        #: What is being learned; what was kept before, in the same form; a function that counts
-        #: what a network learns, and its first value.
-        self._pending: tuple[Mixture, _Kept, Callable[[], int], int] | None = None
+        self._kept = _BufferState(state["x"], state["y"], state["n_seen"])
+        #: The mixture that is being learned; the samples kept before, in the same form; a function
+        #: that counts the samples that a network has learned, and its first value.
+        self._pending: tuple[Mixture, _BufferState, Callable[[], int], int] | None = None
         #: The definition that all samples are known to fit.
         self._checked: Definition | None = None
 
     def copy(self) -> ReplayBuffer:
-        """Return a buffer of its own that goes on from here."""
+        """Return an independent copy."""
         other = type(self).__new__(type(self))
         other.__setstate__(self.__getstate__())
         return other
 
     @property
     def capacity(self) -> int:
-        """The most samples that it keeps."""
+        """The largest number of samples that it keeps."""
         return self._capacity
 
     @property
     def n_replayed(self) -> int:
-        """How many samples are learned again for each new one."""
+        """The number of samples that are learned again for each new one."""
         return self._n_replayed
 
     @property
@@ -219,12 +219,12 @@ class ReplayBuffer:
             raise wrong_argument("x and y", "of the same number of samples", shapes)
         return self._mixed(x, y, self._settled())
 
-    def _mixed(self, x: Array, y: Array, kept: _Kept) -> Mixture:
+    def _mixed(self, x: Array, y: Array, kept: _BufferState) -> Mixture:
         old_x = x[:0] if kept.x is None else kept.x
         old_y = y[:0] if kept.y is None else kept.y
         _check_like("x", x, old_x)
         _check_like("y", y, old_y)
-        sources, is_new, places = self._drawn(kept.n_seen, len(x))
+        sources, is_new, slots = self._drawn(kept.n_seen, len(x))
         n_kept = min(kept.n_seen, self._capacity)
         is_old = sources < n_kept
 
@@ -233,18 +233,18 @@ class ReplayBuffer:
             rows[is_old], rows[~is_old] = old[sources[is_old]], new[sources[~is_old] - n_kept]
             return rows
 
-        return Mixture(mixed(old_x, x), mixed(old_y, y), is_new, kept.n_seen, places)
+        return Mixture(mixed(old_x, x), mixed(old_y, y), is_new, kept.n_seen, slots)
 
     @synchronized
     def keep(self, mixture: Mixture, n_learned: int | None = None) -> None:
-        """Take note that a mixture has been learned, and keep those of its samples that it draws.
+        """Keep the drawn samples of a mixture that has been learned.
 
         Parameters
         ----------
         mixture : Mixture
             The last that `mix` has returned.
         n_learned : int or None, default=None
-            How many of its samples have been learned; None stands for all.
+            The number of its samples that have been learned; None stands for all.
 
         Raises
         ------
@@ -292,8 +292,8 @@ class ReplayBuffer:
                 x, y, kept = self._in_one_form(net, x, y)
                 mixture = self._mixed(x, y, kept)
             self._checked = net
-            # From here on what the buffer has seen follows from what has been learned, until it is
-            # written down: an interrupt in between loses nothing.
+            # From here on, until `settle`, the content of the buffer follows from the number of
+            # samples learned: an interrupt in between loses nothing.
             self._pending = mixture, kept, count, count()
             try:
                 yield mixture
@@ -302,7 +302,7 @@ class ReplayBuffer:
 
     @synchronized
     def settle(self) -> None:
-        """Write down what has been learned so far of the last mixture; it does not go on.
+        """Keep the samples of the last mixture that have been learned so far, and end it.
 
         A simulator does so before it learns anything else, since an interrupt may have come so late
         in a call that the buffer would take the samples of the next one for its own.
@@ -310,10 +310,10 @@ class ReplayBuffer:
         self._settled()
         self._pending = None
 
-    def _settled(self) -> _Kept:
-        """Keep what has been learned, and return all that is kept. To do it again changes nothing.
+    def _settled(self) -> _BufferState:
+        """Keep the new samples that have been learned, and return the content of the buffer.
 
-        The room beyond what is kept may have any values.
+        To call it again changes nothing. Memory beyond the kept samples may have any values.
         """
         if self._pending is None:
             return self._kept
@@ -323,14 +323,14 @@ class ReplayBuffer:
         if n_seen > self._kept.n_seen:
             kept = in_one_form if self._kept.n_seen == mixture.first else self._kept
             x, y = self._room_for(min(n_seen, self._capacity), mixture, kept)
-            places = mixture.places[: len(rows)]
-            rows, places = rows[places >= 0], places[places >= 0]
-            x[places], y[places] = mixture.x[rows], mixture.y[rows]  # of one place the last stays
-            self._kept = _Kept(x, y, n_seen)
+            slots = mixture.slots[: len(rows)]
+            rows, slots = rows[slots >= 0], slots[slots >= 0]
+            x[slots], y[slots] = mixture.x[rows], mixture.y[rows]  # the last of equal slots stays
+            self._kept = _BufferState(x, y, n_seen)
         return self._kept
 
-    def _room_for(self, n: int, mixture: Mixture, kept: _Kept) -> tuple[Array, Array]:
-        """Return arrays for n samples, those that there are or larger copies of them."""
+    def _room_for(self, n: int, mixture: Mixture, kept: _BufferState) -> tuple[Array, Array]:
+        """Return arrays for n samples: the present ones or larger copies of them."""
         x, y, _ = kept
         if x is None or y is None:
             x, y = mixture.x[:0], mixture.y[:0]
@@ -340,11 +340,13 @@ class ReplayBuffer:
         grown = [np.concatenate([a, np.empty((more, *a.shape[1:]), a.dtype)]) for a in (x, y)]
         return grown[0], grown[1]
 
-    def _in_one_form(self, net: Definition, x: Array, y: Array) -> tuple[Array, Array, _Kept]:
-        """Return new samples of a network and what is kept, in one form.
+    def _in_one_form(
+        self, net: Definition, x: Array, y: Array
+    ) -> tuple[Array, Array, _BufferState]:
+        """Return new samples of a network and the kept ones in the same form.
 
-        Input has a row for each step if any changes, and labels become the targets that they stand
-        for if any targets are real.
+        If any input changes from step to step, all input has a row for each step. If any targets
+        are real, labels become real targets.
         """
         kept_x, kept_y, n_seen = self._settled()
         if kept_x is None or kept_y is None:
@@ -361,33 +363,33 @@ class ReplayBuffer:
             y, kept_y = (real_targets(net, values) for values in (y, kept_y))
         if y.ndim != kept_y.ndim:
             y, kept_y = (_by_step(net, values) for values in (y, kept_y))
-        return x, y, _Kept(kept_x, kept_y, n_seen)
+        return x, y, _BufferState(kept_x, kept_y, n_seen)
 
     def _drawn(
         self, first: int, n: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-        """Return what to learn for n new samples, which of it is new, and where that is kept.
+        """Return the samples to learn for n new ones, which of them are new, and their slots.
 
-        Samples that are kept have the numbers of their places, and new ones those behind.
+        Samples are given by index: kept ones by their slot, new ones by the numbers behind these.
         """
         each = 1 + self._n_replayed
         numbers = numbers_of(self._key, n * each, first * each).reshape(n, each)
         seen = np.arange(first, first + n, dtype=np.uint64)
         n_kept = np.minimum(seen, np.uint64(self._capacity))
         is_full = seen >= np.uint64(self._capacity)
-        places = np.where(is_full, numbers[:, 0] % (seen + np.uint64(1)), seen).astype(np.int64)
-        places[places >= self._capacity] = -1
+        slots = np.where(is_full, numbers[:, 0] % (seen + np.uint64(1)), seen).astype(np.int64)
+        slots[slots >= self._capacity] = -1
         drawn = numbers[:, 1:] % np.maximum(n_kept, np.uint64(1))[:, np.newaxis]
         n_before, taken_by = min(first, self._capacity), dict[int, int]()
         sources: list[int] = []
         is_new: list[bool] = []
-        for i, (place, again) in enumerate(zip(places.tolist(), drawn.tolist(), strict=True)):
+        for i, (slot, again) in enumerate(zip(slots.tolist(), drawn.tolist(), strict=True)):
             again = again if first + i else []  # before the first sample there is none to draw
-            sources += [n_before + i, *(taken_by.get(slot, slot) for slot in again)]
+            sources += [n_before + i, *(taken_by.get(other, other) for other in again)]
             is_new += [True, *[False] * len(again)]
-            if place >= 0:
-                taken_by[place] = n_before + i
-        return np.array(sources, np.int64), np.array(is_new, bool), places
+            if slot >= 0:
+                taken_by[slot] = n_before + i
+        return np.array(sources, np.int64), np.array(is_new, bool), slots
 
 
 def _by_step(net: Definition, values: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Samples and targets as a user gives them: checked once, converted block by block."""
+"""Samples and targets of a user, checked once and converted block by block."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Batch:
         return self.x if self.x.ndim == 3 else self.x[:, np.newaxis]
 
     def inputs(self) -> NDArray[Any]:
-        """Return what layer 0 receives.
+        """Return the input of layer 0.
 
         Returns
         -------
@@ -104,7 +104,7 @@ def label_rows(
     n_outputs : int
         Units of the output.
     label_targets : tuple of two floats
-        What a label asks of each wrong output and of the right one.
+        The targets of each wrong output and of the right one for a label.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def label_rows(
 
 
 def real_targets(net: Definition, y: NDArray[Any]) -> NDArray[Any]:
-    """Return targets as real numbers: for labels what the definition has them ask for."""
+    """Return targets as real numbers; labels become the targets that the definition says."""
     return label_rows(y, net.n_outputs, net.label_targets) if y.ndim == 1 else y
 
 
@@ -237,7 +237,7 @@ def real_array(name: str, values: Any) -> NDArray[Any]:
 
 
 def _has_finite_square(values: NDArray[Any]) -> bool:
-    """Whether all sums of squares are finite: the quickest proof that all values are."""
+    """Whether all sums of squares are finite: the quickest test that all values are."""
     if values.dtype.char not in "fd":  # of which the matrix library makes products
         return False
     flat = values.reshape(-1)

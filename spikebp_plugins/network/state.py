@@ -1,4 +1,4 @@
-"""What a network has learned so far: all that a checkpoint keeps."""
+"""The learned state of a network, which a checkpoint keeps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Matrices = tuple[NDArray[np.floating[Any]], ...]
 
 
 class LearningState(NamedTuple):
-    r"""The state that outlives a sample.
+    r"""The state that lasts from sample to sample.
 
     All values are numbers of the network's arithmetic: in fixed arithmetic they are on the grid.
 

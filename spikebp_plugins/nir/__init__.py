@@ -49,7 +49,7 @@ try:
     import nir
 
     from spikebp_plugins.common.hdf5 import arrays_in
-    from spikebp_plugins.nir.reading import Read, ReadGraph, read_graph
+    from spikebp_plugins.nir.reading import GraphContent, GraphLayer, read_graph
     from spikebp_plugins.nir.writing import losses, nodes_of
 except ImportError as error:
     raise ImportError(
@@ -205,7 +205,7 @@ def _checkpoint(graph: nir.NIRGraph | PathLike, net: Definition | None) -> Check
 
 @contextmanager
 def _named(path: PathLike) -> Iterator[None]:
-    """Begin the message of an error about the graph in a file with the path."""
+    """Prefix errors about the graph in a file with its path."""
     try:
         yield
     except (ValueError, OverflowError) as error:
@@ -227,7 +227,7 @@ def _network(graph: nir.NIRGraph, net: Definition | None) -> Checkpoint:
     return checkpoint
 
 
-def _definition(read: ReadGraph, net: Definition | None) -> Definition:
+def _definition(read: GraphContent, net: Definition | None) -> Definition:
     """Return the definition of a network from another tool."""
     image, layers = read.image, [layer.layer for layer in read.layers]
     sizes = (image.size, *(layer.connection.n_above for layer in read.layers))
@@ -275,7 +275,7 @@ def _own(graph: nir.NIRGraph, net: Definition | None) -> Checkpoint:
     return checkpoint
 
 
-def _compare(layers: list[Read], checkpoint: Checkpoint) -> None:
+def _compare(layers: list[GraphLayer], checkpoint: Checkpoint) -> None:
     """Raise an error unless the layers of a graph are those of the network in its metadata."""
     connections = checkpoint.net.connections
     for read, connection, weights in zip(

@@ -27,7 +27,7 @@ ALLOWED: Final = (
 
 
 def chain_of(graph: nir.NIRGraph) -> list[str]:
-    """Return the names of the nodes from Input to Output; raise ValueError if they are no chain."""
+    """Return the names of the nodes from Input to Output; raise ValueError without a chain."""
     for name, node in graph.nodes.items():
         if not isinstance(node, KINDS):
             raise refused(f"node {name!r} of type {type(node).__name__}")
@@ -68,5 +68,5 @@ def numbers(name: str, field: str, values: Any) -> NDArray[np.float64]:
 
 
 def refused(came: str) -> ArgumentError:
-    """Return the error for a graph that no network can be."""
+    """Return the error for a graph that no network can represent."""
     return wrong_argument("graph", ALLOWED, came)

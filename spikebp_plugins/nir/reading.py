@@ -1,4 +1,4 @@
-"""Reads the layers that the nodes of a graph are."""
+"""Reads the nodes of a graph as layers."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from spikebp_plugins.network.definition import SpikingNetwork
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.nir.chain import chain_of, numbers, refused
 
-#: What a Flatten says that leaves one dimension, and maybe one more for the samples of a batch.
+#: The dimensions of a Flatten that leaves one dimension, with or without one for a batch.
 WHOLE_FLATTENS = ((0, -1), (0, 2), (1, -1), (1, 3))
 
 
-class Read(NamedTuple):
+class GraphLayer(NamedTuple):
     """A layer of a graph.
 
     Attributes
@@ -57,14 +57,14 @@ class Read(NamedTuple):
     fires: bool = False
 
 
-class ReadGraph(NamedTuple):
-    """The shape of a graph's input, and its layers."""
+class GraphContent(NamedTuple):
+    """The content of a graph: the shape of its input, and its layers."""
 
     image: Shape
-    layers: list[Read]
+    layers: list[GraphLayer]
 
 
-def read_graph(graph: nir.NIRGraph, net: Definition | None) -> ReadGraph:
+def read_graph(graph: nir.NIRGraph, net: Definition | None) -> GraphContent:
     """Return the layers of a graph.
 
     Parameters
@@ -94,7 +94,7 @@ def read_graph(graph: nir.NIRGraph, net: Definition | None) -> ReadGraph:
         raise refused(f"Output node {last!r} of another shape than the {units}")
     if reader.is_flat and not has_same_order(shape):
         raise refused(f"a Flatten before Output node {last!r}, whose units have another order here")
-    return ReadGraph(image, reader.layers)
+    return GraphContent(image, reader.layers)
 
 
 def _input_shape(size: tuple[int, ...], net: Definition | None) -> Shape:
@@ -115,7 +115,7 @@ class _Reader:
     def __init__(self, image: Shape) -> None:
         self.shape = image
         self.is_flat = not is_image(image)
-        self.layers: list[Read] = []
+        self.layers: list[GraphLayer] = []
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -137,7 +137,7 @@ class _Reader:
                 self._linear(name, node)
 
     def _require_units_before(self, name: str) -> None:
-        """Refuse weights behind weights; a mean of what units send needs no units of its own."""
+        """Refuse weights behind weights; only a mean may follow without units in between."""
         if not self.layers or self.layers[-1].fires:
             return
         last = self.layers[-1]
@@ -192,7 +192,7 @@ class _Reader:
 
     def _add(self, name: str, layer: Layer, weights: NDArray[np.float64]) -> None:
         connection = layer.connect(self.shape, 0, len(self.layers) + 1)
-        self.layers.append(Read(name, layer, connection, weights))
+        self.layers.append(GraphLayer(name, layer, connection, weights))
         self.shape = layer.above(self.shape)
 
     def _image_before(self, name: str) -> tuple[int, ...]:
@@ -227,8 +227,8 @@ class _Reader:
         self.layers[-1] = last._replace(weights=scaled, fires=True)
 
 
-def _scaled(name: str, read: Read, factors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weights of a layer before units of which each multiplies what it gets."""
+def _scaled(name: str, read: GraphLayer, factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights of a layer, scaled by the factors of the units behind it."""
     if isinstance(read.layer, Dense):
         return read.weights * factors
     if isinstance(read.layer, AveragePool2D):
@@ -237,7 +237,7 @@ def _scaled(name: str, read: Read, factors: NDArray[np.float64]) -> NDArray[np.f
         return read.weights
     by_channel = factors.reshape(read.weights.shape[3], -1)
     if np.any(by_channel != by_channel[:, :1]):
-        raise refused(f"IF node {name!r} whose units are not the same in all places of a channel")
+        raise refused(f"IF node {name!r} whose units are not the same in all pixels of a channel")
     return read.weights * by_channel[:, 0]
 
 

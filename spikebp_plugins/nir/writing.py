@@ -12,7 +12,7 @@ from spikebp_plugins.network.channels_first import image_size, is_image, kernel_
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import AveragePooling, Connection, Convolution, Shape
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.matrix import as_matrix, pools_that_are_no_means
+from spikebp_plugins.network.matrix import as_matrix, note_on_inexact_pools
 
 
 def nodes_of(checkpoint: Checkpoint) -> dict[str, nir.NIRNode]:
@@ -38,13 +38,13 @@ def nodes_of(checkpoint: Checkpoint) -> dict[str, nir.NIRNode]:
 
 
 def losses(net: Definition) -> str:
-    """Return what other tools will not see in the nodes, as one sentence."""
+    """Return the properties of a network that the nodes cannot express, as one sentence."""
     found = ["what this network learns by"]
     if net.n_layers > 1:
         found += ["that units start half a spike below their threshold and subtract it"]
         if net.spikes == "graded":
             found += ["that they may fire several times in a step"]
-    if pools_that_are_no_means(net) is not None:
+    if note_on_inexact_pools(net) is not None:
         found += ["that weights of pools are rounded"]
     return f"other tools will not see {', or '.join(found)}; docs/nir.md measures what that costs"
 

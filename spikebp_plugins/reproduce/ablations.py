@@ -1,4 +1,4 @@
-"""What each part of the algorithm is for: the test error after four epochs without it."""
+"""The effect of each part of the algorithm: the test error after four epochs without it."""
 
 from __future__ import annotations
 

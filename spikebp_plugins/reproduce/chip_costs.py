@@ -1,4 +1,4 @@
-"""What the timing and the numbers of a chip cost: delays, weights of 8 bits, fixed feedback.
+"""The costs of the timing and the numbers of a chip: delays, 8-bit weights, fixed feedback.
 
 Simulated; none of it was run on a chip.
 """

@@ -70,7 +70,7 @@ def run(study: Study) -> Report:
 
 
 def distance(network: TrainedNetwork, other: TrainedNetwork) -> float:
-    """Return how far the weights are from those of `other`, relative to what `other` learned."""
+    """Return the distance of the weights to those of `other`, relative to what `other` learned."""
     start = other.net.init_weights()
     apart = sum(_square(a - b) for a, b in zip(network.weights, other.weights, strict=True))
     learned = sum(_square(b - c) for b, c in zip(other.weights, start, strict=True))

@@ -9,7 +9,7 @@ orders of pixels and those of samples follow from the seed.
 With R_ij the test accuracy on task j after task i of n, the average accuracy is the mean of R_nj
 over all tasks, and the forgetting is the mean of R_jj - R_nj over those before the last.
 
-Beside the spiking network learns one of PyTorch, where that is installed: the same layers with
+A network of PyTorch learns for comparison, where that is installed: the same layers with
 biases and rectified units, softmax cross-entropy and plain stochastic gradient descent, from the
 same samples, those that are learned again included.
 """
@@ -60,7 +60,7 @@ FIELDS: Final[dict[str, Any]] = {
     "fraction_bits": 24,
 }
 
-#: What labels ask for, for each benchmark without a buffer and with one.
+#: The targets of labels, for each benchmark without a buffer and with one.
 LABEL_TARGETS: Final = {
     "split": ((0.75, 8.0), (0.75, 8.0)),
     "permuted": ((1.0, 8.0), (0.75, 8.0)),
@@ -114,7 +114,7 @@ BENCHMARKS: Final[dict[str, Callable[[Study, int], list[Task]]]] = {
 
 
 class TorchLearner:
-    """A network of PyTorch with the layers of a definition, and a replay buffer or none.
+    """A network of PyTorch with the layers of a definition, with or without a replay buffer.
 
     Parameters
     ----------
@@ -125,8 +125,8 @@ class TorchLearner:
     rate : float
         Learning rate.
     batch_size : int
-        How many new samples a step learns from, each with those that are learned again after it;
-        with 1 each sample has a step of its own, as in the spiking network.
+        The number of new samples that a step learns from, each with those that are learned again
+        after it; with 1 each sample has a step of its own, as in the spiking network.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class TorchLearner:
             error = error_below
 
     def _shown(self, x: Any) -> list[Any]:
-        """Return the input, and what each layer sends."""
+        """Return the input, and the activations of each layer."""
         shown = [x]
         for weight, bias in self._layers:
             below = shown[-1] if len(shown) == 1 else shown[-1].relu_()
@@ -187,8 +187,8 @@ class TorchLearner:
         return self._torch.from_numpy((x * self._scale).astype(np.float32))
 
 
-class Way(NamedTuple):
-    """A way to learn: what learns, and its rates without a buffer and with one."""
+class Method(NamedTuple):
+    """A method of learning, with its learning rates without a buffer and with one."""
 
     name: str
     rates: Mapping[str, tuple[float, float]]
@@ -204,17 +204,17 @@ class Way(NamedTuple):
         return TorchLearner(net, replay, rate, self.batch_size)
 
 
-SPIKING: Final = Way("spikebp", SPIKING_RATES)
+SPIKING: Final = Method("spikebp", SPIKING_RATES)
 TORCH: Final = (
-    Way("PyTorch, batches of 10", TORCH_RATES[10], 10),
-    Way("PyTorch, one at a time", TORCH_RATES[1], 1),
+    Method("PyTorch, batches of 10", TORCH_RATES[10], 10),
+    Method("PyTorch, one at a time", TORCH_RATES[1], 1),
 )
 
 
 def run(study: Study) -> Report:
     """Learn both benchmarks with buffers of several sizes, from several seeds."""
     has_torch = find_spec("torch") is not None
-    ways = (SPIKING, *TORCH) if has_torch else (SPIKING,)
+    methods = (SPIKING, *TORCH) if has_torch else (SPIKING,)
     seeds = range(study.seed, study.seed + (1 if study.quick else SEEDS))
     capacities = QUICK_CAPACITIES if study.quick else CAPACITIES
     n_bytes = study.data.x_train.shape[1] * study.data.x_train.itemsize + np.int64().itemsize
@@ -223,19 +223,21 @@ def run(study: Study) -> Report:
         for capacity in capacities:
             row: dict[str, Any] = {"benchmark": benchmark, "buffer": capacity}
             row["bytes"] = capacity * n_bytes
-            for way in ways:
-                found = [matrix(study, way, benchmark, capacity, seed) for seed in seeds]
-                row[f"{way.name}, %"] = float(np.mean([average(each) for each in found]))
-                row[f"{way.name}, each"] = [average(each) for each in found]
-                row[f"{way.name}, forgetting"] = float(np.mean([forgetting(m) for m in found]))
+            for method in methods:
+                found = [matrix(study, method, benchmark, capacity, seed) for seed in seeds]
+                row[f"{method.name}, %"] = float(np.mean([average(each) for each in found]))
+                row[f"{method.name}, each"] = [average(each) for each in found]
+                row[f"{method.name}, forgetting"] = float(np.mean([forgetting(m) for m in found]))
             rows.append(row)
 
     def draw(figure: Figure) -> None:
         for axes, benchmark in zip(figure.subplots(1, 2), BENCHMARKS, strict=True):
             chosen = [row for row in rows if row["benchmark"] == benchmark]
             places = range(len(chosen))
-            for way, marker in zip(ways, ("o-", "s--", "^:"), strict=False):
-                axes.plot(places, [row[f"{way.name}, %"] for row in chosen], marker, label=way.name)
+            for method, marker in zip(methods, ("o-", "s--", "^:"), strict=False):
+                axes.plot(
+                    places, [row[f"{method.name}, %"] for row in chosen], marker, label=method.name
+                )
             axes.set_xticks(places, [f"{row['buffer']:,}" for row in chosen])
             axes.set_xlabel("samples in the buffer")
             axes.set_title(f"{benchmark} {study.data.name}")
@@ -258,15 +260,20 @@ def average(accuracies: Array) -> float:
 
 
 def forgetting(accuracies: Array) -> float:
-    """Return how much is lost of each task but the last since it was learned, on average."""
+    """Return the mean accuracy that is lost on each task but the last since it was learned."""
     return float(np.mean(np.diag(accuracies)[:-1] - accuracies[-1, :-1]))
 
 
 def matrix(
-    study: Study, way: Way, benchmark: str, capacity: int, seed: int, rate: float | None = None
+    study: Study,
+    method: Method,
+    benchmark: str,
+    capacity: int,
+    seed: int,
+    rate: float | None = None,
 ) -> Array:
     """Return the accuracy in percent on each task (columns) after each (rows); kept in a file."""
-    rate = way.rates[benchmark][capacity > 0] if rate is None else rate
+    rate = method.rates[benchmark][capacity > 0] if rate is None else rate
     size = study.data.x_train.shape[1]
     has_buffer = capacity > 0
     fields = FIELDS | {
@@ -276,8 +283,8 @@ def matrix(
     net = study.net(*HIDDEN_LAYERS, **fields, learning_rate=1.0, seed=seed)
     about = {
         "experiment": "forgetting",
-        "way": way.name,
-        "network": list(net.layer_sizes) if way.batch_size else net.to_dict(),
+        "way": method.name,
+        "network": list(net.layer_sizes) if method.batch_size else net.to_dict(),
         "seed": seed,
         "benchmark": benchmark,
         "capacity": capacity,
@@ -290,10 +297,10 @@ def matrix(
         return _read(path)
     replay = ReplayBuffer(capacity, seed=seed) if capacity else None
     tasks = BENCHMARKS[benchmark](study, seed)
-    learner = way.learner(net, replay, rate)
+    learner = method.learner(net, replay, rate)
     found = []
     total = sum(len(task.x_train) for task in tasks)
-    with progress_bar(total, f"{benchmark}, buffer of {capacity}, {way.name}") as bar:
+    with progress_bar(total, f"{benchmark}, buffer of {capacity}, {method.name}") as bar:
         for task in tasks:
             for start in range(0, len(task.x_train), BLOCK):
                 rows = slice(start, start + BLOCK)

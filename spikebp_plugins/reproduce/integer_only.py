@@ -1,7 +1,7 @@
 """Learning with integers alone: the network of NITRO-D and of PocketNN, learned by spikes.
 
-All numbers here are integers in units of 2**-f. The others' errors are those that they report;
-their memory and work are counted from their programs, as `Batches` says. Operations of theirs are
+All numbers here are integers in units of 2**-f. The test errors of the others are those that they
+report; `BatchMethod` counts their memory and work from their programs. Their operations are
 multiply-adds, and those of spikes additions.
 """
 
@@ -31,7 +31,7 @@ MEASURED: Final = 100
 _STEPS: Final[dict[str, Any]] = {"n_steps": 5, "weight_init": "he"}
 
 #: The ways to train, and the bits of a weight in memory and in the program in C that is counted.
-#: With 14 fraction bits 16 bits hold weights below 2, and the last rate is one unit of the grid.
+#: With 14 fraction bits 16 bits hold weights below 2, and the last rate is 2^-f.
 VARIANTS: Final = {
     "spikes, 16-bit weights": (
         Variant(
@@ -51,7 +51,7 @@ VARIANTS: Final = {
     ),
 }
 
-#: What is measured, and its name in the table.
+#: The measured quantities, and their names in the table.
 QUANTITIES: Final = {
     "weight": "weights",
     "potential when it fires": "potentials",
@@ -63,8 +63,8 @@ IN_FLOATS: Final = 2.0
 
 
 @dataclass(frozen=True)
-class Batches:
-    """A method that learns from batches: what it keeps in memory, and its multiply-adds.
+class BatchMethod:
+    """A method that learns from batches, with the memory that it needs and its multiply-adds.
 
     While it learns it keeps the input of each sample of a batch, and for each unit of each sample
     the sum that it receives, its output and its error, besides the gradient of each weight.
@@ -118,7 +118,7 @@ _UNITS: Final = 100 + 50 + 10
 
 RIVALS: Final = {
     # Biases learn too. Errors of the output go to each hidden layer through fixed weights.
-    "PocketNN": Batches(
+    "PocketNN": BatchMethod(
         error=3.02,
         batch_size=20,
         integer_bytes=4,
@@ -129,7 +129,7 @@ RIVALS: Final = {
         returned=10 * (100 + 50),
     ),
     # Each hidden layer learns from the error of an output of its own.
-    "NITRO-D": Batches(
+    "NITRO-D": BatchMethod(
         error=2.64,
         batch_size=64,
         integer_bytes=4,
@@ -158,7 +158,7 @@ def run(study: Study) -> Report:
         axes.axvline(IN_FLOATS, color="black", lw=1, ls=":", label="in floating point")
         axes.legend()
         name_rows(axes, [f"{row['network']}\n{_kilobytes(row):,.0f} KB" for row in rows])
-        axes.set_xlabel("test error, %, beside the memory that learning takes")
+        axes.set_xlabel("test error, %, with the memory that learning takes")
 
     conditions = f", integers alone, T = {_STEPS['n_steps']}, {SEEDS} seeds"
     notes = [
@@ -194,7 +194,7 @@ def _row(study: Study, name: str, variant: Variant, weight_bits: int) -> dict[st
 
 
 def _bits(study: Study, network: TrainedNetwork) -> dict[str, int]:
-    """Return the bits that hold each quantity in every layer, seen while more is learned."""
+    """Return the bits that hold each quantity in every layer, measured during more learning."""
     x, y = (array[:MEASURED] for array in study.train)
     widths = by_quantity(hardware_report(network.checkpoint, x, y, progress=False).widths)
     return {of: max(width.bits for width in widths[q]) for q, of in QUANTITIES.items()}

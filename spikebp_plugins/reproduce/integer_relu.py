@@ -13,7 +13,7 @@ errors of E bits:
 
 The rate :math:`\eta` is a power of two. Coarse errors are mostly zero, and what is zero costs
 nothing: so it learns with as few operations as a spiking network. It is computed by
-`engine/c/relu.c`, beside the engine and of the same making, which proves that no number leaves its
+`engine/c/relu.c`, built like the engine, which proves that no number leaves its
 type.
 """
 
@@ -184,14 +184,14 @@ class IntegerReluLearner:
         return scores
 
     def checkpoint(self) -> Checkpoint:
-        """Return what has been learned."""
+        """Return the definition and the learned weights."""
         bits = -self._relu.bits
         weights = [np.ldexp(matrix.astype(np.float64), bits) for matrix in self._weights]
         return Checkpoint(self._net, initial_state(self._net, weights))
 
 
 def _checked_grid(net: Definition, error_bits: int) -> tuple[int, int]:
-    """Return the fraction bits, and by how many a weight has fewer than its change has before."""
+    """Return the fraction bits of weights, and the bits by which a change is shifted to them."""
     bits = net.fraction_bits
     if bits is None or net.n_steps != 1 or bits > max(WEIGHT_TYPES) or not net.is_dense:
         allowed = f"dense, with n_steps=1 and at most {max(WEIGHT_TYPES)} fraction bits"
@@ -211,7 +211,7 @@ def _row(n: int) -> Array:
 
 
 def _units(values: Any, bits: int, dtype: Any, name: str) -> Array:
-    """Return real values of an argument in grid units of a type."""
+    """Return real values of an argument in units of 2^-f of a type."""
     units = np.rint(np.ldexp(np.asarray(values, np.float64), bits))
     if not np.abs(units).max(initial=0) <= np.iinfo(dtype).max:
         allowed = f"of values below {np.ldexp(np.iinfo(dtype).max + 1.0, -bits):g}"

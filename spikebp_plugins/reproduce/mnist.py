@@ -1,4 +1,4 @@
-"""MNIST: spiking networks beside the ReLU network, and each with the weights of the other.
+"""MNIST: spiking networks compared with the ReLU network, and each with the other's weights.
 
 This repeats the paper's section on experiments. The authors' figures are those of its table and of
 their published program, in percent of images in a wrong class.
@@ -37,26 +37,26 @@ OUTER_RUN_AS_RELU: Final = "spiking, outer, run as ReLU"
 CONVERTED: Final = (RELU_RUN_SPIKING, FRACTIONAL_RUN_AS_RELU, OUTER_RUN_AS_RELU)
 
 
-class Errors(NamedTuple):
+class ErrorRates(NamedTuple):
     """Test and training error in percent; None where the authors give no figure."""
 
     test: float | None
     train: float | None
 
 
-#: What the authors report.
-AUTHORS: Final[dict[tuple[tuple[int, ...], str], Errors]] = {
-    ((200, 200), "ReLU"): Errors(1.81, 0.23),
-    ((200, 200), "spiking, fractional"): Errors(2.34, 0.93),
-    ((200, 200), "spiking, outer"): Errors(2.68, 1.59),
-    ((200, 200), "event order, fractional"): Errors(2.34, 0.93),
-    ((200, 200), "event order, outer"): Errors(2.68, 1.59),
-    ((200, 200), RELU_RUN_SPIKING): Errors(1.92, 0.25),
-    ((200, 200), FRACTIONAL_RUN_AS_RELU): Errors(2.20, 0.88),
-    ((200, 200), OUTER_RUN_AS_RELU): Errors(2.79, 1.68),
-    ((300, 300), "ReLU"): Errors(1.63, None),
-    ((300, 300), "spiking, fractional"): Errors(2.07, None),
-    ((300, 300), "event order, fractional"): Errors(2.07, None),
+#: The errors that the authors report.
+AUTHORS: Final[dict[tuple[tuple[int, ...], str], ErrorRates]] = {
+    ((200, 200), "ReLU"): ErrorRates(1.81, 0.23),
+    ((200, 200), "spiking, fractional"): ErrorRates(2.34, 0.93),
+    ((200, 200), "spiking, outer"): ErrorRates(2.68, 1.59),
+    ((200, 200), "event order, fractional"): ErrorRates(2.34, 0.93),
+    ((200, 200), "event order, outer"): ErrorRates(2.68, 1.59),
+    ((200, 200), RELU_RUN_SPIKING): ErrorRates(1.92, 0.25),
+    ((200, 200), FRACTIONAL_RUN_AS_RELU): ErrorRates(2.20, 0.88),
+    ((200, 200), OUTER_RUN_AS_RELU): ErrorRates(2.79, 1.68),
+    ((300, 300), "ReLU"): ErrorRates(1.63, None),
+    ((300, 300), "spiking, fractional"): ErrorRates(2.07, None),
+    ((300, 300), "event order, fractional"): ErrorRates(2.07, None),
 }
 
 
@@ -86,27 +86,27 @@ def run(study: Study) -> Report:
 
 def _results(
     study: Study, hidden: tuple[int, ...], learned: dict[str, TrainedNetwork]
-) -> Iterator[tuple[str, Errors]]:
+) -> Iterator[tuple[str, ErrorRates]]:
     for name, network in learned.items():
-        yield name, Errors(network.test_errors[-1], network.train_error)
+        yield name, ErrorRates(network.test_errors[-1], network.train_error)
     yield RELU_RUN_SPIKING, _run_spiking(study, study.net(*hidden), learned["ReLU"])
     yield FRACTIONAL_RUN_AS_RELU, _run_as_relu(study, learned["spiking, fractional"])
     yield OUTER_RUN_AS_RELU, _run_as_relu(study, learned["spiking, outer"])
 
 
-def _run_spiking(study: Study, net: Definition, network: TrainedNetwork) -> Errors:
+def _run_spiking(study: Study, net: Definition, network: TrainedNetwork) -> ErrorRates:
     with Simulator(net, weights=network.weights) as sim:
-        return Errors(*(error_percent(sim.predict(x), y) for x, y in (study.test, study.train)))
+        return ErrorRates(*(error_percent(sim.predict(x), y) for x, y in (study.test, study.train)))
 
 
-def _run_as_relu(study: Study, network: TrainedNetwork) -> Errors:
+def _run_as_relu(study: Study, network: TrainedNetwork) -> ErrorRates:
     scale = study.data.input_scale
     weights = network.weights
     sets = (study.test, study.train)
-    return Errors(*(error_percent(relu_scores(weights, x * scale), y) for x, y in sets))
+    return ErrorRates(*(error_percent(relu_scores(weights, x * scale), y) for x, y in sets))
 
 
-def row(hidden: tuple[int, ...], name: str, errors: Errors, authors: bool) -> dict[str, Any]:
+def row(hidden: tuple[int, ...], name: str, errors: ErrorRates, authors: bool) -> dict[str, Any]:
     """Return a row of the table, with the authors' figures if `authors` is true."""
     theirs = AUTHORS.get((hidden, name)) if authors else None
     return {

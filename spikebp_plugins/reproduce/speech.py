@@ -79,8 +79,8 @@ def load(folder: Path | None) -> WordsOfSpeakers:
     )
 
 
-class Heard(NamedTuple):
-    """What came of a new speaker's words.
+class SpeakerResult(NamedTuple):
+    """The results of a learner on the words of a new speaker.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class Heard(NamedTuple):
     seconds : float
         Time to learn a word.
     n_parameters : int
-        How many numbers the learner learns.
+        The number of parameters of the learner.
     """
 
     accuracies: Array
@@ -98,7 +98,7 @@ class Heard(NamedTuple):
 
 
 def run(study: Study) -> Report:
-    """Train all learners that are installed, and let them hear each speaker in turn."""
+    """Train all installed learners, and let them learn from the words of each new speaker."""
     data = _checked(study.data)
     learners = [learner for learner in LEARNERS if learner.is_there()]
     seeds = range(study.seed, study.seed + (1 if study.quick else SEEDS))
@@ -143,7 +143,7 @@ def _checked(data: Dataset) -> WordsOfSpeakers:
 def words_to_learn(
     labels: NDArray[np.int64], of_speaker: NDArray[np.bool_], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return which words are learned, in that order, and which are tested.
+    """Return the indices of the words to learn, in that order, and of those to test.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def words_to_learn(
 
 
 class Trials:
-    """One kind of learner and speakers that it has not heard; what was computed once is kept.
+    """Trials of one kind of learner with new speakers; results are computed once and kept.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ class Trials:
     data : WordsOfSpeakers
         The words of all speakers.
     learner : type of WordLearner
-        What learns them.
+        The kind of learner.
     """
 
     def __init__(self, study: Study, data: WordsOfSpeakers, learner: type[WordLearner]) -> None:
@@ -206,7 +206,7 @@ class Trials:
             self._scores[key] = float(heard.accuracies.mean())
         return self._scores[key]
 
-    def heard(self, new: str, left_out: set[str], rates: Rates, seed: int) -> Heard:
+    def heard(self, new: str, left_out: set[str], rates: Rates, seed: int) -> SpeakerResult:
         """Let a learner that was trained without some speakers hear one of them."""
         data = self._without(left_out)
         learner = self._learner(data, rates.known, seed).at_rate(rates.new)
@@ -221,7 +221,7 @@ class Trials:
             seconds += perf_counter() - begin
             accuracies.append(100 - error_percent(learner.scores(x[tested]), y[tested]))
             done = n
-        return Heard(np.array(accuracies), seconds / len(learned), learner.n_parameters)
+        return SpeakerResult(np.array(accuracies), seconds / len(learned), learner.n_parameters)
 
     def _without(self, left_out: set[str]) -> Dataset:
         """Return the words of known speakers to train on, and those of the others to test on."""

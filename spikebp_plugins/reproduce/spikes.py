@@ -1,4 +1,4 @@
-"""What learning costs: spikes and synaptic operations, epoch by epoch."""
+"""The costs of learning: spikes and synaptic operations, epoch by epoch."""
 
 from __future__ import annotations
 

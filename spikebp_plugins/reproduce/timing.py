@@ -21,7 +21,7 @@ def alternate(
     Parameters
     ----------
     competitors : mapping
-        What is timed, by name.
+        The competitors, by name.
     call : callable
         Takes a name, its competitor and the part of the samples to go through.
     n_samples : int

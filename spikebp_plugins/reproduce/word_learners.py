@@ -1,4 +1,4 @@
-"""What learns words in `speech`: the spiking network, and rivals of PyTorch and scikit-learn."""
+"""The learners of `speech`: the spiking network, and rivals of PyTorch and scikit-learn."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HALVE_AFTER: Final = (1, 2, 3)
 #: Words of a mini-batch while networks of rivals are trained: better and faster than one by one.
 BATCH: Final = 16
 
-#: Spikes a step that a label asks of wrong outputs and of the right one.
+#: The targets of wrong outputs and of the right one, in spikes a step.
 TARGETS: Final = (0.75, 8.0)
 
 #: Fraction bits with which the grid holds the lowest rate to within 0.1 %.
@@ -72,7 +72,7 @@ class WordLearner(ABC):
 
     @abstractmethod
     def at_rate(self, rate: float) -> Self:
-        """Return a copy that goes on at another rate."""
+        """Return a copy that learns on at another rate."""
 
     @abstractmethod
     def learn(self, x: Array, label: int) -> None:
@@ -85,7 +85,7 @@ class WordLearner(ABC):
     @property
     @abstractmethod
     def n_parameters(self) -> int:
-        """How many numbers it learns."""
+        """The number of its parameters."""
 
 
 class SpikingWords(WordLearner):
@@ -112,7 +112,7 @@ class SpikingWords(WordLearner):
         return cls(study.learned(net, EPOCHS, halve_after=HALVE_AFTER).checkpoint)
 
     def at_rate(self, rate: float) -> Self:
-        """Return a copy that goes on at another rate."""
+        """Return a copy that learns on at another rate."""
         return type(self)(self._learner.checkpoint().at_rate(rate))
 
     def learn(self, x: Array, label: int) -> None:
@@ -125,7 +125,7 @@ class SpikingWords(WordLearner):
 
     @property
     def n_parameters(self) -> int:
-        """How many weights there are."""
+        """The number of weights."""
         return sum(weights.size for weights in self._learner.checkpoint().state.weights)
 
 
@@ -172,7 +172,7 @@ class TorchWords(WordLearner):
         return learner
 
     def at_rate(self, rate: float) -> Self:
-        """Return a copy that goes on at another rate."""
+        """Return a copy that learns on at another rate."""
         return type(self)(deepcopy(self._module), rate)
 
     def learn(self, x: Array, label: int) -> None:
@@ -196,7 +196,7 @@ class TorchWords(WordLearner):
 
     @property
     def n_parameters(self) -> int:
-        """How many weights and biases there are."""
+        """The number of weights and biases."""
         return sum(parameter.numel() for parameter in self._module.parameters())
 
 
@@ -217,7 +217,7 @@ class _ScikitWords(WordLearner):
         return self
 
     def _end_epoch(self) -> None:
-        """Do what is due after an epoch."""
+        """Finish an epoch."""
 
     def learn(self, x: Array, label: int) -> None:
         """Learn from a word."""
@@ -230,7 +230,7 @@ class _ScikitWords(WordLearner):
 
 
 class MlpWords(_ScikitWords):
-    """``MLPClassifier``, whose rate is that of its first call for ever."""
+    """``MLPClassifier``, whose rate cannot change after its first call."""
 
     name = "MLPClassifier"
     rates = tuple(Rates(rate, rate) for rate in (0.0005, 0.00025, 0.001))
@@ -253,7 +253,7 @@ class MlpWords(_ScikitWords):
 
     @property
     def n_parameters(self) -> int:
-        """How many weights and biases there are."""
+        """The number of weights and biases."""
         return sum(array.size for array in (*self._model.coefs_, *self._model.intercepts_))
 
 
@@ -282,12 +282,12 @@ class LinearWords(_ScikitWords):
         self._model.set_params(eta0=self._model.eta0 / 2)
 
     def at_rate(self, rate: float) -> Self:
-        """Return a copy that goes on at another rate."""
+        """Return a copy that learns on at another rate."""
         return type(self)(deepcopy(self._model).set_params(eta0=rate), self._classes)
 
     @property
     def n_parameters(self) -> int:
-        """How many weights and biases there are."""
+        """The number of weights and biases."""
         return int(self._model.coef_.size + self._model.intercept_.size)
 
 

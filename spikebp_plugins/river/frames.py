@@ -1,4 +1,4 @@
-"""Mini-batches: what river's learners take as a frame and a series of pandas."""
+"""Mini-batches of river: a frame of features and a series of targets, both of pandas."""
 
 from __future__ import annotations
 

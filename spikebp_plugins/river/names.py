@@ -1,4 +1,4 @@
-"""Names of features and labels that come in a stream, and the places that they take.
+"""Names of features and labels in a stream, and the indices that they get.
 
 Dictionaries of places are never changed, so that a sample that is refused leaves none behind.
 """
@@ -24,12 +24,12 @@ _NUMBERS: Final = frozenset([float, int, np.float64])
 
 
 def capacity(name: str, value: Any) -> int | None:
-    """Return how many names may come, which the parameter `name` says; None if any number may."""
+    """Return the largest number of names, from the parameter `name`; None for any number."""
     return None if value is None else integer(name, value, 1, allowed="None or " + ONE_OR_MORE)
 
 
 def with_new(places: Places, names: Iterable[Hashable], parameter: str, most: int | None) -> Places:
-    """Return the places of all names; new names get the next free places.
+    """Return the indices of all names; new names get the next free indices.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def with_new(places: Places, names: Iterable[Hashable], parameter: str, most: in
     return {**places, **{name: place for place, name in enumerate(new, len(places))}}
 
 
-class Reader:
-    """Reads the features of samples; most often the next has those of the last, in their order."""
+class FeatureReader:
+    """Reads the features of samples; fast where a sample has the names of the last, in order."""
 
     def __init__(self) -> None:
         self._names: tuple[Hashable, ...] = ()
@@ -79,9 +79,9 @@ class Reader:
         places : mapping
             The places of names; others are left out.
         room : int
-            How many places there are.
+            The number of indices.
         missing : float
-            What is where the sample has nothing.
+            The value of features that the sample does not have.
 
         Returns
         -------
@@ -114,7 +114,7 @@ def real_values(x: Mapping[Any, Any]) -> list[Any]:
 
 
 def is_missing(label: Any) -> bool:
-    """Return whether a label is None, NaN, or what pandas has instead."""
+    """Return whether a label is None, NaN, or a missing value of pandas."""
     try:
         return label is None or bool(label != label)
     except TypeError:  # whether pandas' NA is equal to itself is NA

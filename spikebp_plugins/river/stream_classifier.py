@@ -248,7 +248,7 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
 
 
 def _targets(net: Definition, labels: NDArray[Any], n_known: NDArray[Any]) -> NDArray[Any]:
-    """Return what a network is to learn: of outputs whose label has not come yet, no spikes.
+    """Return the targets of labels; outputs whose label has not come yet get no spikes.
 
     Those are silent, so that they have no error, and their weights stay 0.
 
@@ -270,5 +270,5 @@ def _targets(net: Definition, labels: NDArray[Any], n_known: NDArray[Any]) -> ND
 
 @lru_cache
 def _label_targets(net: Definition, n_outputs: int) -> tuple[float, float]:
-    """Return what labels would ask of a network with so many outputs."""
+    """Return the `label_targets` of a network with so many outputs."""
     return net.replace(layer_sizes=(*net.layer_sizes[:-1], n_outputs)).label_targets

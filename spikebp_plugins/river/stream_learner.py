@@ -1,4 +1,4 @@
-"""What classifier and regressor for river share: a network that grows with its stream."""
+"""The base of classifier and regressor for river: a network that grows with its stream."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from river import base
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.windows import PastReadings, WindowEncoder
+from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.structure import Structure
-from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.river.frames import columns_of, placed
-from spikebp_plugins.river.names import ONE_OR_MORE, Places, Reader, capacity, with_new
+from spikebp_plugins.river.names import ONE_OR_MORE, FeatureReader, Places, capacity, with_new
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ GROWING: Final = "growing"
 
 @dataclass(eq=False, repr=False)
 class StreamLearner(base.Estimator, NetworkParameters):
-    """The base of both estimators: features take inputs of the network as they come.
+    """The base of both estimators: each new feature gets an input of the network.
 
     Memory for inputs doubles when it is full, which no result depends on. Nothing changes if a
     sample is refused.
@@ -76,8 +76,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
             self._require_growth("n_features")
         self._learned = LazySimulator.untrained(net, rate)
         self._inputs: Places = {}
-        self._reader = Reader()
-        self._watch = Watch()
+        self._reader = FeatureReader()
+        self._monitor = ActivityMonitor()
         self._scaling: InputScaling | None = None
         self._past: PastReadings | None = None
         if self.window is not None:
@@ -101,7 +101,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
     @property
     @synchronized
     def checkpoint(self) -> Checkpoint:
-        """Definition and learning state, from which any back end can go on.
+        """Definition and learning state, from which any back end can continue.
 
         Input 0 is constant, and the features follow, as `network_inputs` has them.
         """
@@ -116,13 +116,13 @@ class StreamLearner(base.Estimator, NetworkParameters):
     @property
     @synchronized
     def input_scaling(self) -> InputScaling | None:
-        """How features are scaled before they become input; None if they are not."""
+        """The scaling of features to input; None if they are not scaled."""
         scaling = self._scaling
         return None if scaling is None else scaling.resized(self._n_inputs - 1)
 
     @synchronized
     def network_inputs(self, x: Mapping[Any, Any]) -> Array:
-        """Return what the network of `checkpoint` is shown for a sample.
+        """Return the input of the network of `checkpoint` for a sample.
 
         Parameters
         ----------
@@ -155,16 +155,16 @@ class StreamLearner(base.Estimator, NetworkParameters):
 
     @property
     def _room(self) -> int:
-        """How many features there is memory for."""
+        """The number of features for which there is memory."""
         return self._learned.net.n_inputs - 1 if self.window is None else self.window.n_channels
 
     @property
     def _missing(self) -> float:
-        """What a feature counts that a sample does not have."""
+        """The value of a feature that a sample does not have."""
         return 0.0 if self.window is None else np.nan
 
     def _with_new(self, names: Any) -> tuple[Places, int]:
-        """Return the places of all features, and for how many there is to be memory."""
+        """Return the indices of all features, and the number for which memory is needed."""
         if self.window is not None:
             room = self.window.n_channels
             return with_new(self._inputs, names, "n_channels of the window", room), room
@@ -173,18 +173,18 @@ class StreamLearner(base.Estimator, NetworkParameters):
         return places, 1 << (len(places) - 1).bit_length() if is_full else self._room
 
     def _rows_of_one(self, x: Mapping[Any, Any]) -> tuple[Places, Array]:
-        """Return the places of all features, and those of a sample, of shape (1, room)."""
+        """Return the indices of all features, and the values of a sample, of shape (1, room)."""
         places, room = self._with_new(x)
         return places, self._reader.features(x, places, room, self._missing)[np.newaxis]
 
     def _rows_of_many(self, X: pd.DataFrame) -> tuple[Places, Array]:
-        """Return the places of all features, and those of a frame, of shape (n_samples, room)."""
+        """Return the indices of all features, and the values of a frame, (n_samples, room)."""
         names, columns = columns_of(X)
         places, room = self._with_new(names if len(columns) else ())
         return places, placed(columns, names, places, room, self._missing)
 
     def _completed(self, rows: Array) -> tuple[Array, slice, dict[str, Any]]:
-        """Return the samples that are learned when some come.
+        """Return the samples that new rows complete, which are learned.
 
         Parameters
         ----------
@@ -194,9 +194,9 @@ class StreamLearner(base.Estimator, NetworkParameters):
         Returns
         -------
         rows : ndarray of shape (n_learned, n_inputs - 1)
-            What the network is shown: features, or windows of them.
+            The input of the network: features, or windows of them.
         learned : slice
-            Which samples these are.
+            The rows that are learned.
         changes : dict
             Attributes that this object is to have then.
         """
@@ -225,7 +225,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         places : mapping
             The places of all features, with those that are new.
         rows : ndarray of shape (n_samples, n_inputs - 1)
-            What the network is shown of each sample, not scaled yet.
+            The input of the network for each sample, not scaled yet.
         n_outputs : int
             The outputs that the network is to have.
         targets : callable
@@ -257,7 +257,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
             elif before is not None:
                 self._learned = before
         heard = shown if self.window is not None else shown[:, : len(places) + 1]
-        self._watch.observe(heard * net.input_factor, scores, net.n_steps)
+        self._monitor.observe(heard * net.input_factor, scores, net.n_steps)
         return scores
 
     def _shown_one(self, x: Mapping[Any, Any]) -> Array:
@@ -265,7 +265,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         return self._shown(features[np.newaxis])
 
     def _shown(self, rows: Array) -> Array:
-        """Return features of shape (n_samples, room) as input, scaled by what has come so far."""
+        """Return features of shape (n_samples, room) as input, scaled by the samples so far."""
         if self.window is not None:
             rows = self._newest_windows(rows)
         scaling = self._scaling

@@ -13,7 +13,7 @@ from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import positive, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.learning_rate import LearningRate
-from spikebp_plugins.estimators.regressor import Coding, distances
+from spikebp_plugins.estimators.regressor import TargetCoding, distances
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.river.frames import real_numbers, targets_of
 from spikebp_plugins.river.names import is_real
@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 #: Spikes a step for a target that is one deviation from its mean.
 TARGET_SPREAD: Final = 16.0
 #: One unit for the positive part of a scaled target, and one for its negative part.
-CODING: Final = Coding((), np.ones(1), signed=True)
+CODING: Final = TargetCoding((), np.ones(1), signed=True)
 
 
 @with_shared_parameters
@@ -76,7 +76,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
 
     @property
     def target_scaling(self) -> InputScaling | None:
-        """How the target is scaled to spikes a step, and back; None for a scale that was given."""
+        """The scaling of the target to spikes a step; None for a scale that was given."""
         return self._target_scaling
 
     @synchronized

@@ -1,1 +1,1 @@
-"""What a network computes: the specification that every back end follows."""
+"""The rules: the executable specification that every back end follows."""

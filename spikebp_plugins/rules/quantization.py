@@ -1,4 +1,4 @@
-"""The quantizers and the event-driven products that the network is made of, usable alone.
+"""The quantizers and the event-driven products of the network, usable by themselves.
 
 They are the building blocks of "Deep Spiking Networks" (P. O'Connor and M. Welling, 2016,
 arXiv:1602.08323): real vectors become spikes, and products of vectors become sums over spikes.
@@ -385,7 +385,7 @@ def incremental_outer_product(first: ArrayLike, second: ArrayLike) -> NDArray[np
 
 
 def crossings(size: NDArray[Real], binary: bool) -> NDArray[Real]:
-    """Return how often 1 must be subtracted from `size`, >= 0, to bring it down to 1/2."""
+    """Return the number of times that 1 is subtracted from `size` >= 0 until it is at most 1/2."""
     whole = np.floor(size)
     # Not ceil(size - 1/2): from 2^52 on (in float32 from 2^23) that difference is rounded, to
     # the even neighbour, and an odd count would come out too small. size - whole is exact.

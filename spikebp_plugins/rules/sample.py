@@ -1,4 +1,4 @@
-"""Showing one sample by the step rules: the record of what it sent, and the work that it took."""
+"""One sample by the step rules: the record of its spikes and errors, and its work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.network.arithmetic import Reals
 from spikebp_plugins.network.delays import Delays, delays_of, is_busy
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Operations, Sent, count_operations
+from spikebp_plugins.network.operations import MessageTotals, Operations, count_operations
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.step import (
     SampleState,
@@ -68,7 +68,7 @@ def run_sample(
     y : ndarray of shape (1, n_outputs) or (n_steps, n_outputs), or None
         Target on the grid; None predicts, which leaves `learning` as it is.
     n_steps : int
-        How many steps of input to show.
+        The number of steps of input.
     make_step : callable or None, default=None
         The function that makes a step, called as `step` is; None takes `step`.
     """
@@ -95,7 +95,7 @@ def run_sample(
 
 
 def _belonging_to(delays: Delays, sent: list[Step], tau: int) -> Step:
-    """Return what each layer sent for step `tau` of input; steps count from 0 here."""
+    """Return the spikes and errors that belong to step `tau` of input, counted from 0."""
     k = tuple(sent[tau + d].k[l] for l, d in enumerate(delays.spikes))
     if sent[0].e is None:
         return Step(k, None)
@@ -104,7 +104,7 @@ def _belonging_to(delays: Delays, sent: list[Step], tau: int) -> Step:
 
 
 def weights_changed(net: Definition, sample: SampleState, e: Sequence[Any]) -> int:
-    """Return how many synapses an update changes: presynaptic factor and error are not 0."""
+    """Return the number of synapses that an update changes: both of its factors are not 0."""
     ends = zip(net.connections, presynaptic(net, sample), e[1:], strict=True)
     return sum(connection.synapses_with(a_l, e_l) for connection, a_l, e_l in ends)
 
@@ -121,7 +121,9 @@ class WorkCounter:
     def __init__(self, net: Definition) -> None:
         self._net = net
         # Python's integers, one for each unit: no sum of them wraps.
-        self._sent = Sent(*([np.zeros(n, object) for n in net.layer_sizes] for _ in Sent._fields))
+        self._sent = MessageTotals(
+            *([np.zeros(n, object) for n in net.layer_sizes] for _ in MessageTotals._fields)
+        )
         self._updates = 0
 
     def add(self, sample: SampleState, sent: Step) -> None:

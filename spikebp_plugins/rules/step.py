@@ -2,9 +2,10 @@
 
 Each function takes a state and returns the next one; nothing is changed in place. The
 table of delays of a timing (``network/delays.py``) says when each layer acts. The names are those
-of ``docs/semantics.md``: L layers with weights W, feedback B, potentials phi, spikes k, drive s,
-input counts c, backward potentials psi, errors e and their sums E. Tuples are indexed by layer, so
-those that start at layer 1 hold None at index 0.
+of ``docs/semantics.md``: L layers with weights W, feedback B, potentials phi, spikes k, summed
+drive s (the drive of a step is the input current of a unit), input counts c (presynaptic traces),
+backward potentials psi (which accumulate errors), errors e and their sums E. Tuples are indexed by
+layer, so those that start at layer 1 hold None at index 0.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from spikebp_plugins.network.arithmetic import (
     grid_of,
     out_of_range,
 )
-from spikebp_plugins.network.connections import Arriving, Connection
+from spikebp_plugins.network.connections import Connection, WeightedCounts
 from spikebp_plugins.network.delays import ENDLESS, delays_of, is_busy
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.rates import normalized_rate_units, summed_error_limit
@@ -42,7 +43,7 @@ Quantizer = Callable[[Any, bool], tuple[Integers, Any]]
 
 
 class Step(NamedTuple):
-    """What one step sent: spikes k of layers 0..L, and errors e of layers 1..L or None."""
+    """The messages of one step: spikes k of layers 0..L, and errors e of layers 1..L or None."""
 
     k: tuple[Integers, ...]
     e: Layers | None
@@ -98,7 +99,7 @@ def open_sample(net: Definition) -> SampleState:
 
 
 def silence(net: Definition) -> Step:
-    """Return what idle layers send: no spikes and no errors."""
+    """Return the messages of idle layers: no spikes and no errors."""
     nothing = tuple(np.zeros(size, np.int64) for size in net.layer_sizes)
     return Step(nothing, (None, *nothing[1:]))
 
@@ -167,7 +168,7 @@ def step(
     if is_busy(t, delays.spikes[0], n_steps):
         k[0], phi[0], c[0] = fire_input(net, phi[0], c[0], x)
 
-    # 2. The wave goes forward.
+    # 2. The forward pass.
     for l in range(1, L + 1):
         if is_busy(t, delays.spikes[l], n_steps):
             lag = delays.forward_lags[l]
@@ -211,12 +212,12 @@ def fire_input(net: Definition, phi: Reals, c: Integers, x: NDArray[Any]) -> tup
 
 
 def forward(
-    net: Definition, arriving: Arriving, phi: Reals, s: Reals, l: int
+    net: Definition, arriving: WeightedCounts, phi: Reals, s: Reals, l: int
 ) -> tuple[Any, Any, Any]:
     """Rule 2: return spikes, potential and summed drive of layer l."""
     number = grid_of(net)
-    s = number.add_arriving(s, arriving, "summed drive", l)
-    phi = number.add_arriving(phi, arriving, "potential", l)
+    s = number.add_product(s, arriving, "summed drive", l)
+    phi = number.add_product(phi, arriving, "potential", l)
     return *fire(net, rectified, phi), s
 
 
@@ -231,10 +232,10 @@ def output_error(
 
 
 def backward(
-    net: Definition, arriving: Arriving, psi: Reals, s: Reals, l: int
+    net: Definition, arriving: WeightedCounts, psi: Reals, s: Reals, l: int
 ) -> tuple[Integers, Any]:
     """Rule 4: return errors and backward potential of layer l."""
-    psi = grid_of(net).add_arriving(psi, arriving, "backward potential", l)
+    psi = grid_of(net).add_product(psi, arriving, "backward potential", l)
     spent, psi = fire(net, signed, psi)
     return np.where(s < 0, 0, spent), psi
 
@@ -261,7 +262,7 @@ def synaptic_weights(net: Definition, learning: LearningState) -> Layers:
 
 
 def weights_through(net: Definition, connection: Connection, W: Reals) -> Reals:
-    """Return what spikes pass through: the weights W or, where there are none, their constant."""
+    """Return the weights of synapses: W or, for a connection without weights, its constant."""
     return W if connection.constant_weight is None else constant_in(net, connection)
 
 
@@ -301,7 +302,7 @@ def close_training(net: Definition, learning: LearningState, sample: SampleState
 
 
 def presynaptic(net: Definition, sample: SampleState) -> Layers:
-    """Return what layers 0..L-1 multiply errors by in an update: counts, or rate times drive."""
+    """Return the presynaptic factors of an update of layers 0..L-1: counts or rate times drive."""
     number = grid_of(net)
     if net.presynaptic == "counts":
         return tuple(number.trace(c_l) for c_l in sample.c)
@@ -339,7 +340,7 @@ def descend(
     c : ndarray of shape (n_{l-1},)
         The input counts of layer l - 1.
     a : ndarray of shape (n_{l-1},)
-        What multiplies the errors: that layer's part of what `presynaptic` returns.
+        The factors of the errors: that layer's part of the result of `presynaptic`.
     e : ndarray of shape (n_l,)
         The errors of layer l, of this step or summed.
     l : int

@@ -1,4 +1,4 @@
-"""One network on several back ends: whether their runs are equal, and how far they agree."""
+"""Comparison of one network on several back ends: whether their runs are equal or how far not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUICK_BACKENDS: Final = ("reference", "compiled", "brian2:numpy", "lava:fixed_pt
 ANY_OF_THEM: Final = "auto"
 
 
-class Run(NamedTuple):
+class BackendRun(NamedTuple):
     """The traces of one back end.
 
     Attributes
@@ -43,7 +43,7 @@ class Run(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """How far two runs agree.
+    """The extent to which two runs agree.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Agreement(NamedTuple):
     phase : str or None
         "training" or "prediction": when the runs first differ.
     first_difference : Difference or None
-        Where they first differ.
+        Their first difference.
     equal_samples : float
         The share of samples, of training and prediction, with equal spikes in all layers.
     largest_weight_difference : float
@@ -79,13 +79,13 @@ class Comparison(NamedTuple):
 
     Attributes
     ----------
-    runs : list of Run
+    runs : list of BackendRun
         One run for each back end.
     agreements : list of Agreement
-        How far each run agrees with the first run.
+        The agreement of each run with the first run.
     """
 
-    runs: list[Run]
+    runs: list[BackendRun]
     agreements: list[Agreement]
 
     @property
@@ -127,15 +127,15 @@ def compare_backends(
     return Comparison(runs, [agreement(run, runs[0]) for run in runs])
 
 
-def _run(start: Checkpoint, backend: str, x: Array, y: Array, x_test: Array) -> Run:
+def _run(start: Checkpoint, backend: str, x: Array, y: Array, x_test: Array) -> BackendRun:
     begin = time.perf_counter()
     with start.simulate(backend) as sim:
         training = sim.train(x, y, record=True)
         prediction = sim.predict(x_test, record=True)
-    return Run(backend, training, prediction, time.perf_counter() - begin)
+    return BackendRun(backend, training, prediction, time.perf_counter() - begin)
 
 
-def agreement(run: Run, expected: Run) -> Agreement:
+def agreement(run: BackendRun, expected: BackendRun) -> Agreement:
     """Compare two runs of the same samples on networks of the same shape."""
     pairs = {
         "training": (run.training, expected.training),

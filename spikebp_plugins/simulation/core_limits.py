@@ -1,4 +1,4 @@
-"""What a core of a chip holds, and how many cores a chip has."""
+"""The limits of a core of a chip, and the number of cores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spikebp_plugins.common.errors import integer
 
 @dataclass(frozen=True)
 class CoreLimits:
-    """What a core of a chip holds, and how many cores there are.
+    """The limits of a core of a chip, and the number of cores.
 
     The defaults are those of Loihi 2: Intel's technology brief "Taking Neuromorphic Computing to
     the Next Level with Loihi 2" (2021) states 128 cores on a chip, 192 KB of memory in each, which

@@ -1,4 +1,4 @@
-"""What a network would need of a neuromorphic chip: its sizes, and what is measured while it runs.
+"""The needs of a network on a neuromorphic chip: its sizes, and measurements of a run.
 
 Everything here is simulated, in the reference. The widths on a chip are those of
 ``arithmetic="loihi2"``; its numbers of neurons and synapses are those that Intel's public papers
@@ -56,7 +56,7 @@ class Width:
     layer : int
         The layer; for weights, the layer that they lead into.
     lowest, highest : int
-        The extremes: states in grid units, weights in units of their last bit, counts as they are.
+        The extremes: states in units of 2^-f, weights in units of their last bit, counts.
     bits : int
         Bits of the smallest signed integer that holds both extremes.
     chip_bits : int
@@ -95,7 +95,7 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class HardwareReport:
-    """What a network needs of a chip; ``print`` shows it as tables.
+    """A report of what a network needs of a chip; ``print`` shows it as tables.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class HardwareReport:
     operations : Operations
         Spikes, messages and synaptic operations of the run; zero without samples.
     layers : tuple of LayerNeeds
-        What each layer takes of the cores of a chip.
+        The needs of each layer on the chip.
     core : CoreLimits
         The limits of these cores.
     samples_seen : int
@@ -142,7 +142,7 @@ class HardwareReport:
 
     @property
     def obstacles(self) -> tuple[str, ...]:
-        """What keeps the network from a chip of these limits, in sentences; empty if it fits."""
+        """The reasons why the network does not fit on the chip, in sentences; empty if it fits."""
         found = []
         if self.net.timing != "pipelined":
             found.append(
@@ -200,7 +200,7 @@ class HardwareReport:
         ]
 
     def notes(self) -> list[str]:
-        """Return what is to be said beside the tables, each in a sentence."""
+        """Return the notes to the tables, each a sentence."""
         notes = list(self.obstacles)
         if not self.samples_seen:
             notes.append("The weights to begin with are those before any training.")
@@ -309,7 +309,7 @@ def hardware_report(
     core: CoreLimits | None = None,
     progress: bool | None = None,
 ) -> HardwareReport:
-    """Report what a network would need of a chip, and show it samples to see more.
+    """Report what a network would need of a chip; samples measure the range of its values.
 
     Parameters
     ----------
@@ -353,7 +353,7 @@ def hardware_report(
     if x is None:
         if y is not None:
             raise wrong_argument("y", "None without x", "targets")
-        extremes.see_weights(net, start.state)
+        extremes.include_weights(net, start.state)
     else:
         operations = _show(extremes, start, x, y, progress)
     forward, *others = (connection.n_synapses for connection in net.connections)
@@ -387,18 +387,18 @@ def _show(
     if not len(batch):
         raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
     targets = [None] * len(batch) if y is None else batch.targets()
-    make_step = extremes.watched_step
+    make_step = extremes.observed_step
     with progress_bar(len(batch), "hardware report", wanted=progress) as bar:
         for given, target in zip(batch.inputs(), targets, strict=True):
             learning, shown = run_sample(net, learning, given, target, net.n_steps, make_step)
-            extremes.see_weights(net, learning)
+            extremes.include_weights(net, learning)
             operations += shown.operations
             bar.update(1)
     return operations
 
 
-class Seen:
-    """The extremes of one quantity in one layer, and how many of its values saturate on a chip.
+class ValueRange:
+    """The range of one quantity in one layer, and the number of values that saturate on a chip.
 
     Parameters
     ----------
@@ -411,7 +411,7 @@ class Seen:
         self.lowest = self.highest = 0
         self.n = self.n_saturating = 0
 
-    def see(self, values: NDArray[Any]) -> None:
+    def include(self, values: NDArray[Any]) -> None:
         """Include integers in the extremes and the counts."""
         low, high = self.chip
         self.lowest = min(self.lowest, int(values.min()))
@@ -431,44 +431,46 @@ class Extremes:
 
     def __init__(self, number: FixedPoint) -> None:
         self._number = number
-        self._of: dict[tuple[str, int], Seen] = {}
+        self._of: dict[tuple[str, int], ValueRange] = {}
         self._largest_weight = 0.0
 
-    def watched_step(
+    def observed_step(
         self, net: Definition, learning: LearningState, before: SampleState, *arguments: Any
     ) -> tuple[LearningState, SampleState, Step]:
-        """Make a step of the reference, and include its values."""
+        """Make a step of the reference, and include its values in the extremes."""
         learning, after, sent = step(net, learning, before, *arguments)
         units, L = self._number.encode, net.n_layers
         for l in range(L + 1):
-            self._see("potential when it fires", l, units(after.phi[l] + sent.k[l]), LARGEST_STATE)
-            self._see("spikes in a step", l, sent.k[l], LARGEST_PAYLOAD)
+            self._include(
+                "potential when it fires", l, units(after.phi[l] + sent.k[l]), LARGEST_STATE
+            )
+            self._include("spikes in a step", l, sent.k[l], LARGEST_PAYLOAD)
             if l > 0:
-                self._see("drive of a step", l, units(after.s[l] - before.s[l]), LARGEST_STATE)
-                self._see("summed drive", l, units(after.s[l]), LARGEST_STATE)
+                self._include("drive of a step", l, units(after.s[l] - before.s[l]), LARGEST_STATE)
+                self._include("summed drive", l, units(after.s[l]), LARGEST_STATE)
             if l < L:
-                self._see("spikes in a sample", l, after.c[l], LARGEST_TRACE)
+                self._include("spikes in a sample", l, after.c[l], LARGEST_TRACE)
         if sent.e is not None:
-            self._see("target potential", L, units(after.phi_y), LARGEST_STATE)
+            self._include("target potential", L, units(after.phi_y), LARGEST_STATE)
             for l in range(1, L + 1):
-                self._see("errors in a step", l, sent.e[l], LARGEST_PAYLOAD)
+                self._include("errors in a step", l, sent.e[l], LARGEST_PAYLOAD)
             for l, psi in enumerate(learning.backward_potentials, 1):
                 fired = units(psi + sent.e[l])
-                self._see("backward potential when it fires", l, fired, LARGEST_STATE)
+                self._include("backward potential when it fires", l, fired, LARGEST_STATE)
         return learning, after, sent
 
-    def see_weights(self, net: Definition, learning: LearningState) -> None:
-        """Include the weights after a sample, and those that are constant."""
+    def include_weights(self, net: Definition, learning: LearningState) -> None:
+        """Include all weights after a sample, constant ones too."""
         number = self._number
         for l, weights in enumerate(synaptic_weights(net, learning)[1:], 1):
-            self._see("weight", l, number.weight_units(weights), HIGHEST_WEIGHT, LOWEST_WEIGHT)
+            self._include("weight", l, number.weight_units(weights), HIGHEST_WEIGHT, LOWEST_WEIGHT)
             self._largest_weight = max(self._largest_weight, float(np.abs(weights).max()))
 
-    def _see(
+    def _include(
         self, quantity: str, layer: int, values: NDArray[Any], high: int, low: int | None = None
     ) -> None:
-        new = Seen(-high if low is None else low, high)
-        self._of.setdefault((quantity, layer), new).see(values)
+        new = ValueRange(-high if low is None else low, high)
+        self._of.setdefault((quantity, layer), new).include(values)
 
     def widths(self) -> tuple[Width, ...]:
         """Return the width of each quantity in each layer."""
@@ -477,26 +479,28 @@ class Extremes:
             Width(
                 quantity=quantity,
                 layer=layer,
-                lowest=seen.lowest,
-                highest=seen.highest,
-                bits=bits_of(seen.lowest, seen.highest),
-                chip_bits=bits_of(*seen.chip),
-                saturating=seen.n_saturating / seen.n if is_chips or quantity != "weight" else None,
+                lowest=values.lowest,
+                highest=values.highest,
+                bits=bits_of(values.lowest, values.highest),
+                chip_bits=bits_of(*values.chip),
+                saturating=values.n_saturating / values.n
+                if is_chips or quantity != "weight"
+                else None,
             )
-            for (quantity, layer), seen in self._of.items()
+            for (quantity, layer), values in self._of.items()
         )
 
     def largest_messages(self) -> dict[int, int]:
         """Return the most spikes or errors of one sign that were sent in a step, by layer."""
         largest: dict[int, int] = {}
-        for (quantity, layer), seen in self._of.items():
+        for (quantity, layer), values in self._of.items():
             if quantity in ("spikes in a step", "errors in a step"):
-                size = max(-seen.lowest, seen.highest)
+                size = max(-values.lowest, values.highest)
                 largest[layer] = max(size, largest.get(layer, 0))
         return largest
 
     def weight_exponent(self) -> int:
-        """Return the smallest exponent with which 8 bits cover the range of the weights seen."""
+        """Return the smallest exponent with which 8 bits cover the range of all weights so far."""
         mantissa, exponent = np.frexp(self._largest_weight / HIGHEST_WEIGHT)
         return int(exponent) - int(mantissa == 0.5)
 

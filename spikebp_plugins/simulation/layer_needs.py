@@ -1,12 +1,11 @@
-"""What the layers of a network take of the cores of a chip.
+"""The cores and the memory of a chip that the layers of a network take.
 
 A core holds neurons and all synapses that lead to them: those from the layer below, and those
 through which errors come from the layer above. Each synapse has a weight of its own there, also
 where the network shares one among them. Every number has the width that it has with
-``arithmetic="loihi2"``. Tables of addresses, programs and spare room are not counted, since how
-much of them a chip needs is not public: more cores may be needed than counted here. Fewer are not
-enough for dense layers; for others they may be, if neurons are not placed in the order of their
-numbers.
+``arithmetic="loihi2"``. Tables of addresses, programs and spare memory are not counted, since how
+much of them a chip needs is not public: a chip may need more cores than are counted here. Dense
+layers never need fewer; other layers may, if neurons are not placed in the order of their numbers.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from spikebp_plugins.network.arithmetic import (
 from spikebp_plugins.network.connections import Connection
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.simulation.core_limits import CoreLimits
-from spikebp_plugins.simulation.placement import Arriving, Integers, Placement, placed
+from spikebp_plugins.simulation.placement import IncomingSynapses, Integers, Placement, placed
 
 #: Bytes of a state of a neuron, of a weight, and of a count that synapses learn with.
 STATE_BYTES: Final = STATE_BITS // 8
@@ -36,7 +35,7 @@ TRACE_BYTES: Final = (LARGEST_TRACE.bit_length() + 1) // 8
 
 @dataclass(frozen=True)
 class LayerNeeds:
-    """What one layer takes of a chip.
+    """The neurons, synapses, memory and cores that one layer takes of a chip.
 
     Attributes
     ----------
@@ -52,10 +51,10 @@ class LayerNeeds:
         Units that send to the layer; if it is dense, to each of its cores.
     axons_out : int or None
         Lines that leave the layer: one from each neuron to each core that it sends to. None if a
-        layer beside it does not fit.
+        neighbouring layer does not fit.
     largest_message : int or None
-        The most spikes or errors of one sign that a unit sends in a step: as seen, if samples were
-        shown, otherwise as the definition allows. None is any number.
+        The most spikes or errors of one sign that a unit sends in a step: as observed if samples
+        were shown, otherwise as the definition allows. None means no limit.
     state_memory, synapse_memory, learning_memory : int
         Bytes for the states of neurons, for weights, and for the counts that synapses learn with:
         a trace of each axon, on every core that it reaches, and a third factor of each neuron. If
@@ -79,29 +78,29 @@ class LayerNeeds:
 
     @property
     def memory(self) -> int:
-        """The bytes in all."""
+        """The sum of all bytes."""
         return self.state_memory + self.synapse_memory + self.learning_memory
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
-    """The memory of a layer: of its neurons, and of each core for what it hears."""
+class _LayerMemory:
+    """The memory of a layer: of its neurons, and of each core for the units it receives from."""
 
     states: int
     factors: int
-    arriving: list[Arriving]
+    incoming: list[IncomingSynapses]
     fan_in: Integers
     fan_out: Integers
 
     @property
     def synapses(self) -> int:
         """Synapses that lead to the layer."""
-        return sum(part.connection.n_synapses for part in self.arriving)
+        return sum(part.connection.n_synapses for part in self.incoming)
 
     @property
     def axons_in(self) -> int:
-        """Units that the layer hears."""
-        return sum(part.n_axons for part in self.arriving)
+        """Units that send to the layer."""
+        return sum(part.n_axons for part in self.incoming)
 
     @property
     def of_neurons(self) -> Integers:
@@ -111,22 +110,22 @@ class _Part:
     @property
     def most_alone(self) -> int:
         """Bytes that a core needs for one neuron alone, the one that needs most."""
-        traces = (part.trace * part.fans for part in self.arriving)
+        traces = (part.trace * part.fan_in for part in self.incoming)
         return int(sum(traces, self.of_neurons).max())
 
     def placed(self, core: CoreLimits) -> Placement | None:
-        """Return how the layer is placed; None if a core cannot hold each neuron of it alone."""
+        """Return the placement of the layer; None if a core cannot hold each neuron alone."""
         if self.most_alone > core.memory:
             return None
         if core.axons is not None and self.fan_in.max() > core.axons:
             return None
-        return placed(self.of_neurons, self.arriving, core)
+        return placed(self.of_neurons, self.incoming, core)
 
 
 def needs_of_layers(
-    net: Definition, core: CoreLimits, seen: Mapping[int, int]
+    net: Definition, core: CoreLimits, largest_messages: Mapping[int, int]
 ) -> tuple[LayerNeeds, ...]:
-    """Return what each layer takes.
+    """Return the needs of layers 0 to L on a chip.
 
     Parameters
     ----------
@@ -134,17 +133,17 @@ def needs_of_layers(
         The definition.
     core : CoreLimits
         The limits of a core.
-    seen : mapping of int to int
-        The largest message that was seen, by layer; empty if no samples were shown.
+    largest_messages : mapping of int to int
+        The largest observed message, by layer; empty if no samples were shown.
     """
     parts = [_part(net, l) for l in range(net.n_layers + 1)]
     placements = [part.placed(core) for part in parts]
     needs = []
     for l, (part, placement) in enumerate(zip(parts, placements, strict=True)):
-        n, axons = net.layer_sizes[l], [arriving.n_axons for arriving in part.arriving]
+        n, axons = net.layer_sizes[l], [group.n_axons for group in part.incoming]
         if placement is not None:
             axons = list(placement.axons)
-        traces = (a.trace * times for a, times in zip(part.arriving, axons, strict=True))
+        traces = (a.trace * times for a, times in zip(part.incoming, axons, strict=True))
         needs.append(
             LayerNeeds(
                 layer=l,
@@ -154,7 +153,7 @@ def needs_of_layers(
                 fan_out=int(part.fan_out.max()),
                 axons_in=part.axons_in,
                 axons_out=_axons_out(l, placements),
-                largest_message=seen.get(l, _largest_message(net)),
+                largest_message=largest_messages.get(l, _largest_message(net)),
                 state_memory=n * part.states,
                 synapse_memory=part.synapses * WEIGHT_BYTES,
                 learning_memory=n * part.factors + sum(traces),
@@ -165,14 +164,14 @@ def needs_of_layers(
 
 
 def _axons_out(l: int, placements: Sequence[Placement | None]) -> int | None:
-    """Return the lines from the neurons of a layer to the cores that hear them."""
+    """Return the lines from the neurons of a layer to the cores that receive from them."""
     lines = 0
-    # Spikes go up, where they arrive first; errors go down to layer 1, where they are second.
-    for beside, place in ((l + 1, 0), (l - 1, 1)):
-        if 0 < beside < len(placements):
-            if (placement := placements[beside]) is None:
+    # Synapses from below are the first group of a layer, those from above the second.
+    for neighbour, group in ((l + 1, 0), (l - 1, 1)):
+        if 0 < neighbour < len(placements):
+            if (placement := placements[neighbour]) is None:
                 return None
-            lines += placement.axons[place]
+            lines += placement.axons[group]
     return lines
 
 
@@ -190,31 +189,31 @@ def why_no_fit(need: LayerNeeds, net: Definition, core: CoreLimits) -> str | Non
     return None
 
 
-def _part(net: Definition, l: int) -> _Part:
+def _part(net: Definition, l: int) -> _LayerMemory:
     L, n = net.n_layers, net.layer_sizes[l]
-    arriving, sent = [], []
+    incoming, sent = [], []
     if l > 0:
         trace = STATE_BYTES if net.presynaptic == "drive" else TRACE_BYTES
         up = net.connections[l - 1]
-        arriving.append(Arriving(up, True, trace if _learns(up) else 0))
+        incoming.append(IncomingSynapses(up, True, trace if _learns(up) else 0))
         if l > 1:
-            sent.append(Arriving(up, False, 0))
+            sent.append(IncomingSynapses(up, False, 0))
     if l < L:
         down = net.connections[l]
-        sent.append(Arriving(down, True, 0))
+        sent.append(IncomingSynapses(down, True, 0))
         if l > 0:
             # The transposed copy learns too: with the errors that arrive, and the layer's counts.
             learns = net.feedback == "transpose" and _learns(down)
-            arriving.append(Arriving(down, False, TRACE_BYTES if learns else 0))
+            incoming.append(IncomingSynapses(down, False, TRACE_BYTES if learns else 0))
     nothing = np.zeros(n, np.int64)
-    return _Part(
+    return _LayerMemory(
         # Layer 0 has a potential. Above it there is the summed drive, and a second potential, for
         # errors or for the target.
         states=STATE_BYTES * (1 if l == 0 else 3),
-        factors=TRACE_BYTES * sum(part.trace > 0 for part in arriving),
-        arriving=arriving,
-        fan_in=sum((part.fans for part in arriving), nothing),
-        fan_out=sum((part.heard_by for part in sent), nothing),
+        factors=TRACE_BYTES * sum(part.trace > 0 for part in incoming),
+        incoming=incoming,
+        fan_in=sum((part.fan_in for part in incoming), nothing),
+        fan_out=sum((part.fan_out for part in sent), nothing),
     )
 
 

@@ -1,4 +1,4 @@
-"""What predictions cost in the definitions of NeuroBench, by which networks are compared.
+"""Costs of predictions in the definitions of NeuroBench, by which networks are compared.
 
 Definitions are those of the package ``neurobench`` 2.3. A step of a batch of samples is a forward
 pass, connections are modules of PyTorch, and operations are weights times inputs. So a pair of
@@ -38,8 +38,8 @@ class NeuroBenchMetrics(NamedTuple):
     ----------
     footprint : int
         Bytes of weights, in the smallest type of 8, 16, 32 or 64 bits that holds them, of the
-        potential of each unit and of the summed drive of each output: 32 bits each beside weights
-        of at most 16 bits and 24 fraction bits, else 64.
+        potential of each unit and of the summed drive of each output: 32 bits each with weights of
+        at most 16 bits and 24 fraction bits, otherwise 64.
     connection_sparsity : float
         Weights of zero / weights.
     activation_sparsity : float
@@ -60,13 +60,13 @@ class NeuroBenchMetrics(NamedTuple):
     dense: float
 
 
-class _Connected(NamedTuple):
-    """What has weights between two layers."""
+class _WeightedConnection(NamedTuple):
+    """A connection whose weights learn, with the counts that the metrics need."""
 
-    below: int
+    below: int  # the layer below
     n_weights: int
     n_synapses: int  # uses of weights if all units below send
-    fan_out: Array  # and of those that are not zero, for each unit below
+    fan_out: Array  # uses of nonzero weights, for each unit below
 
 
 def neurobench_metrics(
@@ -77,7 +77,7 @@ def neurobench_metrics(
     margin: float | None = None,
     batch_size: int | None = None,
 ) -> NeuroBenchMetrics:
-    """Return what it costs to predict samples, in the definitions of NeuroBench.
+    """Return the costs of predicting samples, in the definitions of NeuroBench.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def neurobench_metrics(
     if not len(batch):
         raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
     size = len(batch) if batch_size is None else integer("batch_size", batch_size, 1)
-    connected = list(_connected(checkpoint))
+    connected = list(_weighted_connections(checkpoint))
     if not connected:
         raise wrong_argument("checkpoint", "a network with weights", "pools alone")
     n_weights = sum(each.n_weights for each in connected)
@@ -143,18 +143,18 @@ def neurobench_metrics(
     )
 
 
-def _connected(checkpoint: Checkpoint) -> Iterator[_Connected]:
+def _weighted_connections(checkpoint: Checkpoint) -> Iterator[_WeightedConnection]:
     pairs = zip(checkpoint.net.connections, checkpoint.state.weights, strict=True)
     for below, (connection, W) in enumerate(pairs):
         if connection.constant_weight is not None:
             continue
-        # Errors of 1 that travel back through weights of 1 arrive as often as there are such.
+        # Errors of 1 that travel back through weights of 1 count the nonzero weights.
         ones = connection.backward_weights((W != 0).astype(np.float64))
         errors, weights, product = connection.backward(np.ones(connection.n_above), ones)
         n_synapses = n_weights = connection.n_below * connection.n_above
         if connection.shares_weights:
             n_synapses, n_weights = connection.n_synapses, W.size
-        yield _Connected(below, n_weights, n_synapses, product(errors, weights))
+        yield _WeightedConnection(below, n_weights, n_synapses, product(errors, weights))
 
 
 def _footprint(checkpoint: Checkpoint, n_weights: int) -> int:
@@ -168,12 +168,17 @@ def _footprint(checkpoint: Checkpoint, n_weights: int) -> int:
 
 
 def _counted(
-    sim: Simulator, x: Array, n_steps: int, margin: float | None, connected: list[_Connected]
+    sim: Simulator,
+    x: Array,
+    n_steps: int,
+    margin: float | None,
+    connected: list[_WeightedConnection],
 ) -> tuple[Array, ...]:
-    """Return what samples do in each step, each of shape (.., n_samples, n_steps).
+    """Return counts of each step, arrays of shape (.., n_samples, n_steps).
 
-    Whether the step is shown; how many units of layers 1 to L send; and for each connection, how
-    many nonzero weights spikes meet, and whether no unit sends more than one.
+    They are whether the step is shown; the number of units of layers 1 to L that send; and for each
+    connection, the number of nonzero weights that spikes meet, and whether each unit sends at most
+    one spike.
     """
     ends: Array = np.full(len(x), n_steps)
     if margin is not None:

@@ -1,4 +1,4 @@
-"""Pictures of what a network learned and of the spikes it sent; they need matplotlib."""
+"""Pictures of learning curves, kernels and spikes; they need matplotlib."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SIGNED_COLORS: Final = "PuOr_r"
 def save_learning_picture(
     path: PathLike, errors: Mapping[str, Sequence[float]], trace: Trace, title: str
 ) -> None:
-    """Draw learning curves beside the spikes of one sample.
+    """Draw learning curves next to the spikes of one sample.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def save_learning_picture(
 def save_comparison_picture(
     path: PathLike, traces: Mapping[str, Trace], sample: int, title: str
 ) -> None:
-    """Draw the spikes of one sample on several back ends beside each other.
+    """Draw the spikes of one sample on several back ends next to each other.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
-from spikebp_plugins.simulation.replaying import check_replay, train_with
+from spikebp_plugins.simulation.replay_training import check_replay, train_with
 from spikebp_plugins.simulation.stream import Encoder, Stream
 from spikebp_plugins.simulation.trace import Trace
 
@@ -102,7 +102,7 @@ class Simulator:
     def from_checkpoint(
         cls, checkpoint: Checkpoint, backend: str | None = None, **options: Any
     ) -> Self:
-        """Return a simulator that goes on exactly where a checkpoint was made.
+        """Return a simulator that continues exactly where a checkpoint was made.
 
         Parameters
         ----------
@@ -432,17 +432,17 @@ class Simulator:
     @property
     @synchronized
     def work(self) -> Work | None:
-        """What the back end has done since it was opened; None if it does not count it."""
+        """The work of the back end since it was opened; None if it does not count it."""
         return self._final[2] if self._engine is None else self._engine.work
 
     @synchronized
     def checkpoint(self, replay: ReplayBuffer | None = None) -> Checkpoint:
-        """Return definition and learning state, from which any back end can go on.
+        """Return definition and learning state, from which any back end can continue.
 
         Parameters
         ----------
         replay : ReplayBuffer or None, default=None
-            What the network has learned with, of which the checkpoint takes a copy.
+            The buffer that the network has learned with, of which the checkpoint takes a copy.
         """
         check_replay(replay)
         return Checkpoint(self.net, self._state.copy(), None if replay is None else replay.copy())
@@ -456,7 +456,7 @@ class Simulator:
             The file, which is replaced if it exists and keeps its permissions; a link is
             followed, and what is no regular file refused.
         replay : ReplayBuffer or None, default=None
-            What the network has learned with: ``Checkpoint.load(path).replay`` goes on from there.
+            The buffer that the network has learned with, read by ``Checkpoint.load(path).replay``.
         """
         self.checkpoint(replay).save(path)
 
@@ -483,7 +483,7 @@ class Simulator:
         return self._engine
 
     def _settle(self) -> None:
-        """Let the replay buffer of the call before go on no more, if an interrupt ended that."""
+        """End the mixture of a replay buffer that an interrupted call has left."""
         if self._replay is not None:
             self._replay.settle()
             self._replay = None

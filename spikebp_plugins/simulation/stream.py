@@ -17,7 +17,7 @@ from spikebp_plugins.data.events import (
     EventClock,
     EventEncoder,
     EventSteps,
-    Located,
+    LocatedEvents,
     time_stamp,
 )
 from spikebp_plugins.data.windows import WindowEncoder
@@ -30,7 +30,7 @@ from spikebp_plugins.network.samples import (
     real_targets,
     spike_counts,
 )
-from spikebp_plugins.simulation.replaying import (
+from spikebp_plugins.simulation.replay_training import (
     StreamedSample,
     followed_by_others,
     targets_of_all,
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 Reals = NDArray[np.float64]
 
-Shown = TypeVar("Shown")
+Result = TypeVar("Result")
 
-#: What turns what comes into input. Both say in which shape a network of images takes it.
+#: The encoders of a stream. Both have the shape in which a network of images takes their input.
 Encoder: TypeAlias = EventEncoder | WindowEncoder
 
 #: The most steps in a call: a double holds their number.
@@ -111,7 +111,7 @@ class Stream:
         is_quick = net.input_coding == "values" and replay is None
         self._quick_shape = (net.n_inputs,) if is_quick else None
         self._target: Reals | None = None
-        # The bytes of the last target of real numbers, and what it was checked to be.
+        # The bytes of the last target of real numbers, and the checked target.
         self._known_target: tuple[bytes, Reals] | None = None
         # The targets of all labels, each a row.
         self._of_labels: list[Reals] = list(real_targets(net, np.arange(net.n_outputs)))
@@ -498,7 +498,7 @@ class Stream:
 
     # The clock moves on and the steps are shown under one guard: an interrupt in between would
     # lose steps.
-    def _take(self, clock: EventClock, located: Located) -> list[Reals]:
+    def _take(self, clock: EventClock, located: LocatedEvents) -> list[Reals]:
         return self._show_events(clock.take(located))
 
     def _reach(self, clock: EventClock, time: int) -> list[Reals]:
@@ -527,7 +527,7 @@ class Stream:
         return closed
 
     def _steps_of_sample(self, n_steps: int) -> int:
-        """Return how many of some steps belong to the sample that is open, or that opens now."""
+        """Return the number of these steps that belong to the sample that is open or opens now."""
         if self._n_steps is None:
             return n_steps
         shown = self._steps.steps_shown if self._steps.is_open else 0
@@ -558,14 +558,14 @@ class Stream:
         self._end(scores, n_steps)
         return scores.copy()
 
-    def _learn(self, learn: Callable[[], Shown]) -> Shown:
+    def _learn(self, learn: Callable[[], Result]) -> Result:
         """Learn from a sample by a function, and with a replay buffer from others after it."""
         if self._replay is None:
             return learn()
         return followed_by_others(learn, self._engine, self._replay, self._noted.batch())
 
     def _end(self, scores: Reals, n_steps: int) -> None:
-        """Take note of a sample that has ended."""
+        """Store the scores and the length of a sample that has ended."""
         self._last, self._noted = (scores, n_steps), StreamedSample(self.net)
 
     def _show_last(self, pending: NDArray[Any] | None) -> list[Reals]:
@@ -574,8 +574,8 @@ class Stream:
         closed = [] if pending is None else self._show(pending, 1)
         return closed or [self._close()[np.newaxis]]
 
-    def _whole_or_dropped(self, show: Callable[..., Shown], *arguments: Any) -> Shown:
-        """Return what a function returns; if it raises, drop the open sample, without scores."""
+    def _whole_or_dropped(self, show: Callable[..., Result], *arguments: Any) -> Result:
+        """Call a function and return its result; if it raises, drop the open sample."""
         try:
             return show(*arguments)
         except BaseException:
@@ -610,7 +610,7 @@ class Stream:
 
 
 def _check_encoder(net: Definition, encoder: Any) -> None:
-    """Refuse an encoder whose input the network does not take, or would take for something else."""
+    """Refuse an encoder whose input the network does not take, or would misinterpret."""
     if not isinstance(encoder, Encoder):
         allowed = "an EventEncoder, a WindowEncoder or None"
         raise wrong_argument("encoder", allowed, repr(encoder))
@@ -630,7 +630,7 @@ def _check_encoder(net: Definition, encoder: Any) -> None:
 def _check_pixels(net: Definition, encoder: Encoder) -> None:
     """Refuse an encoder whose units are other pixels than those that a network of images reads.
 
-    To one that reads a plain vector, no unit is beside another.
+    In a plain vector no unit is the neighbour of another.
     """
     if not isinstance(net, SpikingNetwork) or len(net.input_shape) == 1:
         return

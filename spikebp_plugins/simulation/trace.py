@@ -23,7 +23,7 @@ FORMAT_VERSION: Final = 1
 
 FLOATS: Final = np.typecodes["Float"]
 
-#: A quantity, its layer, and what each of two traces has of it.
+#: A quantity, its layer, and its values in each of two traces.
 Pair = tuple[str, int, NDArray[Any], NDArray[Any]]
 
 
@@ -178,7 +178,7 @@ def _stated(
 
 
 class Difference(NamedTuple):
-    """The first place where two traces differ.
+    """The first difference of two traces.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ class BackwardSpikes(NamedTuple):
 
 def backward_spikes(start, x, y):
     """Return the backward spikes of training samples; the checkpoint `start` stays as it is."""
-    network = EventBackend(start.net, start.state, 1)._engine.now
+    network = EventBackend(start.net, start.state, 1)._engine.current
     whole, seen, found = check_batch(start.net, x, y), start.state.samples_seen, []
     for i in range(len(whole)):
         if not len(network.show(whole[i : i + 1], seen + i).scores):

@@ -17,7 +17,7 @@ from spikebp_plugins import Checkpoint, Conv2D, Dense, SpikingNetwork
 from spikebp_plugins.engine import library, network
 from spikebp_plugins.engine.backend import early_of
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import operations_of
+from spikebp_plugins.engine.network import counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork, holds
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.fields import Definition
@@ -162,6 +162,7 @@ class Pair:
 
     def __init__(self, net, start, level, bits, most_steps=None):
         self.net, self.ref = net, Checkpoint(net, start).simulate("reference")
+        self.bits = bits
         build = build_of(bits, level)
         self.is_held = holds(build, net)
         if self.is_held:
@@ -178,7 +179,7 @@ class Pair:
             for l, connection in enumerate(self.net.connections[1:], 2):
                 back = connection.backward_weights(self.c.array(l, 0))
                 assert np.array_equal(self.c.array(l, 1), back)
-        assert operations_of(self.net, self.c.counts()) == self.ref.operations
+        assert counted_operations(self.net, self.c.counts()) == self.ref.operations
 
 
 def assert_equal_trace(net, trace, shown):
@@ -280,27 +281,12 @@ def assert_equal_steps(level, bits, case, most_steps):
     for _ in range(3):
         learns = False
         for step in range(random.randint(1, 13)):
-            y = None
-            if random.rand() < 0.7:
-                y = case.y[random.randint(N)]
-                y = y if case.y.ndim > 1 else real_targets(net, y[None])[0]
-                y = y.reshape(-1, net.n_outputs)[0]
+            y = drawn_target(case, random)
             starts, learns = y is not None and not learns, learns or y is not None
             row = case.x[random.randint(N)].reshape(-1, net.n_inputs)[0]
             n_steps = random.randint(1, 4)
             c.begin_steps(y, opens=step == 0, learned=ref.samples_seen if starts else None)
-            held = c.show_steps(row, n_steps) == n_steps
-            before = stream.steps_shown if stream.is_open else 0
-            is_over = False
-            try:
-                stream.show(row, target=y, n_steps=n_steps)
-            except OverflowError:
-                assert not held
-                is_over = True
-            if not held and bits == 64:
-                held = step_by_reference(c, row, y, ref.samples_seen, before, n_steps)
-                assert held != is_over
-            if not held:
+            if not both_show(pair, stream, row, y, n_steps):
                 if stream.is_open:
                     stream.drop_sample()
                 c.drop_sample()
@@ -316,22 +302,52 @@ def assert_equal_steps(level, bits, case, most_steps):
             if random.rand() < 0.5:
                 c.drop_sample()
                 stream.drop_sample()
-            else:
-                held = c.close_sample(learns)
-                try:
-                    stream.close_sample()
-                except OverflowError:
-                    assert not held
-                    if bits == 64:
-                        with pytest.raises(OverflowError):
-                            c.close_by_reference(ref.samples_seen)
-                    c.drop_sample()
-                else:
-                    if not held and bits == 32:
-                        return
-                    if not held:
-                        c.close_by_reference(ref.samples_seen - 1)
+            elif not both_close(pair, stream, learns):
+                return
         pair.assert_same()
+
+
+def drawn_target(case, random):
+    """Return a target for a step, of shape (n_outputs,), or None."""
+    if random.rand() >= 0.7:
+        return None
+    y = case.y[random.randint(N)]
+    y = y if case.y.ndim > 1 else real_targets(case.net, y[None])[0]
+    return y.reshape(-1, case.net.n_outputs)[0]
+
+
+def both_show(pair, stream, row, y, n_steps):
+    """Show steps; return whether C has shown them, or the reference for it in 64 bits."""
+    held = pair.c.show_steps(row, n_steps) == n_steps
+    before = stream.steps_shown if stream.is_open else 0
+    is_over = False
+    try:
+        stream.show(row, target=y, n_steps=n_steps)
+    except OverflowError:
+        assert not held
+        is_over = True
+    if not held and pair.bits == 64:
+        held = step_by_reference(pair.c, row, y, pair.ref.samples_seen, before, n_steps)
+        assert held != is_over
+    return held
+
+
+def both_close(pair, stream, learns):
+    """Close the open sample; return whether both are in the same state after it."""
+    ref, c = pair.ref, pair.c
+    held = c.close_sample(learns)
+    try:
+        stream.close_sample()
+    except OverflowError:
+        assert not held
+        if pair.bits == 64:
+            with pytest.raises(OverflowError):
+                c.close_by_reference(ref.samples_seen)
+        c.drop_sample()
+        return True
+    if not held and pair.bits == 64:
+        c.close_by_reference(ref.samples_seen - 1)
+    return held or pair.bits == 64
 
 
 def step_by_reference(c, row, y, samples_seen, before, n_steps):

@@ -1,6 +1,6 @@
 """The step rules of docs/semantics.md transcribed as literally as possible.
 
-Python integers count grid units, loops run over single units and synapses, and a quantizer fires
+Python integers count units of 2^-f, loops run over single units and synapses, and a quantizer fires
 one spike at a time: nothing here is shared with the package, and nothing is vectorised. It is the
 oracle of the reference engine.
 """

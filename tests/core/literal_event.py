@@ -136,26 +136,26 @@ class LiteralEventNetwork:
     # Forward.
 
     def forward(self, x):
-        entering = [self.entering(v) for v in x]
-        leaving = self.added(self.phi[0], entering, 1, rectify=False)
+        encoded = [self.encoded(v) for v in x]
+        fired = self.added(self.phi[0], encoded, 1, rectify=False)
         if self.net.event_order == "depth":
-            for spike in leaving:
+            for spike in fired:
                 self.climb(0, spike)
             return
-        spikes = [self.sent(0, spike) for spike in leaving]
+        spikes = [self.sent(0, spike) for spike in fired]
         for l in range(1, self.L + 1):
             for i, sign in spikes:
                 self.c[l - 1][i] += self.number(sign)
             above = []
             for i, sign in spikes:
-                leaving = self.added(self.phi[l], self.W[l][i], sign, rectify=True)
-                above += [self.sent(l, spike) for spike in leaving]
+                fired = self.added(self.phi[l], self.W[l][i], sign, rectify=True)
+                above += [self.sent(l, spike) for spike in fired]
             for i, sign in spikes:
                 self.drive(l, i, sign)
             spikes = above
         self.arrived_at_output(spikes)
 
-    def entering(self, value):
+    def encoded(self, value):
         if self.net.input_coding == "spikes":
             return self.number(int(value))
         return self.number(float(value) * (self.net.input_scale * self.net.spikes_per_unit))
@@ -191,12 +191,12 @@ class LiteralEventNetwork:
 
     def compare(self, y):
         target = [self.number(v) for v in y]
-        leaving = self.added(self.phi_y, target, -1, rectify=False)
+        fired = self.added(self.phi_y, target, -1, rectify=False)
         if self.net.event_order == "depth":
-            for spike in leaving:
+            for spike in fired:
                 self.hold_or_launch([spike])
         else:
-            self.hold_or_launch(list(leaving))
+            self.hold_or_launch(list(fired))
         for unit, count in enumerate(self.held):
             for _ in range(abs(count)):
                 self.launch([Spike(unit, 1 if count > 0 else -1)])
@@ -234,8 +234,8 @@ class LiteralEventNetwork:
         if l > 1:
             below = []
             for spike, column in zip(spikes, columns, strict=True):
-                leaving = self.added(self.psi[l - 1], column, spike.sign, rectify=False)
-                below += [self.sent_back(l - 1, sent) for sent in leaving]
+                fired = self.added(self.psi[l - 1], column, spike.sign, rectify=False)
+                below += [self.sent_back(l - 1, sent) for sent in fired]
             self.cascade(l - 1, below)
 
     def descend(self, l, spike):

@@ -24,7 +24,7 @@ from tests.profiles import examples
 BITS = (1, 17, 40)
 PROFILE = settings(max_examples=examples(200))
 
-#: Numbers of grid units: small ones, ones near the limit, and anything between.
+#: Integers in units of 2^-f: small ones, ones near the limit, and anything between.
 UNITS = st.one_of(
     st.integers(-1000, 1000),
     st.integers(-LIMIT + 1, LIMIT - 1),
@@ -37,12 +37,12 @@ COUNTS = st.one_of(
 
 
 def on_grid(units, bits):
-    """Return the doubles of integers of grid units, each of them exact."""
+    """Return the doubles of integers in units of 2^-f, each of them exact."""
     return np.ldexp(np.array(units, np.float64), -bits)
 
 
 def units_of(values, bits):
-    """Return the exact integers of grid units."""
+    """Return the exact integers in units of 2^-f."""
     fractions = [Fraction(float(value)) * 2**bits for value in np.ravel(values)]
     assert all(fraction.denominator == 1 for fraction in fractions)
     return [int(fraction) for fraction in fractions]
@@ -64,7 +64,7 @@ def joined_by(weights):
 def added(number, values, spikes, weights, layer):
     """Return values + spikes @ weights."""
     arriving = joined_by(weights).forward(spikes, weights)
-    return number.add_arriving(values, arriving, "potential", layer)
+    return number.add_product(values, arriving, "potential", layer)
 
 
 def assert_adds(bits, values, spikes, weights):

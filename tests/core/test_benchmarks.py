@@ -26,7 +26,7 @@ def run(script, *arguments):
 
 
 @pytest.mark.parametrize("script", ["online_training.py", "inference.py"])
-def test_rivals_are_timed_beside_the_spiking_network(script):
+def test_rivals_are_compared_with_the_spiking_network(script):
     size = ("--samples", "40") if script == "online_training.py" else ("--repeats", "1")
     options = ("--layers", "12", "--steps", "10", "--block", "20", "--without", COMPILED_RIVALS)
     (result,) = run(script, *options, *size)["results"]
@@ -34,7 +34,7 @@ def test_rivals_are_timed_beside_the_spiking_network(script):
     assert all(row["microseconds_per_sample"] > 0 for row in result["rows"])
 
 
-def test_variants_are_timed_beside_the_network():
+def test_variants_are_compared_with_the_network():
     options = ("--layers", "12", "--steps", "10", "--block", "20", "--samples", "40", "--variants")
     (result,) = run("online_training.py", *options, "--without", COMPILED_RIVALS)["results"]
     names = [row["competitor"] for row in result["rows"]]
@@ -58,7 +58,7 @@ def test_rivals_that_are_not_installed_are_left_out(monkeypatch, capsys):
     )
 
 
-def test_a_spiking_convolution_is_timed_beside_a_dense_one():
+def test_a_spiking_convolution_is_compared_with_a_dense_one():
     pytest.importorskip("numba", reason="Numba is not installed")
     size = ("--samples", "40", "--block", "20")
     result = run("convolution.py", *size, "--without", "pytorchconvolution")
@@ -69,7 +69,7 @@ def test_a_spiking_convolution_is_timed_beside_a_dense_one():
     assert result["operations"]["forward"] > 0
 
 
-def test_single_calls_are_timed_beside_a_block():
+def test_single_calls_are_compared_with_a_block():
     size = ("--samples", "40", "--block", "20", "--networks", "784-200-200-10,64-100-10")
     left_out, result = run("single_samples.py", *size)
     assert left_out["left_out"] == ["784-200-200-10: SPIKEBP_DATA has no MNIST"]
@@ -77,7 +77,7 @@ def test_single_calls_are_timed_beside_a_block():
     assert {"train, beyond the block", "partial_fit / its validation"} <= result["compared"].keys()
 
 
-def test_event_timing_is_timed_beside_immediate_timing():
+def test_event_timing_is_compared_with_immediate_timing():
     result = run("event_order.py", "--layers", "12", "--samples", "40", "--block", "20")
     names = [row["competitor"] for row in result["rows"]]
     assert names == ["event, breadth", "event, depth", "immediate"]
@@ -146,7 +146,7 @@ without_fann = pytest.mark.skipif(FANN is None, reason="SPIKEBP_FANN names no so
 
 
 @pytest.mark.parametrize("fann", [None, pytest.param(FANN, marks=without_fann, id="fann")])
-def test_a_board_counts_instructions_beside_other_networks(fann):
+def test_a_board_compares_instructions_with_other_networks(fann):
     missing = loaded(FOLDER.parent / "examples" / "board" / "emulated.py").why_no_board()
     if missing is not None:
         pytest.skip(missing)
@@ -180,7 +180,7 @@ def test_a_folder_without_the_source_of_fann_is_refused(tmp_path):
     assert refused.value.stderr.endswith(expected)
 
 
-def test_a_board_follows_change_beside_a_program_that_evaluates_in_full():
+def test_a_board_follows_change_compared_with_a_program_that_evaluates_in_full():
     missing = loaded(FOLDER.parent / "examples" / "board" / "emulated.py").why_no_board()
     if missing is not None:
         pytest.skip(missing)
@@ -194,7 +194,7 @@ def test_a_board_follows_change_beside_a_program_that_evaluates_in_full():
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
-def test_the_network_in_c_is_timed_beside_the_compiled_one():
+def test_the_network_in_c_is_compared_with_the_compiled_one():
     result = run("network_in_c.py", "--samples", "40", "--block", "20")
     for rows in (result["training"], result["prediction"]):
         assert [row["competitor"] for row in rows] == [

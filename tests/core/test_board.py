@@ -229,7 +229,7 @@ def test_a_program_may_use_the_unit_for_floating_point(tmp_path):
 
 
 def control_program(main, folder, core=M3):
-    """Return a program of a test, beside a small network."""
+    """Return a program of a test, with a small network."""
     to_c(trained_on_digits()[0]).save(folder)
     source = folder / "control.c"
     source.write_text(main)

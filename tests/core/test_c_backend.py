@@ -32,7 +32,7 @@ def test_conformance(conformance_test):
 
 @pytest.mark.thorough
 @parametrize("c:16", "c:32", "c:64")
-def test_conformance_with_weights_of_each_size(conformance_test, monkeypatch):
+def test_the_suite_passes_with_weights_of_each_size(conformance_test, monkeypatch):
     monkeypatch.setenv("CFLAGS", "-O2")
     conformance_test.run()
 
@@ -86,7 +86,7 @@ def test_a_sample_that_no_type_holds_is_shown_by_the_reference():
     expected, reference = trained("reference", net, x, y)
     assert np.array_equal(scores, expected)
     assert sim.operations == reference.operations
-    assert sim._engine._now.library is not None
+    assert sim._engine._current.library is not None
 
 
 def test_counts_too_large_for_a_rate_are_left_to_the_reference():
@@ -109,7 +109,7 @@ def test_weights_that_do_not_fit_are_left_to_the_reference():
     x, y = np.ones((3, 6)) / 8, [0, 1, 2]
     scores, sim = trained("c:16", net, x, y, weights)
     assert np.array_equal(scores, trained("reference", net, x, y, weights)[0])
-    assert sim._engine._now.library is None
+    assert sim._engine._current.library is None
 
 
 PIXEL_NETS = {
@@ -131,7 +131,7 @@ PIXEL_NETS = {
     ("kind", "bits"),
     [*((kind, 16) for kind in PIXEL_NETS), ("outer", 32), ("fractional", 64)],
 )
-def test_pixels_shown_as_a_whole(kind, bits):
+def test_pixels_shown_as_a_whole_equal_the_reference(kind, bits):
     """What layer 1 receives is found for all steps at once, and learned at the end."""
     fields = {"input_scale": 1 / 255, "label_targets": (0.5, 3.0), "learning_rate": 0.2}
     net = small(**(fields | PIXEL_NETS[kind]))
@@ -143,7 +143,7 @@ def test_pixels_shown_as_a_whole(kind, bits):
             assert np.array_equal(sim.train(x, labels), reference.train(x, labels))
             assert np.array_equal(sim.predict(x), reference.predict(x))
         assert sim.operations == reference.operations
-        assert sim._engine._now.library is not None
+        assert sim._engine._current.library is not None
         for a, b in zip(sim.weights, reference.weights, strict=True):
             assert np.array_equal(a, b)
         prepares = sim._engine._networks[0].constants()["PREPARES"]
@@ -165,7 +165,7 @@ def test_pixels_that_do_not_fit_as_a_whole_are_shown_step_by_step_or_undone(upda
         assert sim.operations == reference.operations
         for a, b in zip(sim.weights, reference.weights, strict=True):
             assert np.array_equal(a, b)
-        left.add(sim._engine._now.library is None)
+        left.add(sim._engine._current.library is None)
     assert left == {True, False}
 
 
@@ -194,7 +194,7 @@ def test_samples_of_one_step_that_follow_each_other(update):
                 assert np.array_equal(sim.predict(x), reference.predict(x))
             assert sim.operations == reference.operations
             assert all(map(np.array_equal, sim.weights, reference.weights))
-            assert sim._engine._now.library is not None
+            assert sim._engine._current.library is not None
             work = sim._engine.work
             assert 0 < work.rows_read < reference.operations.messages
             assert 0 < work.multiply_adds < reference.operations.multiply_adds
@@ -218,7 +218,7 @@ def test_work_of_samples_that_the_reference_shows_is_counted():
     weights = [np.full(shape, 3.0) for shape in net.weight_shapes]  # do not fit
     with Simulator(net, "c:16", weights) as sim:
         trace = sim.train(np.ones((3, 6)) / 8, [0, 1, 2], record=True)
-        assert sim._engine._now.library is None
+        assert sim._engine._current.library is None
         rows = sum(map(np.count_nonzero, (*trace.spikes[:-1], *trace.errors[2:])))
         assert sim._engine.work == Work(rows, sim.operations.multiply_adds)
 
@@ -279,7 +279,7 @@ def test_counters_are_emptied_before_they_are_full(monkeypatch):
             sim.train(x[i : i + 1], y[i : i + 1])
             reference.train(x[i : i + 1], y[i : i + 1])
         assert sim.operations == reference.operations
-        assert sim._engine._now.library.work.sum() < sum(vars(sim.operations).values())
+        assert sim._engine._current.library.work.sum() < sum(vars(sim.operations).values())
 
 
 def test_without_a_compiler_the_error_says_what_brings_one(monkeypatch):
@@ -323,7 +323,7 @@ def test_single_steps_are_refused_with_the_reason():
         sim.stream()
 
 
-def test_a_kernel_on_padding_alone():
+def test_a_kernel_may_lie_on_padding_alone():
     net = SpikingNetwork.paper((1, 1), [Conv2D(2, 1, stride=2, padding=1), Dense(2)], n_steps=3)
     x, y = np.ones((4, 1)), [0, 1, 0, 1]
     assert np.array_equal(trained("c", net, x, y)[0], trained("reference", net, x, y)[0])

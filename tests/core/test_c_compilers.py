@@ -279,7 +279,7 @@ def sanitized(folder, program, *arguments):
         [sys.executable, "-c", program, *arguments],
         env=os.environ
         | {
-            # The compiler itself is not to be watched.
+            # The compiler itself is not sanitized.
             "CC": f"env -u LD_PRELOAD gcc {SANITIZERS}",
             "LD_PRELOAD": " ".join(libraries),
             "ASAN_OPTIONS": "detect_leaks=0",

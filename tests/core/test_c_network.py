@@ -248,7 +248,7 @@ def test_binary_spikes_are_checked():
 
 
 @needs_compiler
-def test_whole_samples_and_classes():
+def test_whole_samples_and_classes_equal_the_reference():
     net = mlp(input_scale=1 / 255, label_targets=(0.5, 3.0))
     start = checkpoint_of(net)
     c = CNetwork(start, 16)
@@ -377,8 +377,8 @@ def test_sparse_connections_are_refused():
 
 def test_numbers_that_do_not_fit_are_refused():
     start = checkpoint_of(mlp(fraction_bits=14), scale=3.0)
-    said = "at most 32767 grid units with weight_bits=16; one is .* weight_bits=32 is enough"
-    with pytest.raises(OverflowError, match=f"each weight must be {said}"):
+    said = "at most 32767 units of the last place with weight_bits=16; one is .*weight_bits=32 is"
+    with pytest.raises(OverflowError, match=f"each weight must be {said} enough"):
         to_c(start)
     assert "int32_t net_weight_t" in to_c(start, 32).header
     start.state.weights[0][0, 0] = 2.0**18
@@ -403,7 +403,7 @@ def test_an_estimator_as_it_comes_is_told_how_many_bits_it_needs():
     ("argument", "value"),
     [("weight_bits", 8), ("weight_bits", "16"), ("stem", "a b"), ("stem", "3d"), ("stem", 1)],
 )
-def test_wrong_arguments(argument, value):
+def test_wrong_arguments_are_refused(argument, value):
     with pytest.raises(ValueError, match=f"{argument} must be"):
         to_c(checkpoint_of(mlp()), **{argument: value})
     with pytest.raises(ValueError, match="checkpoint must be a Checkpoint"):
@@ -423,7 +423,7 @@ def test_names_begin_with_the_stem(tmp_path):
         assert word not in program.source.replace("floating point", "")
 
 
-def test_memory_of_the_network_of_the_guide():
+def test_the_network_of_the_guide_takes_the_memory_that_it_says():
     net = SpikingMLP.paper(
         (784, 100, 50, 10),
         n_steps=5,

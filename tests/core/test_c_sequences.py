@@ -196,7 +196,7 @@ def test_random_sessions_equal_those_in_full_and_the_reference(seed):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(100, 300))
-def test_more_random_sessions(seed):
+def test_many_random_sessions_equal_the_reference(seed):
     Session(seed).run(300)
 
 

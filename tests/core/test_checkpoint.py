@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
-from spikebp_plugins.common.archive import place_of, unreadable, write_archive
+from spikebp_plugins.common.archive import file_target, unreadable, write_archive
 from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
     arrays_in,
@@ -281,7 +281,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     # Asked only: were it not refused, it would be gone.
     with pytest.raises(ValueError, match="got /dev/null, which is no regular file"):
-        place_of("/dev/null")
+        file_target("/dev/null")
 
 
 @pytest.mark.parametrize("path", ["", ".", "..", "new/", "a\0b"])
@@ -324,7 +324,7 @@ def test_names_may_be_as_long_as_the_file_system_allows(tmp_path):
         sim.save(tmp_path / ("n" * 300))
 
 
-def test_a_missing_file_or_folder(tmp_path):
+def test_a_missing_file_or_folder_is_an_error_that_names_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"net\.npz"):
         Checkpoint.load(tmp_path / "net.npz")
     with pytest.raises(FileNotFoundError, match="folder"):

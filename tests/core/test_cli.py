@@ -245,7 +245,7 @@ def test_settings_are_those_of_the_definition(command):
 NOTHING_LEARNED = {"train": ("--epochs", "0"), "compare": ("--backends", "compiled,reference")}
 
 
-def test_data_from_a_folder(folder):
+def test_data_are_read_from_a_folder(folder):
     random = np.random.RandomState(0)
     for file, n in zip(IDX_FILES, (30, 30, 20, 20), strict=True):
         shape = (n, 3, 4) if "images" in file else (n,)
@@ -526,7 +526,7 @@ def test_ctrl_c_while_the_command_starts_is_one_line(module, raised):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send to one process")
-def test_sigint_in_a_process_of_its_own(folder):
+def test_a_process_that_gets_sigint_ends_with_130(folder):
     # Whoever starts the tests may ignore SIGINT, which a child inherits.
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -576,7 +576,7 @@ def test_sigint_in_a_process_of_its_own(folder):
         ),
         (
             ("compare", "--connections", "conv3k3", "--layers", "9"),
-            "layers must be left out beside connections; got '9'",
+            "layers must be left out if connections are given; got '9'",
         ),
         (("train", "--input-coding", "spikes"), "input_coding='spikes' needs spikes as input"),
         (("train", "--backend", "abacus"), "backend must be one of"),
@@ -678,7 +678,7 @@ def test_prediction_is_what_the_library_does():
     assert f"{report['error']:.2f} %" in run("predict", "a.npz").stdout
 
 
-def test_prediction_in_the_definitions_of_neurobench():
+def test_predict_counts_in_the_definitions_of_neurobench():
     run("train", *SMALL, "--save", "a.npz")
     found = neurobench_metrics(Checkpoint.load("a.npz"), digits().x_test, n_steps=9)
     command = ("predict", "a.npz", "--neurobench", "--steps", "9")
@@ -690,7 +690,7 @@ def test_prediction_in_the_definitions_of_neurobench():
     )
 
 
-def test_prediction_of_the_training_samples_for_more_steps():
+def test_predict_shows_training_samples_for_more_steps():
     run("train", *SMALL, "--save", "a.npz")
     data = digits()
     report = run_json("predict", "a.npz", "--split", "train", "--steps", "9")
@@ -791,7 +791,7 @@ def test_demo_compares_both_networks_and_draws(folder, core_alone):
 
 
 @pytest.mark.thorough
-def test_demo_without_matplotlib(folder, monkeypatch, core_alone):
+def test_demo_without_matplotlib_draws_no_picture_and_says_so(folder, monkeypatch, core_alone):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result = run("demo", "--epochs", "1", "--seed", "4", "--json")
     report = json.loads(result.stdout)

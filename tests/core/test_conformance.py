@@ -61,7 +61,7 @@ def test_the_table_has_a_cell_for_each_feature_and_back_end(few_cases, monkeypat
     assert lines[-1] == "(1) it has no random feedback"
 
 
-def test_the_table_as_markdown(few_cases, monkeypatch, capfd):
+def test_the_table_is_printed_as_markdown(few_cases, monkeypatch, capfd):
     install_also(monkeypatch, "partial", "PartialBackend")
     assert main(["partial", "reference", "--markdown"]) == 0
     assert capfd.readouterr().out == (

@@ -240,20 +240,20 @@ def test_the_bound_of_an_update_counts_the_synapses_of_a_weight():
 
 
 @dataclass(frozen=True)
-class Alone(DenseConnection):
+class PrivateConnection(DenseConnection):
     """A kind that no engine has heard of."""
 
     kind = "Alone"
 
 
-class WithAlone(SpikingMLP):
+class MLPOfPrivateConnections(SpikingMLP):
     @property
     def connections(self):
-        return tuple(map(Alone, self.layer_sizes[:-1], self.layer_sizes[1:]))
+        return tuple(map(PrivateConnection, self.layer_sizes[:-1], self.layer_sizes[1:]))
 
 
 def test_an_engine_refuses_a_kind_that_it_does_not_know():
-    net = WithAlone((5, 4, 4), n_steps=6)
+    net = MLPOfPrivateConnections((5, 4, 4), n_steps=6)
     with pytest.raises(UnsupportedError, match=r"it knows .* connections, not Alone$"):
         Simulator(net)
     with Simulator(net, "reference") as sim:

@@ -120,7 +120,7 @@ def test_they_fire_exactly_one_spike_a_step(spikes, scale):
         assert np.unique(trace.spikes[layer][:, :, :-1]).size > 1
 
 
-def test_in_event_order_too():
+def test_constant_units_stay_on_in_event_order_too():
     checkpoint = from_relu(pairs(), timing="event", arithmetic="float32", n_steps=50)
     with checkpoint.simulate() as sim:
         trace = sim.predict(with_bias_input(inputs(3)), record=True)
@@ -389,7 +389,7 @@ def relu_of(model):
     return lambda x: relu_scores(to_relu(checkpoint), with_bias_input(x))
 
 
-def test_a_classifier():
+def test_the_relu_network_of_a_classifier_predicts_its_probabilities():
     model, x = fitted()
     scores = relu_of(model)(x)
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -417,7 +417,7 @@ def test_a_classifier_of_many_labels_has_a_score_above_zero_for_each():
 
 
 @pytest.mark.parametrize("y", [np.linspace(0, 1, 30), np.linspace(0, 1, 60).reshape(30, 2)])
-def test_a_regressor(y):
+def test_the_relu_network_of_a_regressor_predicts_the_same(y):
     model, x = fitted(MLPRegressor, y=y)
     np.testing.assert_allclose(relu_of(model)(x), model.predict(x).reshape(30, -1), atol=1e-8)
 
@@ -428,10 +428,10 @@ def test_without_hidden_layers_any_activation_will_do():
 
 
 def test_a_class_derived_from_scikit_learn_s_is_one():
-    class Derived(MLPClassifier):
+    class DerivedClass(MLPClassifier):
         pass
 
-    model, x = fitted(Derived)
+    model, x = fitted(DerivedClass)
     np.testing.assert_array_equal(relu_of(model)(x).argmax(axis=1), model.predict(x))
 
 
@@ -500,7 +500,7 @@ def test_a_pipeline_may_end_in_a_pipeline_or_in_an_estimator_of_this_project():
     np.testing.assert_allclose(found, expected, atol=0.01)
 
 
-class Derived(StandardScaler):
+class DerivedClass(StandardScaler):
     pass
 
 
@@ -508,7 +508,7 @@ class Derived(StandardScaler):
     ("step", "error"),
     [
         (PCA(), "step 'pca' of source must be one of StandardScaler, .*'passthrough'; got PCA"),
-        (Derived(), "step 'derived' of source must be one of .*; got Derived"),
+        (DerivedClass(), "step 'derivedclass' of source must be one of .*; got DerivedClass"),
         (MinMaxScaler(clip=True), "clip of step 'minmaxscaler' of source must be False; got True"),
     ],
 )

@@ -17,7 +17,7 @@ import pytest
 from spikebp_plugins.data import idx
 from spikebp_plugins.data import images as datasets
 from spikebp_plugins.data.idx import read_idx
-from spikebp_plugins.data.images import DATASET_NAMES, IDX_FILES, SOURCES, Source, load_dataset
+from spikebp_plugins.data.images import DATASET_NAMES, IDX_FILES, SOURCES, Publication, load_dataset
 
 # Read before `environment` hides it from the tests of small files.
 DATA_FOLDER = os.environ.get("SPIKEBP_DATA")
@@ -398,7 +398,7 @@ def dead_host():
 
 def publish(monkeypatch, folder, *hosts):
     md5 = [hashlib.md5((folder / f"{file}.gz").read_bytes()).hexdigest() for file in IDX_FILES]
-    monkeypatch.setitem(datasets.SOURCES, "mnist", Source(hosts, tuple(md5)))
+    monkeypatch.setitem(datasets.SOURCES, "mnist", Publication(hosts, tuple(md5)))
 
 
 def test_a_download_fills_the_cache_once(tmp_path, monkeypatch, server):

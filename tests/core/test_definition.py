@@ -128,7 +128,7 @@ def test_more_spikes_per_unit_are_larger_input():
         assert all(map(np.array_equal, first.weights, second.weights))
 
 
-def test_the_settings_of_the_paper():
+def test_paper_has_the_settings_of_the_paper():
     assert SpikingMLP.paper(SIZES).to_dict() == {
         "layer_sizes": [3, 5, 4, 2],
         "n_steps": 10,
@@ -420,7 +420,7 @@ def test_the_grid_is_the_coarsest_that_holds_the_rate(learning_rate, n_steps):
     assert_automatic_choice(learning_rate, n_steps)
 
 
-def test_the_documented_example():
+def test_the_documented_example_has_its_grid_and_rate():
     net = SpikingMLP.paper((784, 300, 300, 10))
     assert (net.fraction_bits, net.rate_units) == (17, 13)
     assert net.rate == 13 / 2**17
@@ -512,7 +512,9 @@ def test_wrong_label_targets_are_refused(value):
 
 
 def test_label_targets_are_apart_on_the_grid():
-    said = "label_targets must be at least 2**-17 apart, a unit of the grid; got (1.0, 1.000001)"
+    said = (
+        "label_targets must be at least 2**-17 apart, a unit of the last place; got (1.0, 1.000001)"
+    )
     assert refused(label_targets=(1, 1.000001)) == said
     assert (
         SpikingMLP.paper(SIZES, label_targets=(1, 1.000001), fraction_bits=30).fraction_bits == 30

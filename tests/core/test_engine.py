@@ -5,7 +5,7 @@ import pytest
 
 from spikebp_plugins import Dense, Simulator, Sparse, SpikingMLP, SpikingNetwork
 from spikebp_plugins.engine.library import best_level
-from spikebp_plugins.engine.step_engine import Moment, StepEngine
+from spikebp_plugins.engine.step_engine import StepContext, StepEngine
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import initial_state
 from tests.core.engine_copies import skip_without_engine
@@ -36,7 +36,7 @@ def test_layers_of_which_all_units_fire(n, level, bits):
 
 
 @pytest.mark.parametrize("bits", [32, 64])
-def test_samples_of_many_steps(bits):
+def test_samples_may_have_a_million_steps(bits):
     """Memory for each step is not on the stack, which does not hold so many."""
     net = SpikingMLP.paper((1, 1, 1), n_steps=2, fraction_bits=10, learning_rate=0.1)
     n_steps = 1_000_000
@@ -48,7 +48,7 @@ def test_samples_of_many_steps(bits):
 
 
 @pytest.mark.parametrize("bits", [32, 64])
-def test_more_trains_than_there_is_room_for(bits):
+def test_more_trains_than_there_is_room_for_are_shown_in_another_way(bits):
     net = SpikingMLP.paper((600, 3), n_steps=600, fraction_bits=20, learning_rate=1.0)
     random = np.random.RandomState(0)
     weights = [random.uniform(-0.01, 0.01, (600, 3))]
@@ -137,7 +137,7 @@ def test_what_is_handed_over_stays_when_weights_are_replaced_in_a_sample(learns)
     for replaces in (False, True):
         engine = StepEngine(net, initial_state(net))
         for t in range(1, 9):
-            engine.show(x, y, Moment(t == 1, t == 8, learns and t == 1, learns, False, t, 5))
+            engine.show(x, y, StepContext(t == 1, t == 8, learns and t == 1, learns, False, t, 5))
             if replaces:
                 engine.state = engine.state
         states.append((engine.state, engine.summed_drive(2).tolist(), engine.operations))

@@ -41,7 +41,7 @@ def shown(monkeypatch):
 
     def spy(self, batch, *arguments):
         result = show(self, batch, *arguments)
-        calls.append((32 if self.is_narrow else 64, len(result.scores)))
+        calls.append((32 if self.is_int32 else 64, len(result.scores)))
         return result
 
     monkeypatch.setattr(EngineNetwork, "show", spy)
@@ -240,7 +240,7 @@ def test_threads_left_behind_share_nothing_with_later_calls(first, monkeypatch):
         assert np.array_equal(call(sim), call(ref))
     assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
     for learned, before in stray.learned:
-        assert learned is not sim._engine._engine.now.learned
+        assert learned is not sim._engine._engine.current.learned
         assert learned.tobytes() == before
     stray.end()
     assert checkpoint_bytes(sim) == checkpoint_bytes(ref)

@@ -18,8 +18,8 @@ FEW, MOST, N = 100, 1000, 100
 
 #: A file, a text in it, what takes its place, and which numbers are near the limits, if any.
 FAULTS = [
-    ("numbers.h", "#define CERTAIN (0x1p31 - 0x1p24)", "#define CERTAIN 0x1p33", "x"),
-    ("numbers.h", "#define CERTAIN 0x1p52", "#define CERTAIN 0x1p66", "x"),
+    ("numbers.h", "#define PROVEN (0x1p31 - 0x1p24)", "#define PROVEN 0x1p33", "x"),
+    ("numbers.h", "#define PROVEN 0x1p52", "#define PROVEN 0x1p66", "x"),
     ("numbers.h", "#define MOST_COUNTED 0x1p31", "#define MOST_COUNTED 0x1p40", "x"),
     (
         "numbers.h",
@@ -31,7 +31,7 @@ FAULTS = [
     ("forward.h", "        if (is_binary)\n            now = least(now, splat(1));\n", ""),
     ("forward.h", "most(least(spikes, splat(1)), splat(-1))", "least(spikes, splat(1))"),
     ("forward.h", "-= change * p->error[i]", "+= change * p->error[i]"),
-    ("forward.h", "if (!(net->input_bound + half < CERTAIN))", "if (0)"),
+    ("forward.h", "if (!(net->input_bound + half < PROVEN))", "if (0)"),
     ("forward.h", "if (!(a->drive_bound * a->n < MOST_COUNTED))", "if (0)", "x"),
     ("forward.h", "n_fired == from->sent[t] && !from->is_signed", "n_fired == from->sent[t]"),
     ("forward.h", "if (bound < limit)", "if (1)"),
@@ -46,13 +46,13 @@ FAULTS = [
     ("forward.h", "a->sample.messages += a->n_fired[t];", ";"),
     (
         "forward.h",
-        "if (proof == EXACT && !is_in_range(net, a, a->drive_bound = largest_drive(net, a)))",
+        "if (range == EXACT && !is_in_range(net, a, a->drive_bound = largest_drive(net, a)))",
         "if (0)",
         "x",
     ),
     ("forward.h", "a->sample.up += operations_of", "a->sample.up = operations_of"),
     ("forward.h", "a->sample.messages_up += synapses", "a->sample.messages_up = synapses"),
-    ("backward.h", "a->target_bound + half < CERTAIN\n            && ", "", "y"),
+    ("backward.h", "a->target_bound + half < PROVEN\n            && ", "", "y"),
     ("backward.h", "(k[v] - m) & ~(s[v] >> SIGN)", "(k[v] - m) & ~((s[v] - 1) >> SIGN)"),
     ("backward.h", "-p->rate[q] * product", "p->rate[q] * product"),
     ("backward.h", "above->n_erring == 0 || net->is.has_random_feedback", "above->n_erring == 0"),
@@ -101,7 +101,7 @@ FAULTS = [
     ("connections.h", "EACH(i, n) row[i] -= times * change[i];", "EACH(i, n) row[i] -= change[i];"),
     ("connections.h", "row[v] -= times * first_of", "row[v] -= first_of"),
     ("connections.h", "times * *(const vec *)(row", "*(const vec *)(row"),
-    ("connections.h", "times * row[place[m]]", "row[place[m]]"),
+    ("connections.h", "times * row[begin[m]]", "row[begin[m]]"),
     ("chip.h", "saturated(a->phi[v + i] + arriving[i])", "a->phi[v + i] + arriving[i]"),
     ("chip.h", "saturated(a->s[v + i] + arriving[i])", "a->s[v + i] + arriving[i]"),
     ("chip.h", "1 : LARGEST_MESSAGE;", "1 : LARGEST_MESSAGE + 1;"),
@@ -116,7 +116,7 @@ FAULTS = [
     ("chip.h", "if (l > 1 && !net->is.has_random_feedback)", "if (l > 1)"),
     ("chip.h", "errors &= ~(a->s[v] >> SIGN);", ";"),
     ("learning.h", "(double)rate * (double)below.largest", "(double)rate"),
-    ("learning.h", "return a->weight_bound < CERTAIN / 2;", "return 1;"),
+    ("learning.h", "return a->weight_bound < PROVEN / 2;", "return 1;"),
     ("learning.h", "below->is_signed ? magnitude(c) : c", "c", "x"),
     ("learning.h", "below.n_units * a->n_erring", "(a - 1)->n * a->n_erring"),
     ("learning.h", "back[v] -= change[v];", ";"),
@@ -148,7 +148,7 @@ FAULTS = [
     ("learning.h", " + ((product >> bits) & 1)", ""),
     ("learning.h", "drive = rectified(drive);", ";"),
     ("learning.h", "drive += below->c[v] << bits;", ";"),
-    ("learning.h", "drive < CERTAIN && product < 0x1p62", "drive < CERTAIN", "x"),
+    ("learning.h", "drive < PROVEN && product < 0x1p62", "drive < PROVEN", "x"),
     ("learning.h", "n_touched - 1; i >= 0; i--", "n_touched - 1; i > 0; i--"),
     ("learning.h", "before = *count;", ";"),
     ("learning.h", "times_met ? times_met[i] : 1", "1"),
@@ -166,7 +166,7 @@ FAULTS = [
     ("changes.h", "p->is_kept && ", "", "stream"),
     ("changes.h", "net->levels.are_kept &= below > net->layer;", ";", "stream"),
     ("changes.h", "if (!levels->are_kept) {", "if (0) {", "stream"),
-    ("changes.h", "top + 2 * half < CERTAIN", "1", "stream"),
+    ("changes.h", "top + 2 * half < PROVEN", "1", "stream"),
     ("changes.h", "n_fired += (k != 0) - (before != 0);", "n_fired += k != 0;", "stream"),
     ("changes.h", "sent += k - before;", "sent += k;", "stream"),
     ("changes.h", "net->is.is_binary && k > 1 ? 1 : k", "k", "stream"),
@@ -221,7 +221,7 @@ FAULTS = [
 ]
 
 #: Faults that the ordinary run looks for too.
-QUICK = ("-= change * p->error[i]", "if (!(net->input_bound + half < CERTAIN))")
+QUICK = ("-= change * p->error[i]", "if (!(net->input_bound + half < PROVEN))")
 
 
 @pytest.mark.parametrize(

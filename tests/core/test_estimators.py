@@ -188,7 +188,7 @@ def test_an_estimator_of_images_learns_what_the_simulator_learns(images, cls, wo
     with Simulator(net, "reference") as sim:
         sim.train(X.reshape(-1, 4, 8, 2), targets)
         assert equal_weights(model, sim)
-    # No input is constant beside an image: its place would be that of a pixel.
+    # An image has no constant input: that would take the index of a pixel.
     assert model.network_inputs(X).shape == (40, 64)
     copied = pickle.loads(pickle.dumps(model))
     assert equal_weights(copied.partial_fit(X, y), model.partial_fit(X, y))
@@ -228,7 +228,7 @@ def test_the_last_pixel_of_an_image_is_no_bias(images):
         ({"connections": [16]}, "connections must be a sequence of layers"),
         (
             {"connections": "dense9", "hidden_layer_sizes": (9,)},
-            "hidden_layer_sizes must be its default, (100,), beside connections; got (9,)",
+            "hidden_layer_sizes must be its default, (100,), if connections are given; got (9,)",
         ),
         (
             {"connections": "conv3k3", "image_shape": None},
@@ -593,7 +593,7 @@ def test_epochs_in_which_nothing_is_shown_change_nothing(iris):
     assert np.isnan(model.loss_curve_).sum() == 6
 
 
-# --- sparse features, epochs watched -------------------------------------------------------------
+# --- sparse features, epochs observed ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
@@ -634,11 +634,11 @@ def test_a_callback_sees_each_epoch_and_may_end_the_fit(iris):
     X, y = iris
     seen = []
 
-    def watch(model):
+    def observe(model):
         seen.append((model.n_iter_, model.loss_curve_[-1], model.score(X, y)))
         return len(seen) == 2
 
-    model = SpikingMLPClassifier(**TINY, callback=watch).fit(X, y)
+    model = SpikingMLPClassifier(**TINY, callback=observe).fit(X, y)
     assert [n for n, _, _ in seen] == [1, 2] == list(range(1, model.n_iter_ + 1))
     assert [loss for _, loss, _ in seen] == model.loss_curve_
     assert equal_weights(model, SpikingMLPClassifier(**TINY | {"max_iter": 2}).fit(X, y))
@@ -941,7 +941,7 @@ def test_the_temperature_does_not_depend_on_calls():
     assert whole.inverse == single.inverse == asked.inverse != 1
 
 
-def test_what_never_fails_is_certain_to_one_in_200():
+def test_scores_that_never_fail_have_a_probability_of_199_in_200():
     labels = np.arange(100) % 2
     sure = Temperature()
     sure.observe(2.0 * np.eye(2)[labels], labels)

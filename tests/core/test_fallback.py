@@ -7,13 +7,13 @@ import pytest
 from spikebp_plugins.backends import registry
 from spikebp_plugins.engine import fallback
 from spikebp_plugins.engine.backend import EngineBackend
-from spikebp_plugins.engine.fallback import BackedByCore
+from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.network.state import initial_state
 from tests.core.experiment import Experiment, assert_equals_reference
 from tests.core.small_nets import lively_weights, samples, small_net
 
 
-class HoldsNothing(BackedByCore):
+class EmptyBackend(FallbackBackend):
     """An engine whose numbers hold no block at all."""
 
     def _show_exactly(self, batch, record):
@@ -23,7 +23,7 @@ class HoldsNothing(BackedByCore):
 @pytest.fixture
 def experiment(monkeypatch):
     found = registry.available_backends
-    entry = EntryPoint("nothing", f"{__name__}:HoldsNothing", registry.GROUP)
+    entry = EntryPoint("nothing", f"{__name__}:EmptyBackend", registry.GROUP)
     monkeypatch.setattr(registry, "available_backends", lambda: {**found(), "nothing": entry})
     net = small_net()
     (x, y), (x_test, _) = samples(net, 5), samples(net, 3, seed=3)

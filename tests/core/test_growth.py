@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
-from spikebp_plugins.network.growing import unit_weights
+from spikebp_plugins.network.growing_weights import unit_weights
 from spikebp_plugins.network.state import initial_state
 from tests.core.streams import assert_equal_checkpoints
 

@@ -450,7 +450,7 @@ def test_the_command_reports_on_a_definition(folder):
     )
 
 
-def test_the_command(folder):
+def test_the_command_reports_the_same_as_the_function(folder):
     options = ("--layers", "12", "--steps", "5", "--timing", "pipelined", "--arithmetic", "loihi2")
     run("train", *options, "--weight-exponent", "-7", "--epochs", "1", "--save", "net.npz")
     assert Checkpoint.load("net.npz").net.weight_exponent == -7

@@ -48,7 +48,7 @@ LOSSES = (
     "threshold and subtract it"
 )
 SEVERAL_SPIKES = ", or that they may fire several times in a step"
-#: W_1 needs a threshold of 8, W_2 one of 2; 1/512 is beside what fits into 8 bits with 1.
+#: W_1 needs a threshold of 8, W_2 one of 2; together with 1, 1/512 does not fit into 8 bits.
 EXACT = (np.array([[0.125, -2.0], [1.0, 0.5]]), np.array([[0.5], [-1.5]]))
 INEXACT = (EXACT[0], np.array([[1.0], [-1.0 - 1 / 512]]))
 
@@ -513,7 +513,7 @@ def test_layers_are_numbered_from_0_without_a_gap(tmp_path):
         load_netx(path)
 
 
-# What our own files hold beside the blocks.
+# The datasets of our own files besides the blocks.
 
 
 @APPROXIMATE
@@ -547,7 +547,7 @@ def one_layer_less(file):
         (one_layer_less, "it has 2 layers"),
     ],
 )
-def test_blocks_that_were_changed_beside_the_group_are_refused(file, change, reason):
+def test_blocks_that_contradict_the_group_are_refused(file, change, reason):
     with h5py.File(file, "a") as opened:
         change(opened)
     with pytest.raises(ValueError, match=f"no longer holds the network in its group .*, {reason}"):

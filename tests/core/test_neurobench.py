@@ -107,7 +107,7 @@ def test_operations_are_those_counted_one_by_one(kind, batch_size, options, monk
         assert neurobench_metrics(checkpoint, x, **options) == found
 
 
-def test_figures_of_a_network_written_by_hand():
+def test_the_metrics_are_those_counted_by_hand():
     net = small_net((2, 2, 1), n_steps=2, fraction_bits=6)
     with Simulator(net, weights=[[[1.0, 0.0], [0.5, -1.0]], [[1.0], [0.25]]]) as sim:
         checkpoint = sim.checkpoint()

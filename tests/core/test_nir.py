@@ -274,7 +274,7 @@ def test_what_is_no_graph_is_refused(graph):
 
 
 @pytest.mark.parametrize("change", [lambda w: w + 1, lambda w: w[:, :2]], ids=["values", "shape"])
-def test_a_graph_that_was_changed_beside_its_metadata_is_refused(graph, change):
+def test_a_graph_that_contradicts_its_metadata_is_refused(graph, change):
     node = nir.Linear(change(graph.nodes["linear_3"].weight))
     if node.weight.shape != (2, 4):
         graph.nodes |= {

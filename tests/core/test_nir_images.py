@@ -286,7 +286,7 @@ REFUSED = {
     "'if_2' behind a mean, of which a spike does not cost 1": [
         *(IMAGE, pool(), spikes(2, 2, 1, r=2.0), nir.Output(np.array([2, 2, 1])))
     ],
-    "'if_2' whose units are not the same in all places of a channel": [
+    "'if_2' whose units are not the same in all pixels of a channel": [
         *(IMAGE, conv(), nir.IF(UNEQUAL, 1 + 0 * UNEQUAL, 0 * UNEQUAL), IMAGE_END)
     ],
     "'if_2' of shape (18,) behind an image of (3, 3, 2)": [IMAGE, conv(), spikes(18), IMAGE_END],
@@ -331,7 +331,7 @@ def test_a_definition_must_have_the_connections_of_the_graph():
 
 @APPROXIMATE
 @pytest.mark.parametrize("name", ["conv_1", "pool_2", "linear_3"])
-def test_a_graph_that_was_changed_beside_its_metadata_is_refused(name):
+def test_a_graph_that_contradicts_its_metadata_is_refused(name):
     graph = to_nir(lively_simulator(NETS["all kinds"]).checkpoint())
     node = graph.nodes[name]
     if name == "pool_2":  # a convolution that computes the same

@@ -14,7 +14,7 @@ CONFIGURATION = (ROOT / "mkdocs.yml").read_text("utf-8")
 
 
 @pytest.mark.smoke
-def test_the_first_five_minutes(tmp_path, monkeypatch, capsys):
+def test_the_code_of_the_first_five_minutes_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {}
     for code in sections("docs/start.md").values():

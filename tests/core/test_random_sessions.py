@@ -505,7 +505,7 @@ NAMED_CLASS = ("super()", "super(EngineSteps, self)")
 
 NET = SpikingMLP.paper((3, 4, 2), n_steps=4, learning_rate=0.5)
 #: A size of samples that leave the 32 bits of this network.
-WIDE = 2.0**12
+OF_INT64 = 2.0**12
 BEGIN, OPEN = do("begin", NET), do("open_stream")
 
 #: Faults, and for each a session that notices it. Calls for single samples go the usual way the
@@ -520,7 +520,7 @@ FAULTS = {
         [BEGIN, do("train", type_=np.uint8), do("train", type_=np.uint8), do("train", seed=1)],
     ),
     "a struct outlives the network": (
-        edited(EngineBackend, "show_one", ("single.network is not self._engine.now", "False")),
+        edited(EngineBackend, "show_one", ("single.network is not self._engine.current", "False")),
         [
             BEGIN,
             do("train"),
@@ -543,12 +543,12 @@ FAULTS = {
         [BEGIN, OPEN, do("open_stream", i=1), do("show"), do("drop", i=1), do("close")],
     ),
     "what 32 bits have learned does not reach 64 bits": (
-        edited(EngineBackend, "_choose", ("network.write(engine.now.read(0))", "True")),
-        [BEGIN, do("train"), do("train", size=WIDE)],
+        edited(EngineBackend, "_choose", ("network.write(engine.current.read(0))", "True")),
+        [BEGIN, do("train"), do("train", size=OF_INT64)],
     ),
     "a sample begins anew when it goes on in 64 bits": (
-        edited(EngineBackend, "widened", ("wide.go_on_from(network)", "pass")),
-        [BEGIN, OPEN, do("show"), do("show", size=WIDE)],
+        edited(EngineBackend, "to_int64", ("int64.go_on_from(network)", "pass")),
+        [BEGIN, OPEN, do("show"), do("show", size=OF_INT64)],
     ),
 }
 
@@ -562,7 +562,7 @@ def replay(session):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_sessions_notice_faults(fault, monkeypatch):
+def test_sessions_find_deliberate_faults(fault, monkeypatch):
     put, session = FAULTS[fault]
     replay(session)
     put(monkeypatch)

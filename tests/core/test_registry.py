@@ -41,7 +41,7 @@ class Pretender(ReferenceBackend):
 
 @pytest.fixture
 def plugins(monkeypatch):
-    """Install entry points of another distribution beside those of the core."""
+    """Install entry points of another distribution in addition to those of the core."""
     module = ModuleType("spikebp_pretender")
     module.Pretender = Pretender
     module.function = print

@@ -31,7 +31,7 @@ def uv(*arguments):
 
 
 def output_of(*command, folder):
-    """Run a program beside the source tree, not in it."""
+    """Run a program in a folder outside of the source tree."""
     result = subprocess.run(
         [str(part) for part in command], cwd=folder, capture_output=True, text=True, check=False
     )

@@ -46,7 +46,7 @@ def test_a_sample_descends_the_gradient_of_half_the_squared_error(seed):
         np.testing.assert_allclose(after, before - 0.1 * gradient, rtol=1e-7, atol=1e-7)
 
 
-def test_one_step_by_hand():
+def test_one_step_equals_that_by_hand():
     W = [np.array([[2.0]]), np.array([[3.0]])]
     # a = 1, 2, 6; e_2 = 6 - 5 = 1; e_1 = 3 * 1, through the weight before the sample
     learned = train_relu(W, [[1.0]], [[5.0]], 0.5)

@@ -20,7 +20,7 @@ from spikebp_plugins import (
 from spikebp_plugins.common.archive import write_archive
 from spikebp_plugins.network import replay
 from spikebp_plugins.network.draws import draw_key, numbers_of
-from spikebp_plugins.simulation import replaying
+from spikebp_plugins.simulation import replay_training
 from tests.core.small_nets import (
     ENGINES,
     arrays_in,
@@ -247,7 +247,7 @@ def test_after_an_overflow_both_have_the_samples_before_it(engine):
 def test_an_interrupt_leaves_both_in_step(how, pace):
     """Whenever it comes, the buffer has seen those new samples that the network has."""
     x, y = samples(NET, 3)
-    files = (replay.__file__, replaying.__file__)
+    files = (replay.__file__, replay_training.__file__)
     states = {}
     for n in range(4):
         sim, buffer = lively_simulator(NET), ReplayBuffer(2, n_replayed=2)
@@ -295,7 +295,7 @@ def test_what_is_learned_after_an_interrupt_is_not_kept(others):
         sim, buffer, is_over = lively_simulator(NET), ReplayBuffer(4), False
         stream = sim.stream(n_steps=NET.n_steps, replay=buffer)
         try:
-            with interrupted_in_python(after, (replay.__file__, replaying.__file__)):
+            with interrupted_in_python(after, (replay.__file__, replay_training.__file__)):
                 if others == "another stream":
                     stream.show(x[0], target=y[0], n_steps=NET.n_steps)
                 else:

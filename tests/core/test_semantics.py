@@ -102,7 +102,7 @@ def test_pipelined_samples_are_shown_as_a_whole(engine):
 
 
 @pytest.mark.parametrize(("bits", "exponent"), [(1, -1), (8, -8), (9, -9), (10, -9), (16, -9)])
-def test_the_default_weight_exponent(bits, exponent):
+def test_the_default_weight_exponent_follows_from_the_fraction_bits(bits, exponent):
     net = SpikingMLP.paper((2, 2), arithmetic="loihi2", fraction_bits=bits)
     assert net.weight_exponent == exponent
 

@@ -84,7 +84,7 @@ MODELS = {
 }
 
 
-def asked_beside(name, seconds):
+def asked_while_learning(name, seconds):
     """Learn, and ask all the while in two threads; return how often each was done, and errors."""
     model, learn, questions = MODELS[name]()
     for i in range(150):
@@ -115,8 +115,8 @@ def asked_beside(name, seconds):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_nothing_fails_beside_learning(name):
-    done, errors = asked_beside(name, 0.25)
+def test_nothing_fails_while_another_thread_learns(name):
+    done, errors = asked_while_learning(name, 0.25)
     assert not errors
     assert all(done.values())
 
@@ -145,14 +145,14 @@ def test_the_state_that_a_copy_is_made_of_changes_no_more():
 
 
 def test_a_conversion_is_of_one_moment():
-    class Watched(SpikingMLPClassifier):
+    class LearningMeanwhile(SpikingMLPClassifier):
         @property
         def checkpoint_(self):
             found = super().checkpoint_
             model.partial_fit(100 * X, Y)  # as another thread might at this moment
             return found
 
-    model = Watched(**SMALL, random_state=0).partial_fit(X, Y, [0, 1, 2])
+    model = LearningMeanwhile(**SMALL, random_state=0).partial_fit(X, Y, [0, 1, 2])
     alone = SpikingMLPClassifier(**SMALL, random_state=0).partial_fit(X, Y, [0, 1, 2])
     found, expected = (from_relu(m).state.weights for m in (model, alone))
     assert all(map(np.array_equal, found, expected))
@@ -171,7 +171,7 @@ def test_others_predict_between_the_epochs_of_a_fit_and_learn_after_it():
     """What a callback asks another thread for must come, or it would wait for ever."""
     asked, learning = [], []
 
-    def watch(model):
+    def observe(model):
         with ThreadPoolExecutor(1) as pool:
             asked.append(pool.submit(model.predict, X).result(60))
         assert np.array_equal(asked[-1], model.predict(X))
@@ -179,7 +179,7 @@ def test_others_predict_between_the_epochs_of_a_fit_and_learn_after_it():
             learning.append(Thread(target=model.partial_fit, args=(X, Y)))
             learning[0].start()
 
-    model = SpikingMLPClassifier(**SMALL, max_iter=4, random_state=0, callback=watch).fit(X, Y)
+    model = SpikingMLPClassifier(**SMALL, max_iter=4, random_state=0, callback=observe).fit(X, Y)
     learning[0].join(60)
     alone = clone(model).set_params(callback=None).fit(X, Y)
     assert len(asked) == 4

@@ -244,7 +244,7 @@ def test_operations_are_counted_exactly(update, changes):
     assert sim.operations == trained + predicted + predicted
 
 
-def test_operations_of_longer_samples():
+def test_operations_of_longer_samples_are_counted():
     sim = lively_simulator(NET)
     trace = sim.predict(X, n_steps=9, record=True)
     assert sim.operations == work_of(NET, trace, training=False)

@@ -25,7 +25,6 @@ from spikebp_plugins.reproduce.word_learners import LEARNERS, SpikingWords, Spik
 from tests.core.test_cli import run, run_json
 from tests.documentation import ROOT
 from tests.scripts import printed_by
-from tests.speech import spoken, write_words
 
 pytest.importorskip("kaldi_native_fbank", reason="the packages of the extra speech are missing")
 soundfile = pytest.importorskip("soundfile", reason="the packages of the extra speech are missing")
@@ -40,6 +39,30 @@ def environment(monkeypatch, tmp_path):
     monkeypatch.delenv("SPIKEBP_DATA", raising=False)
     monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "cache" / project)
     monkeypatch.chdir(tmp_path)
+
+
+def spoken(digit, voice, random, rate=8000):
+    """Return the sound of a word between silences; `voice` shifts its pitch by that factor."""
+    n = int(rate * random.uniform(0.2, 0.3))
+    share = np.linspace(0, 1, n)
+    sound = 0.01 * random.randn(n)
+    for begin, end in ((300 + 60 * digit, 400), (1000 + 150 * ((7 * digit) % 10), 1600)):
+        pitch = voice * (begin + (end - begin) * share)
+        sound += 0.2 * np.sin(2 * np.pi * np.cumsum(pitch) / rate)
+    silence = np.zeros(rate // 20)
+    return np.concatenate([silence, sound, silence])
+
+
+def write_words(folder, voices, n_each, **options):
+    """Write so many words of each digit by every speaker; voices are by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.RandomState(0)
+    for name, voice in voices.items():
+        for digit in range(10):
+            for k in range(n_each):
+                sound = spoken(digit, voice, random)
+                soundfile.write(folder / f"{digit}_{name}_{k}.wav", sound, 8000, **options)
+    return folder
 
 
 @pytest.fixture
@@ -298,7 +321,7 @@ def test_rates_are_chosen_without_the_new_speaker(study, monkeypatch):
 
     def hears(new, left_out, rates, seed):
         heard.append((new, left_out, seed))
-        return speech.Heard(np.array([50, 60 if rates == best else 40]), 1e-3, 10)
+        return speech.SpeakerResult(np.array([50, 60 if rates == best else 40]), 1e-3, 10)
 
     monkeypatch.setattr(trials, "heard", hears)
     assert trials.best_rates("bert") == best

@@ -11,7 +11,7 @@ from tests.core.small_nets import assert_all_equal, lively_weights, small_net
 COARSE = SpikingMLP.paper((2, 3), n_steps=1, learning_rate=1.0, fraction_bits=4)
 
 
-def test_the_initial_state_of_a_definition():
+def test_the_initial_state_has_the_rounded_initial_weights():
     net = small_net()
     state = initial_state(net)
     scale = 2.0**net.fraction_bits
@@ -163,7 +163,7 @@ def test_wrong_feedback_is_refused():
 
 
 def drawn_by_the_letter(sizes, bits, seed, i):
-    """Return the draws of the layers between input and output, as integers of grid units."""
+    """Return the draws of the layers between input and output, as integers in units of 2^-f."""
     generator = np.random.Philox(key=seed, counter=[0, 0, i, 0])
     return [
         [(int(raw) >> (64 - bits)) - 2 ** (bits - 1) for raw in generator.random_raw(size)]
@@ -173,7 +173,7 @@ def drawn_by_the_letter(sizes, bits, seed, i):
 
 @pytest.mark.parametrize("bits", [1, 17, 40])
 @pytest.mark.parametrize(("seed", "i"), [(0, 0), (0, 1), (3, 0), (2**32 - 2, 60_000), (1, 2**40)])
-def test_drawn_backward_potentials(bits, seed, i):
+def test_drawn_backward_potentials_are_those_of_semantics(bits, seed, i):
     sizes = (3, 5, 7, 4, 2)
     net = SpikingMLP.paper(
         sizes,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikebp_plugins import Operations, Simulator, SpikingMLP
-from spikebp_plugins.engine.step_engine import Moment, StepEngine
+from spikebp_plugins.engine.step_engine import StepContext, StepEngine
 from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.delays import delays_of
@@ -31,8 +31,8 @@ def lively_state(net=NET):
 def show(engine, sample, steps=range(NET.n_steps)):
     for t in steps:
         last = t == NET.n_steps - 1
-        moment = Moment(t == 0, last, t == 0, learns=True, updates=last)
-        engine.show(X[sample], Y[sample], moment)
+        context = StepContext(t == 0, last, t == 0, learns=True, updates=last)
+        engine.show(X[sample], Y[sample], context)
 
 
 def assert_same(found, expected):
@@ -78,7 +78,7 @@ def test_a_step_that_the_reference_shows_is_read_like_others(monkeypatch):
     trace = Simulator(net, "reference", weights).train(x[np.newaxis], Y[:1], record=True)
     for t in range(net.n_steps):
         last = t == net.n_steps - 1
-        engine.show(x, Y[0], Moment(t == 0, last, t == 0, learns=True, updates=last))
+        engine.show(x, Y[0], StepContext(t == 0, last, t == 0, learns=True, updates=last))
         for l in range(net.n_layers + 1):
             assert np.array_equal(engine.spikes(l), trace.spikes[l][0, t])
             assert l == 0 or np.array_equal(engine.errors(l), trace.errors[l][0, t])
@@ -166,10 +166,12 @@ def test_steps_of_pipelined_networks_equal_the_reference(drawn):
             now, sample, sent = step(net, now, sample, row, target, n_inputs)
             last = t == duration
             first = t == delays.errors[L] + 1
-            moment = Moment(t == 1, last, learns and first, learns, last and learns, t, n_inputs)
+            context = StepContext(
+                t == 1, last, learns and first, learns, last and learns, t, n_inputs
+            )
             is_taught = learns and not t <= delays.errors[L]
             given = x[min(t, n_inputs) - 1]
-            engine.show(given, y[of_output] if is_taught else None, moment)
+            engine.show(given, y[of_output] if is_taught else None, context)
             for l in range(L + 1):
                 assert np.array_equal(engine.spikes(l), sent.k[l])
                 assert l == 0 or sent.e is None or np.array_equal(engine.errors(l), sent.e[l])

@@ -532,7 +532,9 @@ def test_scores_are_zero_before_anything_came():
     ("engine", "n_samples", "bytes_a_sample"),
     [("compiled", 4000, 3), pytest.param("reference", 400, 100, marks=pytest.mark.thorough)],
 )
-def test_a_day_of_a_million_samples(engine, n_samples, bytes_a_sample, monkeypatch):
+def test_a_day_of_a_million_samples_takes_no_more_memory(
+    engine, n_samples, bytes_a_sample, monkeypatch
+):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     day = loaded(ROOT / "benchmarks" / "day_of_stream.py")
     assert day.PLACES == 1_000_000

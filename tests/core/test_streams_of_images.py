@@ -91,7 +91,7 @@ def test_an_encoder_of_one_plane_fits_any_layout():
         for layout in ("channels_first", "channels_last"):
             net = SpikingNetwork.paper(shape, LAYERS, input_layout=layout, **FIELDS)
             Simulator(net, "reference").stream(encoder)
-    # To a plain vector no unit is beside another.
+    # In a plain vector no unit is the neighbour of another.
     Simulator(SpikingMLP.paper((60, 2), input_coding="spikes"), "reference").stream(ENCODER)
 
 

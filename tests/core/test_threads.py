@@ -50,7 +50,7 @@ def test_predictions_of_threads_that_share_a_simulator(backend, turns, margin):
         assert found == [[each] * turns for each in expected]
 
 
-def test_training_beside_training_and_prediction():
+def test_threads_may_train_and_predict_at_the_same_time():
     (x, y), turns = samples(8, 1), 20
     with Simulator(NET) as expected, Simulator(NET) as sim:
         for _ in range(2 * turns):
@@ -70,7 +70,7 @@ def test_training_beside_training_and_prediction():
         assert sim.operations.samples == 2 * turns * (8 + 3)
 
 
-def test_a_stream_beside_predictions():
+def test_a_stream_learns_while_other_threads_predict():
     x, y = samples(10, 1)
 
     def show(sim):
@@ -88,7 +88,7 @@ def test_a_stream_beside_predictions():
         assert all(map(np.array_equal, sim.weights, expected.weights))
 
 
-def test_threads_with_a_simulator_each():
+def test_threads_with_a_simulator_each_learn_as_one_does():
     def learn(seed):
         with Simulator(NET) as sim:
             for _ in range(10):

@@ -224,7 +224,7 @@ def test_traces_of_other_shapes_cannot_be_compared(trace, quantity, cut_one):
             a.diff(b)
 
 
-def test_a_missing_trace(tmp_path):
+def test_a_missing_trace_is_an_error_that_names_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"trace\.npz"):
         Trace.load(tmp_path / "trace.npz")
 

@@ -1,6 +1,6 @@
 """Runs of the reference, kept as files, which every platform and every version must repeat.
 
-`README.md` beside this file says what the files hold, and how they are made anew.
+`README.md` in this folder says what the files hold, and how they are made anew.
 """
 
 from pathlib import Path

@@ -75,7 +75,7 @@ class Grid(NamedTuple):
         return self.time(self.step_dts)
 
     def step_of(self, dts):
-        """Return the step in which spikes count that arrive in these dt, before the wave.
+        """Return the step in which spikes count that arrive in these dt, before the forward pass.
 
         A step that waits for spikes is computed in its last dt.
         """
@@ -171,7 +171,7 @@ class FeedMaker:
     sample_steps : int
         How many steps a sample takes.
     order : int
-        The order of the network's wave.
+        The order of the network's forward pass.
     """
 
     random: np.random.Generator
@@ -331,7 +331,7 @@ class FeedMaker:
         return min(0.3, 1.2 / self.grid.step_dts)
 
     def _arrival(self, dts):
-        """Return when spikes arrive: in the same dt if the wave begins after order 0."""
+        """Return when spikes arrive: in the same dt if the forward pass begins after order 0."""
         return dts if self.order > 0 else dts + 1
 
 

@@ -217,7 +217,7 @@ def test_progress_of_a_single_run_is_shown(capsys):
 def test_a_program_that_fails_says_why(monkeypatch, capfd):
     weights, x, y = samples()
     with Simulator(NET, "brian2", weights, target="cpp_standalone") as sim:
-        monkeypatch.setattr("spikebp_brian2.presented.file_name", lambda *_: "elsewhere")
+        monkeypatch.setattr("spikebp_brian2.presented_samples.file_name", lambda *_: "elsewhere")
         with pytest.raises(RuntimeError, match="Project run failed"):
             sim.train(x, y)
         assert "cannot read static_arrays/spikebp_presented_" in capfd.readouterr().err
@@ -286,7 +286,7 @@ def test_what_cannot_be_proved_is_computed_by_the_core(target):
 
 
 @pytest.mark.parametrize("timing", ["immediate", "pipelined"])
-def test_errors_are_summed_exactly_beside_a_large_backward_potential(timing):
+def test_errors_are_added_exactly_to_a_large_backward_potential(timing):
     # In doubles the potential plus the first of two errors is not a multiple of a unit any more,
     # and their sum is: so the errors have to be added up before they are added to it.
     net = SpikingMLP.paper((1, 1, 2), n_steps=1, spikes="binary", learning_rate=0.5, timing=timing)

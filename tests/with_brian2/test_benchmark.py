@@ -9,7 +9,7 @@ from tests.core.test_benchmarks import run
 pytestmark = pytest.mark.thorough
 
 
-def test_learning_is_timed_beside_a_network_that_predicts():
+def test_learning_is_compared_with_a_network_that_predicts():
     sizes = ("--layers", "8", "--samples", "3", "--trained-on", "20")
     (row,) = run("brian2_targets.py", "--targets", "numpy", *sizes)["rows"]
     assert row["target"] == "numpy"
@@ -20,7 +20,7 @@ def test_learning_is_timed_beside_a_network_that_predicts():
     assert learning > predicting > 0
 
 
-def test_steps_of_several_dt_are_timed_beside_those_of_one():
+def test_steps_of_several_dt_are_compared_with_those_of_one():
     sizes = ("--layers", "8", "--samples", "3", "--trained-on", "20", "--dts-per-step", "50")
     (row,) = run("brian2_targets.py", "--targets", "numpy", *sizes)["rows"]
     assert row["ratio"] > 0

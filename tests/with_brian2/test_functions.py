@@ -85,6 +85,6 @@ def test_what_is_inside(compiled, v):
     assert python("outside")(v, 4.0) == compiled["outside"](v, 4.0) == 0.0
 
 
-def test_the_larger_of_two(compiled):
+def test_larger_returns_the_larger_of_two(compiled):
     assert python("larger")(1.0, 2.0) == compiled["larger"](1.0, 2.0) == 2.0
     assert python("larger")(2.0, 1.0) == compiled["larger"](2.0, 1.0) == 2.0

@@ -1,4 +1,4 @@
-"""What scripts do beside the documented way: it is right, or refused where the user can see it."""
+"""Undocumented things that scripts do are right, or refused where the user can see it."""
 
 import copy
 import gc
@@ -55,7 +55,7 @@ class TestTwoNetworksInSeries:
     """The second network receives the counts that the first sends, in the same dt."""
 
     @pytest.mark.parametrize("coding", ["values", "spikes"])
-    def test_counts_of_some_units_arrive(self, experiment, coding):
+    def test_counts_of_a_subgroup_of_units_are_received(self, experiment, coding):
         second = SpikingMLP.paper((4, 6, 2), n_steps=7, learning_rate=0.5, input_coding=coding)
         step = {"step": 0.5 * ms}
         a = SpikingMLPGroup(NET, experiment.weights, **step, **shown(experiment, 0.5 * ms))
@@ -153,7 +153,7 @@ class TestPartsOfTheNetwork:
             pytest.param("_clock", Clock(2 * ms), marks=pytest.mark.thorough),
         ],
     )
-    def test_keep_their_place_in_the_wave(self, name, value):
+    def test_keep_their_order_in_a_step(self, name, value):
         mlp = SpikingMLPGroup(NET, name="mine")
         setattr(mlp.layers[1].thresholder["spike"], name, value)
         cause = str(refusal_of(Network(mlp)))
@@ -417,7 +417,7 @@ class TestSteps:
 
 
 class TestSourcesThatFireLate:
-    """Spikes that come too late for the wave of their dt count in the next, in the next run too."""
+    """Spikes that come too late for the forward pass of their dt count in the next, in any run."""
 
     @pytest.mark.parametrize(
         ("slot", "place", "order", "seen"),

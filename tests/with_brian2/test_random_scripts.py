@@ -51,7 +51,7 @@ class Series(NamedTuple):
     """How a second network is driven by some units of a layer of the first.
 
     With `is_input` these are its argument `input`, else at the other end of synapses. If the order
-    of its wave is below that of the first network, spikes arrive in the next dt.
+    of its forward pass is below that of the first network, spikes arrive in the next dt.
     """
 
     net: Any
@@ -286,16 +286,16 @@ class Script(RuleBasedStateMachine):
         x = sum(feed.rows(grid) for feed in self.inputs)[:n]
         ends = None if self.ends is None else self.ends.rows(grid)[:, 0] > 0
         wanted = targets(self.answer, grid, self.learns[:n])
-        moments = follow(self.players[0].start, x, wanted, ends, rates=self.rates)
-        assert_equal(self.players[0], moments, grid)
+        results = follow(self.players[0].start, x, wanted, ends, rates=self.rates)
+        assert_equal(self.players[0], results, grid)
         if self.series is not None:
-            x = self._passed_on(moments)
+            x = self._passed_on(results)
             labels = targets(self.label, grid, np.ones(n, bool))
             assert_equal(self.players[1], follow(self.players[1].start, x, labels, None), grid)
 
-    def _passed_on(self, moments):
+    def _passed_on(self, results):
         """Return what the second network receives in each step."""
-        counts = np.array([moment.spikes[self.series.layer] for moment in moments], float)
+        counts = np.array([result.spikes[self.series.layer] for result in results], float)
         counts = counts[:, self.series.units]
         if self.series.order < 0:
             counts = np.concatenate([np.zeros_like(counts[:1]), counts[:-1]])
@@ -310,20 +310,20 @@ def targets(feed, grid, learns):
     return [row if learning else None for row, learning in zip(rows, learns, strict=True)]
 
 
-def assert_equal(player, moments, grid):
+def assert_equal(player, results, grid):
     """Assert that a network is, and was in each step, what the reference says."""
-    mlp, last = player.mlp, moments[-1]
+    mlp, last = player.mlp, results[-1]
     for (l, event), monitor in player.monitors.items():
         steps = grid.indices(monitor.t)
         for name in set(monitor.record_variables) - {"i", "t"}:
-            expected = np.array([value_of(name, moment, l) for moment in moments], float)
+            expected = np.array([value_of(name, result, l) for result in results], float)
             found, seen = np.zeros_like(expected), getattr(monitor, name)
             if event == "states":
                 found[steps] = seen.T  # of the dt of a step the last remains
             else:
                 np.add.at(found, (steps, np.asarray(monitor.i)), seen[:])
             if event == "sample_end":
-                expected *= np.array([[moment.closes] for moment in moments])
+                expected *= np.array([[result.closes] for result in results])
             wrong = np.argwhere(found != expected)
             assert not len(wrong), f"{event} of layer {l}, {name}: first at {wrong[0]} (step, unit)"
     assert_equal_states(mlp.checkpoint().state, last.state)
@@ -333,12 +333,12 @@ def assert_equal(player, moments, grid):
     assert not last.closes or mlp.operations == last.operations
 
 
-def value_of(name, moment, l):
+def value_of(name, result, l):
     """Return a variable of layer l as the reference has it after a step."""
-    sample, psi = moment.sample, (None, *moment.state.backward_potentials)
+    sample, psi = result.sample, (None, *result.state.backward_potentials)
     layers = {
-        "spike_count": moment.spikes,
-        "error": moment.errors,
+        "spike_count": result.spikes,
+        "error": result.errors,
         "potential": sample.phi,
         "summed_drive": sample.s,
         "input_count": sample.c,
@@ -364,10 +364,10 @@ def test_steps_of_the_oracle_are_whole_samples_of_the_reference(timing, update):
     start = Checkpoint(net, initial_state(net, experiment.weights))
     duration = steps_of_sample(net, net.n_steps)
     x = np.repeat(experiment.x, duration, axis=0)
-    moments = follow(start, x, np.repeat(experiment.y, duration), None)
-    closing = [step for step, moment in enumerate(moments) if moment.closes]
+    results = follow(start, x, np.repeat(experiment.y, duration), None)
+    closing = [step for step, result in enumerate(results) if result.closes]
     assert closing == [*range(duration - 1, n_samples * duration, duration)]
-    end = moments[-1]
+    end = results[-1]
     assert end.operations == experiment.operations
     assert np.array_equal(end.scores, experiment.trace.scores[-1])
     assert_equal_states(end.state, experiment.end)

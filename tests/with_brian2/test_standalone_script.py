@@ -45,7 +45,7 @@ def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
     mlp = SpikingMLPGroup(NET, experiment.weights, **waits, **shown(experiment, 3 * DT))
     mlp.record()
     mlp.schedule.run_regularly("steps_per_sample = 7 - int(samples_seen > 99)")
-    source = PoissonGroup(5, rates="100*Hz")  # with objects of the user's beside it
+    source = PoissonGroup(5, rates="100*Hz")  # an object of the user's
     Network(mlp, source).run(3 * N_SAMPLES * SAMPLE)
     device.build(directory=str(tmp_path / "program"), run=False)
 

@@ -14,7 +14,7 @@ _of_others = set()
 
 
 @pytest.fixture(autouse=True)
-def nothing_remains():
+def no_process_remains():
     """Every test ends its processes and leaves no segment of shared memory."""
     _of_others.clear()
     _of_others.update(children())
@@ -24,7 +24,7 @@ def nothing_remains():
     left = segments() - before
     while time.monotonic() < deadline and (children() or left):
         time.sleep(0.05)
-        # Tests may run beside this one: their segments disappear, and those left here stay.
+        # Other tests may run at the same time: their segments disappear, and those left here stay.
         left &= segments()
     assert not children()
     assert not left

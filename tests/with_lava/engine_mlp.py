@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.engine import BITS_BEHIND, MANTISSA, EngineRate
-from spikebp_lava.messages import FixedMessages
+from spikebp_lava.messages import FixedMessageConverter
 from spikebp_plugins import Checkpoint, Trace
 from spikebp_plugins.backends.outcome import recording_of
 from spikebp_plugins.network.samples import Batch, check_batch
@@ -54,7 +54,7 @@ class EngineMLP:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.net, self.state = checkpoint.net, checkpoint.state
         self.rate = EngineRate.of(self.net)
-        self._messages = FixedMessages(self.net, self.rate)
+        self._messages = FixedMessageConverter(self.net, self.rate)
         self._random = np.random.default_rng(SEED)
         # The engine draws one number before its first step, and does not use it.
         self._random.random()

@@ -2,8 +2,8 @@
 
     python -m tests.with_lava.random_graphs 3000 --busy 2
 
-plays many of them, beside processes that keep cores busy. None may hang: if one takes longer than
-two minutes, the program prints all stacks and ends.
+plays many of them, with processes in the background that keep cores busy. None may hang: if one
+takes longer than two minutes, the program prints all stacks and ends.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 from tests.core.strategies import definitions, networks
 from tests.step_oracle import follow
-from tests.with_lava.around import Enclosing
+from tests.with_lava.around import EnclosingProcess
 from tests.with_lava.graphs import (
     TAGS,
     Loihi1SimCfg,
@@ -35,7 +35,7 @@ from tests.with_lava.graphs import (
     assert_same_state,
     configuration,
 )
-from tests.with_lava.own import Keep, Replay
+from tests.with_lava.own import Recorder, Replay
 
 #: Seconds after which a graph hangs.
 TIME_LIMIT = 120
@@ -172,7 +172,7 @@ def layers_with_weights(net):
     return [l for l, c in enumerate(net.connections, 1) if c.constant_weight is None]
 
 
-class Given:
+class GraphInput:
     """What a graph gives its network: rows of real numbers, one for each message, and processes.
 
     Attributes
@@ -299,13 +299,13 @@ class Player:
             self.network = StandardMLP(self.start)
         else:
             self.network = SpikingMLPProcess(self.start, **graph.granularity)
-        self.given = Given(graph, random)
-        enclosing = [Enclosing(self.network, INPUTS + OUTPUTS)] if graph.is_nested else []
+        self.given = GraphInput(graph, random)
+        enclosing = [EnclosingProcess(self.network, INPUTS + OUTPUTS)] if graph.is_nested else []
         (ports,) = enclosing or [self.network]
         for name, sender in self.given.senders.items():
             sender.connect(getattr(ports, name))
         self.sink = ScoreSink(net, graph.n, **graph.granularity)
-        self.drives = Keep(net.n_outputs, graph.n)
+        self.drives = Recorder(net.n_outputs, graph.n)
         self.fired = Receiver(shape=(net.n_outputs,), buffer=graph.n)
         ports.spikes_out.connect(self.fired.a_in)
         ports.summed_drive_out.connect(self.drives.a_in)
@@ -334,9 +334,9 @@ class Player:
             records = self._records()
         finally:
             self.network.stop()
-        moments = self._moments()
-        self._assert_recorded(records, moments)
-        self._assert_reached(states, moments)
+        results = self._results()
+        self._assert_recorded(records, results)
+        self._assert_reached(states, results)
 
     def _set_weights(self, message):
         graph, net = self.graph, self.graph.net
@@ -357,8 +357,8 @@ class Player:
             records[kind, l] = values.reshape(self.graph.n, -1) * unit
         return records
 
-    def _moments(self):
-        """Return the moments of each message, by the reference."""
+    def _results(self):
+        """Return the results of each message, by the reference."""
         graph, given = self.graph, self.given
         together = steps_of_sample(graph.net, graph.net.n_steps) if graph.form == "sample" else 1
         is_pipelined = graph.net.timing == "pipelined"
@@ -380,8 +380,8 @@ class Player:
         )
         return [steps[i : i + together] for i in range(0, len(steps), together)]
 
-    def _assert_recorded(self, records, moments):
-        for message, steps in enumerate(moments):
+    def _assert_recorded(self, records, results):
+        for message, steps in enumerate(results):
             for name, rows in records.items():
                 wanted = np.ravel(self._wanted(name, steps))
                 assert np.array_equal(rows[message], wanted), f"{name} in message {message}"
@@ -390,7 +390,7 @@ class Player:
     def _wanted(name: Any, steps: Any) -> Any:
         last = steps[-1]
         if name == "output":
-            return sum(moment.spikes[-1] for moment in steps)
+            return sum(result.spikes[-1] for result in steps)
         if name == "drive":
             return last.drives[-1]
         kind, l = name
@@ -406,18 +406,18 @@ class Player:
             "backward_potential": (None, *last.state.backward_potentials),
         }[kind][l]
 
-    def _assert_reached(self, checkpoints, moments):
+    def _assert_reached(self, checkpoints, results):
         """Compare what has been learned after each run, and what is known of all samples."""
         for end, checkpoint in zip(self.graph.cuts, checkpoints, strict=True):
-            moment = moments[end - 1][-1]
-            if moment.closes:
-                assert_same_state(checkpoint, moment.state)
+            result = results[end - 1][-1]
+            if result.closes:
+                assert_same_state(checkpoint, result.state)
             elif self.graph.form != "standard":  # whose synapses share weights between samples
-                pairs = zip(checkpoint.state.weights, moment.state.weights, strict=True)
+                pairs = zip(checkpoint.state.weights, result.state.weights, strict=True)
                 assert all(np.array_equal(*pair) for pair in pairs)
-        closing = [steps[-1] for steps in moments if steps[-1].closes]
+        closing = [steps[-1] for steps in results if steps[-1].closes]
         if self.given.ends is None:
-            wanted = [moment.scores for moment in closing]
+            wanted = [result.scores for result in closing]
             assert np.array_equal(
                 self.sink.scores, np.reshape(wanted, (-1, self.graph.net.n_outputs))
             )

@@ -14,7 +14,7 @@ from lava.proc.io.sink import RingBuffer as Receiver
 from lava.proc.monitor.process import Monitor
 
 from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess, StandardMLP
-from tests.with_lava.around import Enclosing
+from tests.with_lava.around import EnclosingProcess
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import NET, PIPELINED, configuration
 
@@ -56,7 +56,7 @@ def test_source_and_sink_agree_with_the_network(form, field, is_within):
     options = {"granularity": granularity} if granularity == "sample" else {}
     for disagrees in ("source", "sink"):
         mlp = make(net, **options)
-        ports = Enclosing(mlp) if is_within else mlp
+        ports = EnclosingProcess(mlp) if is_within else mlp
         given = {"source": (net, granularity), "sink": (net, granularity)}
         given[disagrees] = other(field, net, granularity)
         (net_of_source, of_source), (net_of_sink, of_sink) = given.values()

@@ -90,7 +90,7 @@ def test_an_interrupt_before_results_are_taken_over_leaves_the_state_before(monk
         Simulator(NET, "compiled", samples.weights) as expected,
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(backend.Graph, "operations", Mock(side_effect=KeyboardInterrupt))
+            patch.setattr(backend.SampleGraph, "operations", Mock(side_effect=KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 sim.train(samples.x, samples.y)
         assert sim.samples_seen == 0
@@ -152,7 +152,7 @@ def test_what_cannot_be_proved_of_standard_parts_is_computed_by_the_core(monkeyp
         assert operations == ref.operations
 
 
-class Alone(DenseConnection):
+class PrivateConnection(DenseConnection):
     """Another kind, which no engine knows."""
 
     kind = "Alone"
@@ -204,7 +204,7 @@ def test_what_is_not_supported_says_why(changes, options, reason):
 
 def test_a_kind_that_is_not_known_is_refused():
     net = of_layers(Conv2D(2, 2), learning_rate=0.1)
-    net.__dict__["connections"] = (Alone(9, 8), *net.connections[1:])
+    net.__dict__["connections"] = (PrivateConnection(9, 8), *net.connections[1:])
     known = "it knows Dense, Conv2D, Sparse, AveragePool2D connections, not Alone"
     with pytest.raises(UnsupportedError, match=known):
         Simulator(net, "lava")

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.thorough
 FORMS = ["a message a step", "a message a sample"]
 
 
-def test_learning_is_timed_beside_graphs_of_empty_processes():
+def test_learning_is_compared_with_graphs_of_empty_processes():
     result = run("lava_processes.py", "--layers", "8,7", "--blocks", "1")
     assert [row["form"] for row in result["rows"]] == FORMS
     assert all(row["empty_milliseconds_per_sample"] > 0 for row in result["rows"])

@@ -1,4 +1,4 @@
-"""Channels of a watched graph lose no wake-up, in the interleavings in which Lava's own do."""
+"""Channels of a guarded graph lose no wake-up, in the interleavings in which Lava's own do."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from lava.magma.compiler.channels.pypychannel import CspSelector, PyPyChannel
 
 from spikebp_lava.runtime.channels import no_wake_up_is_lost
 
-#: Long enough for a thread to go on, and short beside the time that a lost one waits: for ever.
+#: Long enough for a thread to go on; a lost one would wait for ever.
 SOON = 5.0
 
 
@@ -107,7 +107,7 @@ def test_it_is_lost_by_channels_of_lava_alone(ports):
 
 
 def test_a_selector_that_goes_while_a_message_comes_does_not_end_the_port(ports):
-    class Fleeting:
+    class VanishingSelector:
         """A port's observer that has gone when it is looked at again."""
 
         def __get__(self, port, cls):
@@ -120,7 +120,7 @@ def test_a_selector_that_goes_while_a_message_comes_does_not_end_the_port(ports)
     with no_wake_up_is_lost():
         ports.start()
     ports.sink.observer = lambda: None
-    ports.sink.__class__ = type("Port", (type(ports.sink),), {"observer": Fleeting()})
+    ports.sink.__class__ = type("Port", (type(ports.sink),), {"observer": VanishingSelector()})
     for message in (1, 2, 3):
         ports.send(message)
         assert ports.sink._queue.acquire(timeout=SOON)

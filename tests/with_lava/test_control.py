@@ -23,7 +23,7 @@ from spikebp_lava import SampleSource, SpikingMLPProcess, StandardMLP
 from spikebp_plugins import Checkpoint, Simulator
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
-from tests.with_lava.around import Faulty
+from tests.with_lava.around import FaultyProcess
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import NET, Samples, assert_same_state, configuration
 from tests.with_lava.own import Replay
@@ -56,7 +56,7 @@ class Graph:
         self.counter.s_out.connect(self.mlp.spikes_in)
         self.source.label_out.connect(self.mlp.label_in)
         if fails_at:
-            Faulty(net.n_inputs, fails_at).s_out.connect(self.mlp.spikes_in)
+            FaultyProcess(net.n_inputs, fails_at).s_out.connect(self.mlp.spikes_in)
         self.configuration = configuration(tag)
         #: Steps of Lava that a sample takes.
         self.period = 1 if form == "sample" else steps_of_sample(net, net.n_steps)

@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip("lava", reason="Lava is not installed")
 
 from spikebp_lava import synapses
-from spikebp_lava.incoming import Incoming
 from spikebp_lava.memory import SharedNetwork
+from spikebp_lava.port_reader import PortReader
 from spikebp_lava.processes import network, neurons
-from spikebp_lava.processes.keeper import KeeperModel
 from spikebp_lava.processes.network import PySpikingMLPModel
+from spikebp_lava.processes.weight_manager import WeightManagerModel
 from spikebp_plugins import Simulator
 from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.network.delays import steps_of_sample
@@ -74,13 +74,13 @@ def test_a_fault_in_neurons_is_found_where_it_is(fault, monkeypatch, make_line):
 
 
 def opening_no_sample_anew(monkeypatch):
-    moment = Incoming._moment
-    never_opens = lambda self, *given: moment(self, *given)._replace(opens=False)  # noqa: E731
-    monkeypatch.setattr(Incoming, "_moment", never_opens)
+    context = PortReader._context
+    never_opens = lambda self, *given: context(self, *given)._replace(opens=False)  # noqa: E731
+    monkeypatch.setattr(PortReader, "_context", never_opens)
 
 
 def hearing_no_label(monkeypatch):
-    monkeypatch.setattr(Incoming, "_target", lambda *_: None)
+    monkeypatch.setattr(PortReader, "_target", lambda *_: None)
 
 
 def sending_what_the_sample_has_sent(monkeypatch):
@@ -174,7 +174,7 @@ class TestStandardParts:
             return line.show().diff(line.by_reference()[0])
         return line.show().diff(EngineMLP(line.start).train(line.x, line.y))
 
-    def test_a_gate_that_is_always_open(self, monkeypatch, make_line):
+    def test_a_gate_that_is_always_open_is_found(self, monkeypatch, make_line):
         def open_gate(net, arriving, psi, s, l):
             return step.backward(net, arriving, psi, np.zeros_like(s), l)
 
@@ -182,22 +182,22 @@ class TestStandardParts:
         difference = self.difference(make_line, PIPELINED)
         assert (difference.quantity, difference.layer in (1, 2)) == ("errors", True)
 
-    def test_traces_that_outlive_their_sample(self, monkeypatch, make_line):
-        monkeypatch.setattr(KeeperModel, "_empty", lambda *_: None)
+    def test_traces_that_are_not_emptied_are_found(self, monkeypatch, make_line):
+        monkeypatch.setattr(WeightManagerModel, "_empty", lambda *_: None)
         # In the first sample nothing is left of another one.
         assert self.difference(make_line, PIPELINED).sample > 0
 
-    def test_traces_that_decay(self, monkeypatch, make_line):
+    def test_traces_that_decay_are_found(self, monkeypatch, make_line):
         monkeypatch.setattr(synapses, "NEVER", 2**16 - 1)
         assert self.difference(make_line, PIPELINED) is not None
 
-    def test_copies_that_are_made_too_late(self, monkeypatch, make_line):
+    def test_copies_that_are_made_too_late_are_found(self, monkeypatch, make_line):
         late = property(lambda self: self._copies and self._clock.learns and self._clock.closes)
-        monkeypatch.setattr(KeeperModel, "_is_to_copy", late)
+        monkeypatch.setattr(WeightManagerModel, "_is_to_copy", late)
         difference = self.difference(make_line, CHIP, by_reference=False)
         assert difference.quantity == "errors"
         assert difference.layer in (1, 2)
 
-    def test_numbers_that_are_not_the_engines(self, monkeypatch, make_line):
+    def test_numbers_that_are_not_the_engines_are_found(self, monkeypatch, make_line):
         monkeypatch.setattr(engine_mlp, "SEED", 3)
         assert self.difference(make_line, CHIP, by_reference=False) is not None

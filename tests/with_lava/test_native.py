@@ -180,7 +180,7 @@ class TestHabitsOfLava:
             assert {model.implements_process for model in found} == {type(process)}
 
 
-class Doubled(PySpikingMLPModelFloat):
+class DoublingModel(PySpikingMLPModelFloat):
     """A model of a user's: one that sends twice the spikes."""
 
     def run_spk(self):
@@ -198,7 +198,7 @@ class TestModelsByName:
         class Selecting(Loihi2SimCfg):
             def select(self, process, models):
                 if process is line.mlp:
-                    models = [Doubled]
+                    models = [DoublingModel]
                 selected.append(super().select(process, models))
                 return selected[-1]
 
@@ -211,7 +211,7 @@ class TestModelsByName:
         samples = Samples(NET.replace(layer_sizes=(9, 8, 7, 6, 5, 3)))
         line, fired = Line(samples), Receiver(shape=(3,), buffer=N_STEPS)
         line.mlp.spikes_out.connect(fired.a_in)
-        mine = {SpikingMLPProcess: Doubled}
+        mine = {SpikingMLPProcess: DoublingModel}
         line.run(N_STEPS, Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map=mine))
         sent = fired.data.get()
         line.mlp.stop()

@@ -24,7 +24,7 @@ from spikebp_lava.engine import BITS_BEHIND, LARGEST_EXPONENT, LARGEST_FACTOR, E
 from spikebp_plugins import AveragePool2D, Checkpoint, Conv2D, Simulator, Sparse, UnsupportedError
 from tests.profiles import examples
 from tests.with_lava import engine_mlp
-from tests.with_lava.around import Enclosing
+from tests.with_lava.around import EnclosingProcess
 from tests.with_lava.engine_mlp import LARGEST_TRACE, EngineMLP
 from tests.with_lava.graphs import (
     CHIP,
@@ -152,7 +152,7 @@ def test_run_configurations_select_its_models(options, make_line):
 
 def test_a_process_that_contains_it_takes_its_variables_for_its_own():
     line = StandardLine(PIPELINED)
-    outer, mlp = Enclosing(line.mlp), line.mlp
+    outer, mlp = EnclosingProcess(line.mlp), line.mlp
     line.connect(outer).show()
     assert outer.spike_count_1.aliased_var is mlp.spike_count_1
     assert np.array_equal(outer.spike_count_1.get(), line.part("layer_1").spike_count.get())

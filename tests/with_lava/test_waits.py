@@ -18,7 +18,7 @@ from lava.proc.io.sink import RingBuffer as Receiver
 
 from spikebp_lava import SpikingMLPProcess
 from spikebp_lava.runtime.control import GuardedRuntime
-from tests.with_lava.around import Faulty, Pausing
+from tests.with_lava.around import FaultyProcess, PausingProcess
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import (
     N_STEPS,
@@ -115,7 +115,7 @@ def test_a_process_that_fails_while_it_is_paused_or_stopped():
         ("pause", RunContinuous()),
         ("stop", RunSteps(FOR_LONG, blocking=False)),
     ):
-        mlp, faulty = SpikingMLPProcess(NET), Faulty(9, 5, seconds=0.5)
+        mlp, faulty = SpikingMLPProcess(NET), FaultyProcess(9, 5, seconds=0.5)
         faulty.s_out.connect(mlp.spikes_in)
         mlp.run(condition, FLOATING)
         time.sleep(0.2)
@@ -124,7 +124,7 @@ def test_a_process_that_fails_while_it_is_paused_or_stopped():
         assert not children()
 
 
-def test_steps_after_a_pause_in_the_middle_of_steps(graph):
+def test_a_graph_goes_on_after_a_pause_in_the_middle_of_steps(graph):
     graph.mlp.run(RunSteps(FOR_LONG, blocking=False))
     graph.mlp.pause()
     graph.line.run(7)
@@ -207,7 +207,7 @@ def test_a_graph_that_has_not_run_can_be_stopped():
 
 def test_a_process_of_its_own_accord_pauses_a_run():
     """Steps can go on afterwards, since Lava ends these itself."""
-    mlp, pausing = SpikingMLPProcess(NET), Pausing(9)
+    mlp, pausing = SpikingMLPProcess(NET), PausingProcess(9)
     pausing.s_out.connect(mlp.spikes_in)
     mlp.run(RunSteps(20), FLOATING)
     assert mlp.operations.samples == 0

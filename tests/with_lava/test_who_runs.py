@@ -25,7 +25,7 @@ from spikebp_plugins import Checkpoint
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
 from tests.interrupts import interrupts_get_through
-from tests.with_lava.around import Enclosing, Faulty
+from tests.with_lava.around import EnclosingProcess, FaultyProcess
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import N_SAMPLES, NET, Samples, assert_same_state, configuration
 
@@ -70,8 +70,8 @@ class Case:
         self.network = make(Checkpoint(net, state))
         self.source = SampleSource(net, self.samples.x, self.samples.y)
         self.sink = ScoreSink(net, N_SAMPLES)
-        self.faulty = Faulty(net.n_inputs, fails_at, phase=phase)
-        self.enclosing = Enclosing(self.network) if "enclosing" in runner else None
+        self.faulty = FaultyProcess(net.n_inputs, fails_at, phase=phase)
+        self.enclosing = EnclosingProcess(self.network) if "enclosing" in runner else None
         self.in_graph = ports = self.enclosing or self.network
         self.source.spikes_out.connect(ports.spikes_in)
         self.source.label_out.connect(ports.label_in)
@@ -349,11 +349,11 @@ def test_a_process_that_is_killed_at_its_start_ends_it(monkeypatch):
     case.assert_over("it could not be started")
 
 
-def test_two_networks_are_run_by_turns():
+def test_two_networks_run_alternately():
     """They are of different depths, and the second is driven by the first."""
     below = SpikingMLPProcess(NET)
     above = SpikingMLPProcess(NET.replace(layer_sizes=(3, 4, 2), input_coding="spikes"))
-    faulty = Faulty(NET.n_inputs, 100)
+    faulty = FaultyProcess(NET.n_inputs, 100)
     faulty.s_out.connect(below.spikes_in)
     below.spikes_out.connect(above.spikes_in)
     below.run(RunSteps(num_steps=14), configuration("floating_pt"))

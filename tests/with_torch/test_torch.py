@@ -90,7 +90,7 @@ def normalized(n, seed):
     return module.eval()
 
 
-def test_batch_norm_is_folded_into_the_linear_beside_it():
+def test_batch_norm_is_folded_into_the_linear_next_to_it():
     source = nn.Sequential(
         normalized(4, 0),
         nn.Identity(),
@@ -118,7 +118,7 @@ def test_batch_norm_is_folded_into_the_linear_beside_it():
     np.testing.assert_array_equal(s.argmax(axis=1), logarithms.argmax(axis=1))
 
 
-class Derived(nn.Linear):
+class DerivedLinear(nn.Linear):
     pass
 
 
@@ -144,7 +144,7 @@ class Derived(nn.Linear):
             "Softmax 2 of source must be over dimension 1, behind the last Linear",
         ),
         (nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU()), "module 1 of source .*; got LeakyReLU"),
-        (nn.Sequential(Derived(2, 2)), "module 0 of source must be .*; got Derived"),
+        (nn.Sequential(DerivedLinear(2, 2)), "module 0 of source must be .*; got DerivedLinear"),
         (
             nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))),
             r"BatchNorm1d 0\.1 of source must be in evaluation mode, .*; got training mode",

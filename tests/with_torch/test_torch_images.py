@@ -115,7 +115,7 @@ def test_without_a_layout_it_is_shown_what_the_sequential_is_shown():
     ],
     ids=str,
 )
-def test_strides_and_paddings_of_any_size(module):
+def test_strides_and_paddings_of_any_size_are_converted(module):
     x = images()
     n = int(np.prod(scores_of(module.double(), x).shape[1:]))
     source = nn.Sequential(module, nn.ReLU(), nn.Flatten(), nn.Linear(n, 3, bias=False)).double()

@@ -1,7 +1,7 @@
 """Lava's runtime, guarded. This package alone uses private parts of it.
 
 Written for lava-nc 0.10, the last release. No run hangs (`channels`), no process stays behind
-(`remains`), a fault brings its cause and the state before (`faults`), and runs are controlled from
+(`cleanup`), a fault brings its cause and the state before (`faults`), and runs are controlled from
 any thread (`control`).
 """
 
@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from spikebp_lava.runtime.control import GuardedRuntime
-from spikebp_lava.runtime.faults import Graph
+from spikebp_lava.runtime.faults import ProcessGraph
 
 
-class Watched:
-    """A process whose graph is guarded, whoever runs it: a base class before Lava's own.
+class GuardedProcess:
+    """A process that guards its graph, whichever process runs it: a base class before Lava's own.
 
     Lava hands the runtime to leaves, and to the process whose `run` is called. So every leaf that
-    is a part of the network is watched, and through it the graph.
+    is a part of the network is guarded, and through it the graph.
     """
 
     # Lava assigns the runtime here before it starts any process.
@@ -31,7 +31,7 @@ class Watched:
         self.__dict__["_own_runtime"] = runtime
         if runtime is not None:
             if not isinstance(runtime, GuardedRuntime):
-                runtime.__class__, runtime.graph = GuardedRuntime, Graph(runtime)
+                runtime.__class__, runtime.graph = GuardedRuntime, ProcessGraph(runtime)
             runtime.graph.participants[self] = None
 
     def prepare(self, models: list[type]) -> None:
@@ -52,7 +52,7 @@ def at_rest(process: Any) -> AbstractContextManager[None]:
     RuntimeError
         On entering, if one is under way.
     Exception
-        On entering, if a run has failed that nobody has waited for: the error of its process.
+        On entering, if a run has failed and no call has waited for it: the error of its process.
     """
     runtime = process.runtime
     return nullcontext() if runtime is None else runtime.at_rest()
@@ -63,4 +63,4 @@ def is_started(runtime: Any) -> bool:
     return bool(runtime._is_started)
 
 
-__all__ = ["Watched", "at_rest", "is_started"]
+__all__ = ["GuardedProcess", "at_rest", "is_started"]

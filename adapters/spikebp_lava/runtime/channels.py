@@ -1,4 +1,4 @@
-"""Channels whose ends wait for what can come alone, lose no wake-up, and need no threads.
+"""Channels whose ends wait for their own messages alone, lose no wake-up, and need no threads.
 
 In Lava whoever waits for a message of a process that has failed or was killed waits for ever: the
 others of the graph, and the script with them. Here the script looks at the processes now and then
@@ -27,23 +27,23 @@ from typing import Any, Final
 from lava.magma.compiler.channels import pypychannel
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 
-#: Seconds between two looks at the processes.
+#: Seconds between two checks of the processes.
 INTERVAL: Final = 0.1
 
-#: What is called now and then in waits without end, of ports that start in a process with this id;
-#: it raises an error if nothing can come any more.
+#: The id of a process, and a function that ports started in it call while they wait; the function
+#: raises an error if no message can arrive any more.
 _looks: Final[dict[int, Callable[[], None]]] = {}
 
 
 class Tokens:
-    """What a port waits for: messages that have arrived, or room for those that may be sent.
+    """The tokens that a port waits for: arrived messages, or slots for messages to send.
 
     It has the interfaces of Lava's queue of messages, and of its semaphore for room.
 
     Parameters
     ----------
     number : int
-        How many there are at first.
+        The number of tokens at first.
     others : multiprocessing.Semaphore
         Counts those that come; the other end of the channel releases it.
     """
@@ -53,7 +53,7 @@ class Tokens:
         self._look = _looks.get(os.getpid())
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take one away, and return whether there was one."""
+        """Take a token, and return whether there was one."""
         if self.number:
             self.number -= 1
             return True
@@ -64,17 +64,17 @@ class Tokens:
         return True
 
     def release(self) -> None:
-        """Give one back that was taken."""
+        """Give a token back."""
         self.number += 1
 
     def get(self, block: bool = True, timeout: float | None = None, peek: bool = False) -> None:
-        """Take one away, unless it is only to be looked at."""
+        """Take a token, or with `peek` only wait for one."""
         if not self.acquire(block, timeout):
             raise Empty
         self.number += peek
 
     def qsize(self) -> int:
-        """Return how many there are."""
+        """Return the number of tokens."""
         while self.others.acquire(False):
             self.number += 1
         return self.number
@@ -113,7 +113,7 @@ class Receiver(CspRecvPort):  # type: ignore[misc]
         self.tokens = self._queue = Tokens(0, self._req)
 
     def _req_callback(self, _: Any) -> None:
-        """Leave messages alone: the thread that Lava starts ends."""
+        """Do nothing: the thread that Lava starts for messages ends."""
 
 
 class Sender(CspSendPort):  # type: ignore[misc]
@@ -127,7 +127,7 @@ class Sender(CspSendPort):  # type: ignore[misc]
         self.tokens = self._semaphore = Tokens(self._size, self._ack)
 
     def _ack_callback(self, _: Any) -> None:
-        """Leave what has been received alone: the thread that Lava starts ends."""
+        """Do nothing: the thread that Lava starts for acknowledgements ends."""
 
 
 #: Held while classes of Lava's are replaced; a process forked meanwhile holds it too.

@@ -1,4 +1,4 @@
-"""A graph is controlled from any thread, and by handlers of signals.
+"""Control of a graph from any thread, and from handlers of signals.
 
 In Lava two threads that talk with the processes of a graph take each other's answers, and so does
 a handler of a signal that is called in the middle; a run that is waited for cannot be paused. Steps
@@ -24,8 +24,8 @@ from lava.magma.runtime.runtime import Runtime
 from lava.magma.runtime.runtime_services.runtime_service import LoihiPyRuntimeService
 
 from spikebp_lava.runtime.channels import INTERVAL
-from spikebp_lava.runtime.faults import Graph
-from spikebp_lava.runtime.remains import alive, forget, start_processes
+from spikebp_lava.runtime.cleanup import alive, forget, start_processes
+from spikebp_lava.runtime.faults import ProcessGraph
 from spikebp_lava.runtime.signals import signals_deferred
 from spikebp_plugins.common.errors import integer, wrong_argument
 
@@ -58,9 +58,9 @@ def _in_one_go(transfer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class GuardedRuntime(Runtime):  # type: ignore[misc]
-    """A runtime of Lava's that has become one which looks after its processes."""
+    """A runtime of Lava that guards its processes."""
 
-    graph: Graph
+    graph: ProcessGraph
     #: Whether this thread waits for an answer, which a handler of a signal might take away.
     _is_talking = False
     #: Ports of services that have not reported the end of the present run.
@@ -143,7 +143,7 @@ class GuardedRuntime(Runtime):  # type: ignore[misc]
                 self._is_running = False
                 self.graph.end("stopped")
         except Exception as error:
-            # It had ended before it was told to: all are gone already, and nothing is lost.
+            # The graph had ended before: all processes are gone, and nothing is lost.
             if is_running or error is not self.graph.error:
                 raise
 

@@ -1,4 +1,4 @@
-"""A fault ends a graph with its cause, and brings the state before the run.
+"""Faults: one ends the graph, raises its cause, and restores the state before the run.
 
 In Lava an exception in a process is written nowhere, and the others wait for ever. Here it ends all
 processes, and is raised where one waits for them, with its traceback; so is that a process was
@@ -17,14 +17,14 @@ from traceback import format_exception_only
 from typing import Any, Final, NoReturn
 
 from spikebp_lava.runtime.channels import INTERVAL
-from spikebp_lava.runtime.remains import alive, is_alive, kill
+from spikebp_lava.runtime.cleanup import alive, is_alive, kill
 from spikebp_lava.runtime.signals import signals_deferred
 
 #: Seconds to wait for the exception of a process that has ended.
 PATIENCE: Final = 1.0
 
 
-class Graph:
+class ProcessGraph:
     """A graph of Lava's processes, which a fault ends.
 
     Parameters
@@ -38,7 +38,7 @@ class Graph:
         #: The processes of the operating system that run it, and the one whose children they are.
         self.actors: list[Any] = []
         self.owner = os.getpid()
-        #: The watched processes, whose state a fault brings back.
+        #: The guarded processes, whose state a fault restores.
         self.participants: dict[Any, None] = {}
         self.is_stopping = False
         #: Why the graph has ended, if it has, and the error of the process that failed first.
@@ -91,7 +91,7 @@ class Graph:
                 error: Exception = actor.exception[0]
                 error.__cause__ = RemoteTraceback(f"\n{actor.exception[1]}")
                 return error
-        # A process that is told to stop ends without an error; others may still be at it.
+        # A process that is told to stop ends without an error; others may still be ending.
         if is_alive(actor) or ((code := actor.exitcode) == 0 and self.is_stopping):
             return None
         how = f"was killed by signal {-code}" if code and code < 0 else "ended"

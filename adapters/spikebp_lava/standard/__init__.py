@@ -1,1 +1,1 @@
-"""What Lava's own synapses compute: where it is kept, and the proof that sums were exact."""
+"""The state that Lava's own synapses compute, and the check that their sums were exact."""

@@ -1,4 +1,4 @@
-"""What a network of standard parts has learned, which its processes write after each sample."""
+"""The learned state of a network of standard parts, written by its processes after each sample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import shared_array
 from spikebp_plugins import Operations
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Sent, count_operations
+from spikebp_plugins.network.operations import MessageTotals, count_operations
 from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
@@ -78,5 +78,5 @@ class SharedState:
         shown, trained, _ = self.samples.tolist()
         update = int(self.updates.sum())
         (spikes, messages), (errors, of_errors) = self.spikes.T.tolist(), self.errors.T.tolist()
-        sent = Sent(spikes, errors, messages, of_errors)
+        sent = MessageTotals(spikes, errors, messages, of_errors)
         return count_operations(self._net, sent, update, shown=shown, trained=trained)

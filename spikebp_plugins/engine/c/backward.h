@@ -1,4 +1,4 @@
-/* Rules 3 and 4: errors come back.
+/* Rules 3 and 4: the backward pass.
  *
  *     phi_y += y, e_L = k_L - signed(phi_y);   psi_{l-1} += e_l B_l, e_{l-1} = signed(psi_{l-1}),
  *
@@ -30,7 +30,7 @@ static int output_error(struct network *net, const num *y, double largest_y, int
     vec sum = {0};
     int n = 0;
     a->target_bound = (is_binary ? a->target_bound : half) + largest_y;
-    if (!(a->target_bound + half < CERTAIN
+    if (!(a->target_bound + half < PROVEN
             && (a->target_bound / (double)net->one + 1) * a->n < MOST_COUNTED / 2))
         return 0;
     for (int v = 0; v < a->width; v++) {
@@ -47,8 +47,8 @@ static int output_error(struct network *net, const num *y, double largest_y, int
     return 1;
 }
 
-/* What goes with a layer through its parts. */
-struct erring {
+/* The arguments of a backward pass through a layer, handed to its parts. */
+struct error_pass {
     struct network *net;
     struct layer *a;
     const vec *drive;
@@ -57,7 +57,7 @@ struct erring {
 };
 
 /* Backward potentials of n vectors of a layer, with what rows bring. */
-INLINE void receive_errors(const int n, int v, const struct erring *now, vec *psi)
+INLINE void receive_errors(const int n, int v, const struct error_pass *now, vec *psi)
 {
     EACH(i, n) psi[i] = now->a->psi[v + i];
     for (int r = 0; r < now->n_rows; r++) {
@@ -69,7 +69,7 @@ INLINE void receive_errors(const int n, int v, const struct erring *now, vec *ps
 
 INLINE void receive_part(const int n, int v, void *work)
 {
-    struct erring *now = work;
+    struct error_pass *now = work;
     vec psi[16];
     receive_errors(n, v, now, psi);
     EACH(i, n) now->a->psi[v + i] = psi[i];
@@ -78,7 +78,7 @@ INLINE void receive_part(const int n, int v, void *work)
 /* Rule 4 for n vectors of a layer. */
 INLINE void err_part(const int n, int v, void *work)
 {
-    struct erring *now = work;
+    struct error_pass *now = work;
     const struct network *net = now->net;
     struct layer *a = now->a;
     const int bits = net->is.bits, is_binary = net->is.is_binary;
@@ -94,7 +94,7 @@ INLINE void err_part(const int n, int v, void *work)
     }
 }
 
-/* List what the errors of a layer bring to the one below; return how many rows. */
+/* List the rows that the errors of a layer add to the one below, with factors; return their number. */
 static int list_rows(struct network *net, const struct layer *above, int64_t width)
 {
     const struct pending *p = &above->pending;
@@ -118,7 +118,7 @@ static int list_rows(struct network *net, const struct layer *above, int64_t wid
     return n;
 }
 
-/* Send the errors of a layer through what is no dense B_l. */
+/* Send the errors of a layer through a B_l that is not dense. */
 static void send_connected(struct network *net, struct layer *above, num *psi)
 {
     const struct senders from = {above->erring, (const num *)above->e, above->n_erring};
@@ -151,17 +151,17 @@ static int err_layer(struct network *net, int l)
     if (is_silent && a->psi_bound <= half)
         return 1; /* no backward potential fires */
     a->psi_bound += gain;
-    const enum proof proof = proof_of(a->psi_bound, gain, a->limit);
-    if (proof == NONE_AT_ALL)
+    const enum proven_range range = proven_range(a->psi_bound, gain, a->limit);
+    if (range == UNPROVEN)
         return 0;
-    struct erring now = {.net = net, .a = a, .drive = summed_drive(net, l)};
+    struct error_pass now = {.net = net, .a = a, .drive = summed_drive(net, l)};
     if (net->hands_over)
         add(a->psi, a->arriving_back, a->width);
     else if (above->wiring)
         send_connected(net, above, (num *)a->psi);
     else
         now.n_rows = list_rows(net, above, a->width);
-    if (proof == EXACT) {
+    if (range == EXACT) {
         in_single_vectors(a->width, receive_part, &now);
         now.n_rows = 0;
         if (!is_in_range(net, a, a->psi_bound = largest(a->psi, a->width)))

@@ -1,5 +1,5 @@
-/* What Python says alike of steps and of single spikes: which samples to show, and where to write what
- * comes out. `number` is the type of the network's numbers. */
+/* The arguments of a call from Python, alike for step and for event timing: the samples to show, and
+ * where to write the results. `number` is the type of the network's numbers. */
 #ifndef SPIKEBP_BLOCK_H
 #define SPIKEBP_BLOCK_H
 

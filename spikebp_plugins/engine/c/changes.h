@@ -1,33 +1,33 @@
-/* Samples of one step: they cost what has changed since the sample before.
+/* Samples of one step: their cost is that of the changes since the sample before.
  *
- * A dense connection keeps the counts c that it has received last, and s = c W, from one such sample
- * to the next. If some of the counts are others now, c + d, then
+ * A dense connection keeps the counts c that it received last, and s = c W, from one such sample to
+ * the next. If some of the counts have changed, to c + d, then
  *
  *     (c + d) W = s + d W,
  *
- * and the rows of those units alone are read. What the sample teaches waits: with P the sum of rate
+ * and only the rows of those units are read. The update of the sample waits: with P the sum of rate
  * times errors of all samples whose updates wait,
  *
  *     W of now = W - outer(c, P),
  *
- * so that s loses (c . c) rate e when a sample closes. When counts change, the rows of their units are
- * written, since they are read anyway, and all others go on waiting:
+ * so (c . c) rate e is subtracted from s when a sample closes. When counts change, the rows of their
+ * units are written, since they are read anyway, and all other rows go on waiting:
  *
  *     W - outer(c, P) = (W + outer(d, P)) - outer(c + d, P).
  *
- * B_l does not wait: its rows of the units with errors are written when the sample closes. Where that
- * visits fewer rows, s is summed anew, for which W is written before; and where many rows change from
- * sample to sample, W is written when each closes.
+ * B_l does not wait: its rows of the units with errors are written when the sample closes. Where it
+ * takes fewer rows, W is written and s is summed anew. Where many rows change from sample to sample,
+ * W is written when each sample closes.
  *
- * All this is computed modulo 2^32 or 2^64, whatever comes in; bounds prove afterwards that s is in
- * range. So c, s and P of a connection belong together in a sample that is not shown, too.
+ * All this is computed modulo 2^32 or 2^64; bounds prove afterwards that s is in range. So c, s and P
+ * of a connection stay consistent in a sample that is refused, too.
  */
 #ifndef SPIKEBP_CHANGES_H
 #define SPIKEBP_CHANGES_H
 
 #include "learning.h"
 
-/* What a layer receives by rows in `listed`, each times a number in `factor`. */
+/* A change of the drive of a layer: the rows in `listed`, each times a number in `factor`. */
 struct change {
     struct network *net;
     struct layer *a;
@@ -83,9 +83,8 @@ static void receive_change(struct change *change)
     count_work(change->net, change->n_rows, is_writing ? 2 * products : products);
 }
 
-/* Prepare a layer for the counts that come: whether it follows those that have changed, or else s is
- * to be summed anew. Rows that wait are read and written where they change, or else all are written
- * before those of all active units are read. */
+/* Whether a layer adds the changes of counts to its drive. If not, s is to be summed anew, for which
+ * all waiting rows are written before those of active units are read. */
 static int follows_changes(struct network *net, struct layer *a, int64_t n_changed, int64_t n_active)
 {
     struct pending *p = &a->pending;
@@ -98,7 +97,7 @@ static int follows_changes(struct network *net, struct layer *a, int64_t n_chang
     return 0;
 }
 
-/* Let a layer receive what the one below has sent. */
+/* Update the drive of a layer by the changes in the spikes of the layer below. */
 static void follow_spikes(struct network *net, struct layer *a)
 {
     const struct layer *below = a - 1;
@@ -173,18 +172,18 @@ static int know_spikes_of_levels(struct network *net)
     if (levels->are_known)
         return levels->are_known == 1;
     for (int i = 0; i < 256; i++) {
-        const num x = entering(i * net->is.input_scale, one, farthest());
+        const num x = encoded(i * net->is.input_scale, one, farthest());
         const num k = signed_spikes(x, net->half, net->is.bits);
         levels->spikes[i] = net->is.is_binary && k > 1 ? 1 : k;
         top = fmax(top, (double)x);
     }
-    const int is_certain = top + 2 * half < CERTAIN
+    const int is_proven = top + 2 * half < PROVEN
         && (top / one + 1) * net->layer[0].n < MOST_COUNTED;
-    levels->are_known = is_certain ? 1 : 2;
-    return is_certain;
+    levels->are_known = is_proven ? 1 : 2;
+    return is_proven;
 }
 
-/* What 8-bit input sends. */
+/* The spikes of 8-bit input, and the change that they make. */
 struct sent_by_levels {
     struct change change;
     num sent;
@@ -232,7 +231,7 @@ static void list_active_levels(struct sent_by_levels *by, const uint8_t *x)
     by->change.n_rows = n, by->n_fired = n_fired, by->sent = sent;
 }
 
-/* Let layer 1 receive the spikes of 8-bit input. */
+/* Update the drive of layer 1 by the changes in 8-bit input. */
 static void follow_bytes(struct network *net, const uint8_t *x)
 {
     struct layer *a = &net->layer[1], *input = &net->layer[0];

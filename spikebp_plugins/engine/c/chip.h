@@ -3,7 +3,7 @@
  * States are cut to 24 bits, after all that arrives in a step was added exactly: s and phi each by
  * itself, so that phi has an array of its own here. A unit sends at most 127 spikes or errors in a
  * step, or 1; of its potential the rest waits. A weight is an integer m from -128 to 127 times
- * 2^shift grid units, and learns by
+ * 2^shift units of 2^-f, and learns by
  *
  *     m -= floor((r c e + z) / 2^16), cut to 8 bits, with c cut to +-127,
  *
@@ -27,7 +27,7 @@ enum {
 
 INLINE vec saturated(vec state) { return within(state, (num)LARGEST_STATE); }
 
-/* What potentials fire, of which the rest waits. */
+/* The spikes that potentials fire; the rest of the potential waits. */
 INLINE vec chip_fire(const struct network *net, vec *phi, num lowest)
 {
     const num most_sent = net->is.is_binary ? 1 : LARGEST_MESSAGE;
@@ -56,7 +56,7 @@ static void chip_input(struct network *net, const num *x, int t)
 
 INLINE void chip_fire_part(const int n, int v, void *work)
 {
-    struct firing *now = work;
+    struct forward_pass *now = work;
     struct layer *a = now->a;
     const int64_t at = (int64_t)now->t * a->width;
     vec arriving[16];
@@ -78,7 +78,7 @@ static void chip_layer(struct network *net, int l, int t)
 {
     struct layer *a = &net->layer[l];
     vec sent = {0};
-    struct firing now = {.net = net, .a = a, .below = a - 1, .t = t, .sent = &sent};
+    struct forward_pass now = {.net = net, .a = a, .below = a - 1, .t = t, .sent = &sent};
     count_rows(net, a, a[-1].n_fired[t]);
     in_small_parts(a->width, chip_fire_part, &now);
     note_sent(a, t, now.n_fired, sent);
@@ -110,7 +110,7 @@ static void chip_output_error(struct network *net, const num *y, int t)
 
 INLINE void chip_err_part(const int n, int v, void *work)
 {
-    struct erring *now = work;
+    struct error_pass *now = work;
     struct layer *a = now->a;
     vec psi[16];
     receive_errors(n, v, now, psi);
@@ -126,7 +126,7 @@ INLINE void chip_err_part(const int n, int v, void *work)
 static void chip_err(struct network *net, int l)
 {
     struct layer *a = &net->layer[l];
-    struct erring now = {.net = net, .a = a};
+    struct error_pass now = {.net = net, .a = a};
     a->n_erring = 0;
     now.n_rows = list_rows(net, a + 1, a->width);
     in_small_parts(a->width, chip_err_part, &now);

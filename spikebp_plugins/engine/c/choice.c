@@ -1,4 +1,4 @@
-/* Says which of the builds in this library is the best one that this processor runs.
+/* The choice of the best build in this library that this processor runs.
  *
  * It asks the processor itself: not every compiler has a __builtin_cpu_supports that works. */
 #include <stdint.h>

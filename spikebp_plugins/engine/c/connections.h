@@ -1,11 +1,11 @@
-/* Connections that are not dense: what passes through them, and how their weights learn.
+/* Connections that are not dense: how spikes and errors pass them, and how their weights learn.
  *
- * What a unit sends meets rows of weights: a pixel meets one for each place of a kernel that lies on
- * it, whose weights are those of the channels there. A weight by itself is a row of one. Rows are
- * filled up with zeros to whole vectors: to add one changes nothing behind the units that it is for.
+ * A spike of a unit meets rows of weights: a pixel meets one row for each kernel offset, with the
+ * weights of the channels of one output pixel. A weight by itself is a row of one. Rows are filled up
+ * with zeros to whole vectors: to add one changes nothing behind the units that it is for.
  *
- * A place of a convolution lies on runs of units that are side by side below, whose rows are equally
- * far apart. So what it receives is also a sum over the active units of its runs, which stays in
+ * The kernel of an output pixel lies on runs of neighbouring units below, whose rows are equally far
+ * apart. So what the pixel receives is also a sum over the active units of its runs, which stays in
  * registers. That is faster where many units are active.
  *
  * Here updates are written at once, W_w -= rate sum of c_i e_j over the synapses of weight w, and
@@ -26,23 +26,23 @@ struct senders {
 
 static void add_by_unit(const struct fan *fan, const num *weights, struct senders from, num *to)
 {
-    const int32_t *restrict target = fan->target, *restrict place = fan->place;
+    const int32_t *restrict target = fan->target, *restrict begin = fan->begin;
     const int length = fan->length;
     for (int a = 0; a < from.n; a++) {
         const int i = from.unit[a], last = fan->last[i];
         const num times = from.times[i], *row = weights + fan->offset[i];
         if (length == 1)
             for (int m = fan->first[i]; m < last; m++)
-                to[target[m]] += times * row[place[m]];
+                to[target[m]] += times * row[begin[m]];
         else
             for (int m = fan->first[i]; m < last; m++)
                 for (int v = 0; v < length; v += LANES)
                     *(vec_anywhere *)(to + target[m] + v) +=
-                        times * *(const vec *)(row + place[m] + v);
+                        times * *(const vec *)(row + begin[m] + v);
     }
 }
 
-/* Find how many of the senders come before each unit, and before the end of `n`. */
+/* Count the senders before each of n units, and before the end. */
 static void find_positions(struct senders from, int n, int32_t *position)
 {
     int before = 0;
@@ -53,26 +53,26 @@ static void find_positions(struct senders from, int n, int32_t *position)
     position[n] = before;
 }
 
-/* What goes with the places of a convolution through their parts. */
-struct places {
+/* The arguments of a pass over the output pixels of a convolution, handed to its parts. */
+struct pixel_pass {
     const struct network *net;
     const struct wiring *wired;
     struct senders below;
     num *weights, *units; /* of the connection, and of all units above */
-    int place;
+    int pixel;
     int64_t n_met;
 };
 
-INLINE void add_places_part(const int n, int v, void *work)
+INLINE void add_pixels_part(const int n, int v, void *work)
 {
-    const struct places *all = work;
+    const struct pixel_pass *all = work;
     const struct wiring *wired = all->wired;
     const int32_t *position = all->net->position;
-    for (int place = 0; place < wired->n_places; place++) {
-        num *to = all->units + (int64_t)place * wired->channels + v * LANES;
+    for (int pixel = 0; pixel < wired->n_pixels; pixel++) {
+        num *to = all->units + (int64_t)pixel * wired->channels + v * LANES;
         vec total[16];
         EACH(i, n) total[i] = ((const vec_anywhere *)to)[i];
-        for (int r = wired->first_run[place]; r < wired->first_run[place + 1]; r++) {
+        for (int r = wired->first_run[pixel]; r < wired->first_run[pixel + 1]; r++) {
             const int start = wired->start[r], end = position[start + wired->size[r]];
             const num *rows = all->weights + wired->weight[r] + v * LANES;
             for (int a = position[start]; a < end; a++) {
@@ -90,10 +90,10 @@ INLINE void add_places_part(const int n, int v, void *work)
 static void add_up(struct network *net, const struct layer *a, struct senders below, num *to)
 {
     const struct wiring *wired = a->wiring;
-    if (wired->n_places > 0 && below.n >= wired->many) {
+    if (wired->n_pixels > 0 && below.n >= wired->many) {
         find_positions(below, a[-1].n, net->position);
-        struct places all = {net, wired, below, (num *)a->w, to, 0, 0};
-        in_small_parts(wired->up.length / LANES, add_places_part, &all);
+        struct pixel_pass all = {net, wired, below, (num *)a->w, to, 0, 0};
+        in_small_parts(wired->up.length / LANES, add_pixels_part, &all);
     } else
         add_by_unit(&wired->up, (const num *)a->w, below, to);
 }
@@ -119,17 +119,17 @@ static big synapses_of(const struct fan *fan, struct senders from)
     return total;
 }
 
-/* Change the rows of the units that a place meets, for a part of its channels. */
-INLINE void change_place_part(const int n, int v, void *work)
+/* Change the rows of the units that an output pixel meets, for a part of its channels. */
+INLINE void change_pixel_part(const int n, int v, void *work)
 {
-    struct places *all = work;
+    struct pixel_pass *all = work;
     const struct wiring *wired = all->wired;
     const int32_t *position = all->net->position;
-    const num *errors = all->units + (int64_t)all->place * wired->channels + v * LANES;
+    const num *errors = all->units + (int64_t)all->pixel * wired->channels + v * LANES;
     vec change[16];
     EACH(i, n) change[i] = first_of(errors + i * LANES, wired->channels - (v + i) * LANES);
     all->n_met = 0;
-    for (int r = wired->first_run[all->place]; r < wired->first_run[all->place + 1]; r++) {
+    for (int r = wired->first_run[all->pixel]; r < wired->first_run[all->pixel + 1]; r++) {
         const int start = wired->start[r], end = position[start + wired->size[r]];
         num *rows = all->weights + wired->weight[r] + v * LANES;
         for (int a = position[start]; a < end; a++) {
@@ -142,18 +142,18 @@ INLINE void change_place_part(const int n, int v, void *work)
     }
 }
 
-/* Change W of a convolution, place by place of those with errors; return the synapses that change. */
-static int64_t change_by_place(struct network *net, const struct layer *a, struct senders below)
+/* Change W of a convolution, by output pixels with errors; return the number of changed synapses. */
+static int64_t change_by_pixel(struct network *net, const struct layer *a, struct senders below)
 {
     const struct wiring *wired = a->wiring;
-    struct places all = {net, wired, below, (num *)a->w, net->spread, 0, 0};
+    struct pixel_pass all = {net, wired, below, (num *)a->w, net->spread, 0, 0};
     int64_t n_changed = 0;
     find_positions(below, a[-1].n, net->position);
-    for (all.place = 0; all.place < wired->n_places; all.place++) {
-        const int n_errors = net->errors_at[all.place * wired->channels];
+    for (all.pixel = 0; all.pixel < wired->n_pixels; all.pixel++) {
+        const int n_errors = net->errors_at[all.pixel * wired->channels];
         if (n_errors == 0)
             continue;
-        in_small_parts(wired->up.length / LANES, change_place_part, &all);
+        in_small_parts(wired->up.length / LANES, change_pixel_part, &all);
         n_changed += n_errors * all.n_met;
     }
     return n_changed;
@@ -164,7 +164,7 @@ static int64_t change_by_unit(struct network *net, const struct layer *a, struct
 {
     const struct wiring *wired = a->wiring;
     const struct fan *up = &wired->up;
-    const int32_t *restrict targets = up->target, *restrict place = up->place;
+    const int32_t *restrict targets = up->target, *restrict begin = up->begin;
     const int32_t *restrict errors_at = net->errors_at;
     const num *restrict spread = net->spread;
     const int n_vectors = up->length / LANES, channels = wired->channels;
@@ -178,7 +178,7 @@ static int64_t change_by_unit(struct network *net, const struct layer *a, struct
             if (n_errors == 0)
                 continue;
             n_changed += n_errors;
-            vec *row = (vec *)(rows + place[m]);
+            vec *row = (vec *)(rows + begin[m]);
             for (int v = 0; v < n_vectors; v++)
                 row[v] -= times * first_of(spread + target + v * LANES, channels - v * LANES);
         }
@@ -192,14 +192,14 @@ static void change_back(const struct network *net, const struct layer *a, const 
 {
     const struct wiring *wired = a->wiring;
     const struct fan *down = &wired->down;
-    const int32_t *restrict target = down->target, *restrict place = down->place;
+    const int32_t *restrict target = down->target, *restrict begin = down->begin;
     const int n_vectors = down->length / LANES, channels = wired->channels_below;
     for (int i = 0; i < n_erring; i++) {
         const int unit = erring[i];
         const num change = net->spread[unit];
         num *rows = (num *)a->b + down->offset[unit];
         for (int m = down->first[unit], last = down->last[unit]; m < last; m++) {
-            vec *row = (vec *)(rows + place[m]);
+            vec *row = (vec *)(rows + begin[m]);
             for (int v = 0; v < n_vectors; v++)
                 row[v] -= change * first_of(factor + target[m] + v * LANES, channels - v * LANES);
         }
@@ -216,25 +216,25 @@ static int64_t change_list(const struct network *net, const struct layer *a, con
         const num change = net->spread[erring[i]];
         for (int m = down->first[erring[i]]; m < down->last[erring[i]]; m++) {
             const num times = factor[down->target[m]];
-            ((num *)a->w)[down->place[m]] -= change * times;
+            ((num *)a->w)[down->begin[m]] -= change * times;
             n_changed += times != 0;
         }
     }
     return n_changed;
 }
 
-/* Whether fewer steps lead through the places that active units meet than through those with errors,
- * which have to find the active units of each run. */
+/* Whether it takes fewer steps to visit the output pixels that active units meet than those with
+ * errors, which have to find the active units of each run. */
 static int is_shorter_by_unit(const struct wiring *wired, int64_t n_below, int64_t n_active,
-    int64_t n_places_with_errors)
+    int64_t n_pixels_with_errors)
 {
     enum { LOOK_UP = 4 };
-    const int64_t n_runs = wired->first_run[wired->n_places];
-    return n_active * wired->n_pairs * wired->n_places
-        < LOOK_UP * n_places_with_errors * n_runs * n_below;
+    const int64_t n_runs = wired->first_run[wired->n_pixels];
+    return n_active * wired->n_pairs * wired->n_pixels
+        < LOOK_UP * n_pixels_with_errors * n_runs * n_below;
 }
 
-/* Write update q of W_l and B_l, or with sign -1 take it back; return how many synapses that changes. */
+/* Write update q of W_l and B_l, or undo it with sign -1; return the number of changed synapses. */
 static int64_t write_connected(struct network *net, struct layer *a, int q, num sign)
 {
     const struct wiring *wired = a->wiring;
@@ -243,26 +243,26 @@ static int64_t write_connected(struct network *net, struct layer *a, int q, num 
     const int32_t *erring = p->unit + p->first[q];
     const int n_erring = p->first[q + 1] - p->first[q];
     const num *factor = (const num *)(p->factor + (int64_t)q * below->width);
-    int64_t n_places = 0, n_changed;
+    int64_t n_pixels = 0, n_changed;
     for (int i = 0; i < n_erring; i++) {
         net->spread[erring[i]] = sign * p->rate[q] * p->error[p->first[q] + i];
-        if (wired->n_places > 0)
-            n_places += net->errors_at[erring[i] / wired->channels * wired->channels]++ == 0;
+        if (wired->n_pixels > 0)
+            n_pixels += net->errors_at[erring[i] / wired->channels * wired->channels]++ == 0;
     }
-    if (wired->n_places > 0) {
+    if (wired->n_pixels > 0) {
         struct senders active = {net->listed, factor, 0};
         for (int v = 0; v < below->width; v++)
             active.n += list_nonzero(((const vec *)factor)[v], v * LANES, net->listed + active.n);
-        n_changed = is_shorter_by_unit(wired, below->n, active.n, n_places)
+        n_changed = is_shorter_by_unit(wired, below->n, active.n, n_pixels)
             ? change_by_unit(net, a, active)
-            : change_by_place(net, a, active);
+            : change_by_pixel(net, a, active);
         if (a->n_b > 0 && !net->is.has_random_feedback)
             change_back(net, a, erring, n_erring, factor);
     } else
         n_changed = change_list(net, a, erring, n_erring, factor);
     for (int i = 0; i < n_erring; i++) {
         net->spread[erring[i]] = 0;
-        if (wired->n_places > 0)
+        if (wired->n_pixels > 0)
             net->errors_at[erring[i] / wired->channels * wired->channels] = 0;
     }
     return n_changed;

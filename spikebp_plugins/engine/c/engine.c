@@ -29,7 +29,7 @@ struct network *NAMED(place, BUILD)(const struct definition *is, char *learned_a
         a->is_signed = l == 0;
         a->learns = l > 0 && (!a->wiring || a->wiring->learns);
         a->writes_at_once = l > 0 && (a->wiring || is->is_chip);
-        a->limit = fmin(CERTAIN, (MOST_COUNTED / (double)a->n - 1) * (double)net->one);
+        a->limit = fmin(PROVEN, (MOST_COUNTED / (double)a->n - 1) * (double)net->one);
     }
     return net;
 }

@@ -1,4 +1,4 @@
-/* Errors come back, and weights learn.
+/* The backward pass of event timing: errors come back, and weights learn.
  *
  *     an error spike of sign g in unit j of layer l is lost if s_l[j] < 0; else psi_{l-1} += g B_l[j],
  *     and W_l[i, j] -= c_{l-1}[i] (g rate) for each i with c_{l-1}[i] > 0,

@@ -1,4 +1,4 @@
-/* Spikes go up: phi_0 += x fires; then for each spike of sign g in unit i of layer l - 1
+/* The forward pass of event timing: phi_0 += x fires; then for each spike of sign g in unit i of layer l - 1
  *
  *     s_l += g W_l[i],  phi_l += g W_l[i] fires,  c_{l-1}[i] += g,
  *

@@ -18,14 +18,14 @@
 #include "block.h"
 #include "room.h"
 
-/* What can be out of range. The last is found in samples that nobody has checked. */
-enum quantity { POTENTIAL, TARGET, BACKWARD, DRIVE, WEIGHT, SPIKES, ENTERING };
+/* The quantities that can be out of range. The last occurs only in unchecked samples. */
+enum quantity { POTENTIAL, TARGET, BACKWARD, DRIVE, WEIGHT, SPIKES, INPUT };
 
 /* Potentials stay below it in magnitude: single precision holds halves there, and to subtract a
  * spike always changes them. */
 #define LARGEST_POTENTIAL 0x1p23
 
-/* What Python says of a network. */
+/* The definition of a network, as Python gives it. */
 struct definition {
     const int32_t *sizes; /* n_0..n_L */
     double input_scale;

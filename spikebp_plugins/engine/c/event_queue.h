@@ -33,16 +33,16 @@ static inline uint32_t key_of(uint64_t entry) { return (uint32_t)(entry >> 32); 
 static inline void offer(struct queue *q, float key, int32_t spike)
 {
     uint32_t key_bits;
-    int64_t place = q->size++;
+    int64_t index = q->size++;
     memcpy(&key_bits, &key, sizeof key_bits);
-    while (place > 0) {
-        const int64_t parent = (place - 1) / 2;
+    while (index > 0) {
+        const int64_t parent = (index - 1) / 2;
         if (key_of(q->entry[parent]) >= key_bits)
             break;
-        q->entry[place] = q->entry[parent];
-        place = parent;
+        q->entry[index] = q->entry[parent];
+        index = parent;
     }
-    q->entry[place] = (uint64_t)key_bits << 32 | (uint32_t)spike;
+    q->entry[index] = (uint64_t)key_bits << 32 | (uint32_t)spike;
 }
 
 /* Take the first spike out of a queue that has one.
@@ -56,18 +56,18 @@ static inline int32_t poll(struct queue *q)
     const int32_t first = (int32_t)(uint32_t)entry[0];
     const int64_t size = --q->size;
     const uint64_t last = entry[size];
-    int64_t place = 0;
+    int64_t index = 0;
     entry[size] = 0; /* where there is no right child */
-    for (int64_t child = 1; child < size; child = 2 * place + 1) {
+    for (int64_t child = 1; child < size; child = 2 * index + 1) {
         child += key_of(entry[child + 1]) > key_of(entry[child]);
-        entry[place] = entry[child];
-        place = child;
+        entry[index] = entry[child];
+        index = child;
     }
-    while (place > 0 && key_of(last) >= key_of(entry[(place - 1) / 2])) {
-        entry[place] = entry[(place - 1) / 2];
-        place = (place - 1) / 2;
+    while (index > 0 && key_of(last) >= key_of(entry[(index - 1) / 2])) {
+        entry[index] = entry[(index - 1) / 2];
+        index = (index - 1) / 2;
     }
-    entry[place] = last;
+    entry[index] = last;
     return first;
 }
 

@@ -1,4 +1,4 @@
-/* Numbers of event timing, and vectors of them: of 64 bits with WIDE, otherwise of 32.
+/* Numbers of event timing, and vectors of them: of 64 bits with BITS64, otherwise of 32.
  *
  * Each sum has one order. A vector holds units, whose sums do not depend on each other, so the
  * width of vectors changes no result. Compile without -ffast-math, with -ffp-contract=off.
@@ -12,7 +12,7 @@
 #include <immintrin.h>
 #endif
 
-#if defined WIDE
+#if defined BITS64
 typedef double real;
 typedef int64_t bits; /* of a real */
 #define ABOVE_HALF (0.5 + 0x1p-25) /* x > ABOVE_HALF is (float)x > 0.5: a tie goes to the even 0.5 */
@@ -55,7 +55,7 @@ INLINE vec magnitude(vec x)
 /* Single precision of each number. */
 INLINE vec rounded(vec x)
 {
-#if defined WIDE
+#if defined BITS64
     typedef float singles __attribute__((vector_size(LANES * sizeof(float))));
     return __builtin_convertvector(__builtin_convertvector(x, singles), vec);
 #else

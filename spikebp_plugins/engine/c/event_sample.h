@@ -19,7 +19,7 @@ static int read_input(struct network *net, const struct block *block, const void
         are_numbers &= x == x;
         block->x_row[i] = (real)(x * scale);
     }
-    return are_numbers || note_fault(net, ENTERING, 0, 0);
+    return are_numbers || note_fault(net, INPUT, 0, 0);
 }
 
 /* Write a row of targets; 0 if it has a NaN. */
@@ -33,7 +33,7 @@ static int read_target(struct network *net, const struct block *block, const voi
         are_numbers &= y == y;
         block->y_row[j] = (real)y;
     }
-    return are_numbers || note_fault(net, ENTERING, L, 0);
+    return are_numbers || note_fault(net, INPUT, L, 0);
 }
 
 /* Whether all potentials and summed drive are in range. */

@@ -1,8 +1,8 @@
-/* Steps of events: counts of what a sensor has sent.
+/* Steps of events: counts of the events of a sensor.
  *
- * The rules are those of data/events.py, which serve all back ends and say what is wrong with
- * events. Whatever is rare is left to them: `feed` stops before it, and says how many events it has
- * taken.
+ * The rules are those of data/events.py, which serve all back ends and raise the errors about
+ * events. Rare cases are left to them: `feed` stops before one, and returns the number of events
+ * that it has taken.
  */
 #ifndef SPIKEBP_EVENTS_H
 #define SPIKEBP_EVENTS_H
@@ -135,9 +135,9 @@ static void count_event(const struct feeding *given, struct event e)
 /* Take events, and show the steps that they or the time `until` complete, at most `n_left`.
  *
  * `n_taken` becomes the number of events taken so far, one more if that time is reached, or -1 if one
- * may be wrong: nothing has changed then. They are checked once, however many calls take them. `n_shown` becomes the number of steps. What is not taken follows
- * a step that is not shown: one that may be out of range, one of a long silence, or the first after
- * `n_left`. */
+ * may be wrong: then nothing has changed. Events are checked once, however many calls take them.
+ * `n_shown` becomes the number of steps. Events that are not taken follow a step that is not shown:
+ * one that may be out of range, one of a long silence, or the first after `n_left`. */
 static void feed(struct network *net, struct feeding *given)
 {
     struct block *block = given->block;

@@ -1,4 +1,4 @@
-/* Rules 1 and 2: spikes go up.
+/* Rules 1 and 2: the forward pass.
  *
  *     phi_0 += x, k_0 = signed(phi_0);   s_l += k_{l-1} W_l, k_l = rectified(s_l - c_l), c_l += k_l
  *
@@ -11,15 +11,15 @@
 #include "connections.h"
 #include "trains.h"
 
-/* What is added to a layer, of which a bound says that its results are in range, that they do not
- * wrap, so that they can be looked at, or neither. */
-enum proof { IN_RANGE, EXACT, NONE_AT_ALL };
+/* What a bound proves of values after an addition: that they are in range; that they are exact, since
+ * they do not wrap, so that they can be measured; or nothing. */
+enum proven_range { IN_RANGE, EXACT, UNPROVEN };
 
-static enum proof proof_of(double bound, double gain, double limit)
+static enum proven_range proven_range(double bound, double gain, double limit)
 {
     if (bound < limit)
         return IN_RANGE;
-    return sizeof(num) == 8 && gain < 0x1p61 ? EXACT : NONE_AT_ALL;
+    return sizeof(num) == 8 && gain < 0x1p61 ? EXACT : UNPROVEN;
 }
 
 /* The largest magnitude of the drive and of the potentials of a layer. */
@@ -35,14 +35,14 @@ static double largest_drive(const struct network *net, const struct layer *a)
     return below > above ? below : above;
 }
 
-/* Bound the drive of a layer to which so much is added at most. A bound of many steps is loose: then
+/* Bound the drive of a layer to which at most `gain` is added. A bound of many steps is loose: then
  * drive and potentials are measured anew. */
-static enum proof bound_drive(const struct network *net, struct layer *a, double gain)
+static enum proven_range bound_drive(const struct network *net, struct layer *a, double gain)
 {
     if (!(a->drive_bound + gain < a->limit))
         a->drive_bound = largest_drive(net, a);
     a->drive_bound += gain;
-    return proof_of(a->drive_bound, gain, a->limit);
+    return proven_range(a->drive_bound, gain, a->limit);
 }
 
 /* Whether measured values are in range, and what fires of them can be counted. */
@@ -56,8 +56,8 @@ INLINE vec limited(vec spikes, int is_binary)
     return is_binary ? most(least(spikes, splat(1)), splat(-1)) : spikes;
 }
 
-/* What goes with a layer through its parts. */
-struct firing {
+/* The arguments of a forward pass through a layer, handed to its parts. */
+struct forward_pass {
     const struct network *net;
     struct layer *a;
     const struct layer *below;
@@ -83,7 +83,7 @@ INLINE void fire(const int n, int v, const struct network *net, const vec *s, ve
     }
 }
 
-/* s += what the spikes of a layer bring in step t. */
+/* Add to s the rows of the spikes of a layer in step t. */
 INLINE void add_rows(const int n, vec *s, const vec *w, int64_t width, const struct layer *from,
     int t)
 {
@@ -123,7 +123,7 @@ INLINE int note_input(struct layer *a, int t, int v, vec k, int n_fired, vec *se
     return list_nonzero(k, v * LANES, a->fired + at * LANES + n_fired);
 }
 
-/* Rule 1 in step t, from values in grid units, or from spike counts; 0 if out of range. */
+/* Rule 1 in step t, from values in units of 2^-f, or from spike counts; 0 if out of range. */
 static int fire_input(struct network *net, const num *x, double largest_x, int t)
 {
     struct layer *a = &net->layer[0];
@@ -135,7 +135,7 @@ static int fire_input(struct network *net, const num *x, double largest_x, int t
     if (!net->is.takes_counts) {
         net->input_bound = (is_binary ? net->input_bound : half) + largest_x;
         most_spikes = is_binary ? 1 : net->input_bound / one + 1;
-        if (!(net->input_bound + half < CERTAIN))
+        if (!(net->input_bound + half < PROVEN))
             return 0;
     }
     a->drive_bound += most_spikes; /* here of the counts */
@@ -169,7 +169,7 @@ static int fire_prepared(struct network *net, int t)
 /* Add what n vectors of a layer receive. */
 INLINE void add_part(const int n, int v, void *work)
 {
-    struct firing *now = work;
+    struct forward_pass *now = work;
     vec *to = now->to + v, s[16];
     EACH(i, n) s[i] = to[i];
     add_rows(n, s, now->a->w + v, now->a->width, now->below, now->t);
@@ -179,7 +179,7 @@ INLINE void add_part(const int n, int v, void *work)
 /* Let n vectors of a layer fire. */
 INLINE void fire_part(const int n, int v, void *work)
 {
-    struct firing *now = work;
+    struct forward_pass *now = work;
     struct layer *a = now->a;
     const int64_t at = (int64_t)now->t * a->width;
     fire(n, v, now->net, a->s + v, a->c + v, a->k + at, a->fired + at * LANES, &now->n_fired,
@@ -189,7 +189,7 @@ INLINE void fire_part(const int n, int v, void *work)
 /* A step of n vectors of a layer. */
 INLINE void add_and_fire_part(const int n, int v, void *work)
 {
-    struct firing *now = work;
+    struct forward_pass *now = work;
     struct layer *a = now->a;
     const int64_t at = (int64_t)now->t * a->width;
     vec s[16];
@@ -202,7 +202,7 @@ INLINE void add_and_fire_part(const int n, int v, void *work)
 /* All steps of n vectors of a layer, which stay in registers: weights do not change. */
 INLINE void show_part(const int n, int v, void *work)
 {
-    struct firing *now = work;
+    struct forward_pass *now = work;
     struct layer *a = now->a;
     vec s[16], c[16];
     EACH(i, n) s[i] = c[i] = splat(0);
@@ -273,11 +273,11 @@ static int fire_layer(struct network *net, int l, int t)
 {
     struct layer *a = &net->layer[l], *below = a - 1;
     const double gain = net->hands_over ? a->gain : (double)below->sent[t] * a->weight_bound;
-    const enum proof proof = bound_drive(net, a, gain);
-    const int is_added = net->hands_over || net->follows || a->wiring || proof == EXACT;
+    const enum proven_range range = bound_drive(net, a, gain);
+    const int is_added = net->hands_over || net->follows || a->wiring || range == EXACT;
     vec sent = {0};
-    struct firing now = {.net = net, .a = a, .below = below, .t = t, .to = a->s, .sent = &sent};
-    if (proof == NONE_AT_ALL)
+    struct forward_pass now = {.net = net, .a = a, .below = below, .t = t, .to = a->s, .sent = &sent};
+    if (range == UNPROVEN)
         return 0;
     if (net->hands_over)
         add(a->s, a->arriving, a->width);
@@ -292,7 +292,7 @@ static int fire_layer(struct network *net, int l, int t)
                 in_single_vectors(a->width, add_part, &now);
         }
     }
-    if (proof == EXACT && !is_in_range(net, a, a->drive_bound = largest_drive(net, a)))
+    if (range == EXACT && !is_in_range(net, a, a->drive_bound = largest_drive(net, a)))
         return 0;
     if (is_added)
         in_single_vectors(a->width, fire_part, &now);
@@ -311,7 +311,7 @@ static double gain_up(const struct network *net, int l)
 static void hand_up(struct network *net, int l)
 {
     struct layer *a = &net->layer[l];
-    struct firing now = {.net = net, .a = a, .below = a - 1, .to = a->arriving};
+    struct forward_pass now = {.net = net, .a = a, .below = a - 1, .to = a->arriving};
     memset(a->arriving, 0, (size_t)a->width * sizeof(vec));
     a->gain = gain_up(net, l);
     if (a->wiring)
@@ -328,7 +328,7 @@ static int show_layer(struct network *net, int l, int n_steps)
     struct layer *a = &net->layer[l], *below = a - 1;
     const double gain = (double)below->sample.spikes * a->weight_bound;
     vec *sent = net->sent;
-    struct firing all = {.net = net, .a = a, .below = below, .n_steps = n_steps, .sent = sent};
+    struct forward_pass all = {.net = net, .a = a, .below = below, .n_steps = n_steps, .sent = sent};
     if (a->wiring || !(a->drive_bound + gain < a->limit)) {
         for (int t = 0; t < n_steps; t++)
             if (!fire_layer(net, l, t))

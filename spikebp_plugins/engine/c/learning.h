@@ -5,8 +5,8 @@
  *     normalized: likewise with E_l cut off below the output, and a rate for the sample,
  *         r_l = max(1, 2^-h_l R / N_l), rounded down, with N_l = a_l (T g)^2 + sum of c_{l-1}^2.
  *
- * With presynaptic="drive" a_{l-1} takes the place of rate c_{l-1}: rate max(s_{l-1}, 0), in grid
- * units rint(r s / 2^f), ties to even; of the input s_0 = phi_0 + c_0, of any sign.
+ * With presynaptic="drive" a_{l-1} replaces rate c_{l-1}: rate max(s_{l-1}, 0), in units of 2^-f
+ * rint(r s / 2^f), ties to even; of the input s_0 = phi_0 + c_0, of any sign.
  *
  * An update is noted, and proven to leave all weights in range. Dense weights are written when the
  * sample closes, others as soon as spikes and errors meet the update.
@@ -44,7 +44,7 @@ static int note_update(struct network *net, struct layer *a, int step, num rate,
         return 1; /* weights saturate */
     const double uses = a->wiring ? a->wiring->most_uses : 1;
     a->weight_bound += (double)rate * (double)below.largest * (double)top * uses;
-    return a->weight_bound < CERTAIN / 2;
+    return a->weight_bound < PROVEN / 2;
 }
 
 /* Keep the counts of the layer below for the update of layer l that comes next, if they are not. */
@@ -70,10 +70,10 @@ static int is_smooth_in_range(const struct network *net, int l)
     const double one = (double)net->one;
     const double drive = l > 0 ? a->drive_bound : a->drive_bound * one + net->input_bound;
     const double product = drive * (double)net->is.rate;
-    return drive < CERTAIN && product < 0x1p62 && product / one + 1 < CERTAIN;
+    return drive < PROVEN && product < 0x1p62 && product / one + 1 < PROVEN;
 }
 
-/* Keep a of the layer below likewise, in grid units. */
+/* Keep a of the layer below likewise, in units of 2^-f. */
 static struct factors keep_smoothed(const struct network *net, const struct layer *a)
 {
     const struct layer *below = a - 1;
@@ -133,7 +133,7 @@ static int learn_step(struct network *net)
     return 1;
 }
 
-/* The rate of W_l with a normalized update, or 0 if N_l is no exact double. */
+/* The rate of W_l with a normalized update; 0 if N_l reaches 2^53, beyond which it is not exact. */
 static num normalized_rate(const struct network *net, int l)
 {
     const struct layer *below = &net->layer[l - 1];
@@ -185,7 +185,7 @@ static int learn_sample(struct network *net)
     return 1;
 }
 
-/* Noted updates of a layer, to be written, or with sign -1 to be taken back. */
+/* Noted updates of a layer, to be written, or with sign -1 to be undone. */
 struct updates {
     int first, n;
     num sign;
@@ -232,7 +232,7 @@ static void write_from_trains(struct network *net)
         row += q == 0 || p->step[q] != p->step[q - 1];
         update_of_step[p->step[q]] = row;
     }
-    struct writing writing = {net, n};
+    struct train_writes writing = {net, n};
     count_work(net, 0, (int64_t)net->trains.n_active * n * LANES);
     in_parts(n, IN_REGISTERS, write_part, &writing);
 }
@@ -260,8 +260,8 @@ static int list_senders(struct network *net, const struct layer *a, struct updat
     return n;
 }
 
-/* What `write_rows` hands to its parts. */
-struct writing_rows {
+/* The arguments that `write_rows` hands to its parts. */
+struct row_writes {
     struct network *net;
     const struct layer *a;
     struct updates which;
@@ -270,7 +270,7 @@ struct writing_rows {
 
 INLINE void write_rows_part(const int n, int first, void *work)
 {
-    const struct writing_rows *writing = work;
+    const struct row_writes *writing = work;
     const struct network *net = writing->net;
     const struct layer *a = writing->a;
     const int64_t width_below = a[-1].width, n_touched = writing->n_touched;
@@ -305,7 +305,7 @@ static void write_rows(struct network *net, struct layer *a, struct updates whic
     vec *matrix = (vec *)net->matrix;
     for (int64_t i = (int64_t)(which.n - 1) * n_touched - 1; i >= 0; i--)
         matrix[i] += matrix[i + n_touched];
-    struct writing_rows writing = {net, a, which, n_touched, n_rows};
+    struct row_writes writing = {net, a, which, n_touched, n_rows};
     count_work(net, 0, (int64_t)n_rows * n_touched * LANES);
     in_parts(n_touched, IN_REGISTERS, write_rows_part, &writing);
 }
@@ -314,7 +314,7 @@ static void write_rows(struct network *net, struct layer *a, struct updates whic
 static void write_waiting(struct network *net, struct layer *a)
 {
     struct pending *p = &a->pending;
-    struct writing_rows writing = {.net = net, .a = a, .which = {0, 1, 1}};
+    struct row_writes writing = {.net = net, .a = a, .which = {0, 1, 1}};
     int32_t found[LANES];
     if (!p->waits)
         return;
@@ -377,8 +377,8 @@ static void write_columns(struct network *net, struct layer *a, struct updates w
     }
 }
 
-/* Write some updates of W_l and B_l, or take them back; return how many synapses change by those that
- * are written at once, of which nobody knew. */
+/* Write some updates of W_l and B_l, or undo them; return the number of synapses changed by updates
+ * that are written at once, which were not counted when they were noted. */
 static int64_t write_some(struct network *net, struct layer *a, struct updates which)
 {
     const int l = (int)(a - net->layer);
@@ -408,7 +408,7 @@ static void write_up_to(struct network *net, struct layer *a, int n)
     p->n_written = n;
 }
 
-/* Take back what is written of an open sample; a chip's are never refused. */
+/* Undo the written updates of an open sample. A chip's samples are never refused. */
 static void take_back(struct network *net)
 {
     for (int l = 1; l <= net->is.n_layers; l++)
@@ -437,8 +437,8 @@ static num squares_of(const struct layer *a)
     return sum_of(squares);
 }
 
-/* Let W_l wait for the update of a sample of one step, unless rows change so often that to write them
- * now takes less; write B_l. */
+/* Keep the update of W_l of a sample of one step waiting, unless rows change so often that writing
+ * them now costs less; write B_l. */
 static void keep_update(struct network *net, struct layer *a)
 {
     enum { FINE = 256 }; /* so that moving averages of integers come near to what they follow */

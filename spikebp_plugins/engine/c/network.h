@@ -5,7 +5,7 @@
  * phi_l = s_l - c_l, summed drive s_l; backward potentials psi_l; errors e_l; summed errors E_l; the
  * potential of the target phi_y.
  *
- * Weights do not change within a sample. What rule 5 changes is kept as pending updates, each a
+ * Weights do not change within a sample. The changes of rule 5 are kept as pending updates, each a
  * product of counts and errors:
  *
  *     W_l of step t = W_l - sum over p of rate_p outer(c_p, e_p),
@@ -15,17 +15,17 @@
  *     k W_l of step t = k W_l - sum over p of rate_p (k . c_p) e_p,
  *     e B_l of step t = e B_l - sum over p of rate_p (e . e_p) c_p.
  *
- * They are written when the sample closes, once nothing can be out of range any more. So to undo a
- * sample is to forget it, but for psi. What is written before, in samples of many single steps, stays
- * noted: to undo it is to subtract the same products. What samples of one step teach may wait longer,
- * until the counts that it was taught with change, or somebody reads the weights: see changes.h.
+ * They are written when the sample closes, once all values are proven in range. So to undo a sample
+ * is to forget its updates, and to restore psi. Updates that are written before, in samples of many
+ * single steps, stay noted: to undo them is to subtract the same products. Updates of samples of one
+ * step may wait longer, until their counts change or somebody reads the weights: see changes.h.
  *
  * Where synapses share weights, such a correction would be a convolution for each update, and on a
  * chip rounding makes updates no sum. There they are written as soon as spikes and errors meet them:
  * see connections.h and chip.h.
  *
- * With pipelined timing an update meets what was sent in later steps than its own: `n_met` says how
- * many of those that are noted have.
+ * With pipelined timing an update meets spikes and errors that were sent in later steps than its own:
+ * `n_met` says how many of the noted updates have.
  */
 #ifndef SPIKEBP_NETWORK_H
 #define SPIKEBP_NETWORK_H
@@ -42,7 +42,7 @@ struct fan {
     const int32_t *offset;       /* and what its channel adds to where these rows begin */
     const int32_t *n_synapses;
     const int32_t *target; /* of each row: the unit that receives its first weight, */
-    const int32_t *place;  /* and where it begins for channel 0 */
+    const int32_t *begin;  /* and where it begins for channel 0 */
     int32_t length;        /* weights of a row, in whole vectors, or 1 */
 };
 
@@ -51,26 +51,26 @@ struct wiring {
     struct fan up, down;        /* of the units below through W, and of those above through B */
     const int32_t *times_met;   /* how often each unit below meets the weights */
     int64_t n_weights, n_backward; /* numbers of W and B; of W 0 if the connection is dense */
-    int64_t n_pairs;            /* of a unit below and a place that lies on it */
-    /* The units that a place of a convolution lies on, as runs of neighbours: */
-    const int32_t *first_run;   /* of each place, and the end */
+    int64_t n_pairs;            /* of a unit below and an output pixel that it sends to */
+    /* The units below that an output pixel of a convolution receives from, as runs of neighbours: */
+    const int32_t *first_run;   /* of each output pixel, and the end */
     const int32_t *start, *size; /* of each run: its first unit, and how many */
     const int32_t *weight;      /* and where the row of that unit begins */
     int32_t apart;              /* numbers from the row of a unit to that of the next */
-    int32_t n_places;           /* 0 if weights are a list, where B is W unless feedback is random */
+    int32_t n_pixels;           /* 0 if weights are a list, where B is W unless feedback is random */
     int32_t channels_below, channels;
-    int32_t many;     /* with so many active units, what comes is summed place by place */
+    int32_t many;     /* with so many active units, drive is summed by output pixel */
     int32_t most_uses; /* the most synapses that share a weight */
     int32_t learns;
 };
 
-/* What Python says of a network. */
+/* The definition of a network, as Python gives it. */
 struct definition {
     const int32_t *sizes; /* n_0..n_L */
     const struct wiring *wirings; /* of W_1..W_L, or null if all are dense */
     const int64_t *added_squares; /* a_l (T g)^2 of W_1..W_L */
     double input_scale;
-    int64_t rate;          /* in grid units; with NORMALIZED the learning rate R */
+    int64_t rate;          /* in units of 2^-f; with NORMALIZED the learning rate R */
     int64_t error_limit;   /* where summed errors of hidden layers are cut off */
     int32_t n_layers;      /* L */
     int32_t most_steps;    /* there is room for so many steps of a sample */
@@ -84,7 +84,7 @@ struct definition {
     int64_t seed;
 };
 
-/* The updates of a layer in this sample, and what earlier samples of one step have left. */
+/* The updates of a layer in this sample, and those that earlier samples of one step have left. */
 struct pending {
     int32_t n;
     int32_t n_met;     /* the first of them, which what arrives in this step meets, */
@@ -107,15 +107,15 @@ struct pending {
 
 enum { N_SENT = 8 };
 
-/* What a layer has sent: its spikes and error spikes, the messages that carry them, one for each unit
- * and step, and through a W_l or B_l that is not dense the synapses that all spikes, errors, messages
- * and messages of errors meet. */
+/* Counts of what a layer has sent: its spikes and error spikes; the messages that carry them, one for
+ * each unit and step; and through a W_l or B_l that is not dense, the synapses that spikes, errors,
+ * messages and messages of errors meet. */
 struct sent {
     int64_t spikes, errors, messages, error_messages;
     big up, down, messages_up, messages_down;
 };
 
-/* What a layer has counted and proven before a step: see steps.h. */
+/* The counts and bounds of a layer before a step: see steps.h. */
 struct kept_counts {
     struct sent sent;
     int32_t n_pending;
@@ -159,7 +159,7 @@ struct trains {
     num *messages;     /* and in how many steps it has sent something */
     int32_t n_steps; /* of samples whose trains are known */
     int32_t n_known, room, length; /* numbers of a row */
-    num *place;    /* by label: how many units have it, then where the next one goes; else 0 */
+    num *slot;     /* by label: how many units have it, then where the next one goes; else 0 */
     int32_t *rank, *label_of, *active, *member;
     num *value, *label;
     num *level_value, *level_label;
@@ -208,7 +208,7 @@ struct network {
     vec *change;
     int32_t *position;  /* how many active units come before a unit */
     num *spread;        /* of an update that is written, rate times errors by unit, */
-    int32_t *errors_at; /* and how many errors the place has that begins with a unit */
+    int32_t *errors_at; /* and how many errors the output pixel has that begins with a unit */
     vec *sent; /* of a layer in each step, by lanes */
     int32_t *touched, *mark, *listed;
     struct levels levels;
@@ -220,7 +220,7 @@ enum {
     MOST_NUMBERS_OF_TRAINS = 1 << 18,
     SAMPLES_PER_BOUND = 250,
     HUGE_AGE = 1 << 30, /* bounds are to be measured */
-    OVER = PADDING / LANES, /* vectors behind a layer to which a row of its last place adds zeros */
+    OVER = PADDING / LANES, /* vectors behind a layer to which rows of its last pixel add zeros */
 };
 
 static void *vectors(struct room *room, int64_t n) { return taken(room, n, sizeof(vec)); }
@@ -264,7 +264,7 @@ static void lay_out_trains(struct trains *r, int64_t n_inputs, int64_t width_of_
     const int width = n_vectors((int)T);
     r->length = width * LANES;
     r->of_label = integers(room, n_labels);
-    r->place = numbers(room, n_labels - 1 + LANES); /* whose last vector begins with the last */
+    r->slot = numbers(room, n_labels - 1 + LANES); /* whose last vector begins with the last */
     r->rank = integers(room, n), r->label_of = integers(room, n), r->active = integers(room, n);
     r->member = integers(room, n), r->value = numbers(room, n), r->label = numbers(room, n);
     r->level_value = numbers(room, 256), r->level_label = numbers(room, 256);

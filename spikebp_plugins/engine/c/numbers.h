@@ -1,9 +1,9 @@
 /* Numbers and vectors of them.
  *
- * Everything is an integer of grid units: with WIDE of 64 bits, otherwise of 32. On the grid a sum
- * does not depend on the order of its terms, and one that wraps on the way is right in the end if
- * its result is in range. So whoever proves the range of results may compute modulo 2^32 or 2^64:
- * compile with -fwrapv.
+ * Everything is an integer in units of 2^-f: of 64 bits with BITS64, otherwise of 32. On the grid a
+ * sum does not depend on the order of its terms. A sum that wraps on the way is right in the end if
+ * its result is in range. So code that proves the range of its results may compute modulo 2^32 or
+ * 2^64: compile with -fwrapv.
  */
 #ifndef SPIKEBP_NUMBERS_H
 #define SPIKEBP_NUMBERS_H
@@ -16,13 +16,13 @@
 #include <arm_neon.h>
 #endif
 
-#if defined WIDE
+#if defined BITS64
 typedef int64_t num;
-#define CERTAIN 0x1p52     /* a bound below this proves that a result is in range */
+#define PROVEN 0x1p52     /* a bound below this proves that a result is in range */
 #define MOST_COUNTED 0x1p53 /* and below this, that a count is */
 #else
 typedef int32_t num;
-#define CERTAIN (0x1p31 - 0x1p24)
+#define PROVEN (0x1p31 - 0x1p24)
 #define MOST_COUNTED 0x1p31
 #endif
 
@@ -54,7 +54,7 @@ enum {
 
 typedef int64_t longs __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 
-/* As many of 64 bits as a register holds, and as many numbers: compilers take apart what is wider. */
+/* As many of 64 bits as a register holds, and as many numbers: compilers split wider vectors. */
 enum { FEW = BYTES / 8 };
 typedef int64_t few_longs __attribute__((vector_size(BYTES), aligned(8), may_alias));
 typedef double few_doubles __attribute__((vector_size(BYTES), aligned(8), may_alias));
@@ -115,7 +115,7 @@ INLINE int n_vectors(int64_t n)
 
 INLINE vec where(vec is, vec a, vec b) { return (is & a) | (~is & b); }
 
-/* Any numbers, cut to a magnitude. */
+/* Numbers limited to a magnitude. */
 INLINE vec within(vec x, num most)
 {
     return where(x > most, splat(most), where(x < -most, splat(-most), x));
@@ -161,10 +161,10 @@ INLINE vec vec_of_bytes(const uint8_t *from)
 #endif
 }
 
-/* Lists: of what is not zero in a vector, `list_nonzero` writes the indices, counted from `first`,
- * and behind them others that mean nothing, LANES in all; it returns how many there are. So a list
- * of a row ends within the row: what is behind it may be in use. `write_nonzero` writes the numbers
- * themselves, likewise. */
+/* Lists of nonzero lanes: `list_nonzero` writes their indices, counted from `first`, and returns how
+ * many there are. It always writes LANES numbers, of which those behind the list mean nothing. So the
+ * list of a row ends within the row: the memory behind it may be in use. `write_nonzero` writes the
+ * nonzero numbers themselves, likewise. */
 #if defined __AVX512F__
 
 INLINE unsigned nonzero(vec x)
@@ -225,8 +225,8 @@ INLINE int list_nonzero(vec x, int first, int32_t *to)
 INLINE void write_nonzero(vec x, int n, num *to)
 {
     if (sizeof(num) == 4) {
-        __m256i places = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)members_of[nonzero(x)]));
-        *(vec_anywhere *)to = (vec)_mm256_permutevar8x32_epi32((__m256i)x, places);
+        __m256i lanes = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)members_of[nonzero(x)]));
+        *(vec_anywhere *)to = (vec)_mm256_permutevar8x32_epi32((__m256i)x, lanes);
         return;
     }
     for (int i = 0, found = 0; found < n; i++)

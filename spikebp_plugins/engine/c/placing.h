@@ -1,5 +1,5 @@
-/* How a network comes into memory: a header of `struct network` and its layers, and then the arrays
- * that `lay_out` places, of both timings alike. */
+/* The layout of a network in memory: a header of `struct network` and its layers, and then the arrays
+ * that `lay_out` places, for both timings. */
 #ifndef SPIKEBP_PLACING_H
 #define SPIKEBP_PLACING_H
 
@@ -14,7 +14,7 @@ static size_t header_of(const struct definition *is)
     return sizeof(struct network) + (size_t)(is->n_layers + 1) * sizeof(struct layer);
 }
 
-/* Return how many bytes a network takes, and write how many its weights take. */
+/* Return the bytes of a network, and write the bytes of its weights. */
 static int64_t size_of(const struct definition *is, int64_t *learned_size)
 {
     const size_t header = header_of(is);

@@ -1,4 +1,4 @@
-/* An integer network of rectified units: no part of the engine, but its rival, of the same making.
+/* An integer network of rectified units: not a part of the engine, but its rival, built the same way.
  *
  * It learns on line. [v]_b rounds v to b bits behind the point. For a sample x with target y,
  * and errors of E bits:
@@ -10,10 +10,9 @@
  * weights, activations and errors have 16 bits in all, otherwise 32. What is zero is skipped, and so
  * are vectors of a row of weights that hold no error.
  *
- * Nothing wraps in the end. |W_l| is below a bound, which each update raises by the most that it can
- * change, and a sum below this bound times the sum of what multiplies weights. Where a bound proves
- * nothing, weights are measured anew, and then sums; a sample that may be out of range all the same
- * ends the learning.
+ * No result wraps. |W_l| is below a bound, which each update raises by its largest change, and a sum
+ * is below this bound times the sum of the factors of weights. Where a bound proves nothing, weights
+ * are measured anew, and then sums; a sample that is still not proven in range ends the learning.
  */
 #include <stddef.h>
 
@@ -41,7 +40,7 @@ struct relu_layer {
     double weight_bound;
 };
 
-/* A vector of errors of 16 bits; and those of even and of odd columns, each beside a 1. */
+/* A vector of errors of 16 bits; and those of even and of odd columns, each next to a 1. */
 struct short_errors {
     shorts all, even, odd;
 };
@@ -183,7 +182,7 @@ static double weight_of(const struct relu *net, const struct relu_layer *a, int 
 }
 
 /* Whether sums themselves are in range: in floating point, whose errors are far below the room that
- * CERTAIN leaves. */
+ * PROVEN leaves. */
 typedef int are_in_range(const struct relu *net, const struct relu_layer *a);
 
 static int is_drive_in_range(const struct relu *net, const struct relu_layer *a)
@@ -193,7 +192,7 @@ static int is_drive_in_range(const struct relu *net, const struct relu_layer *a)
         double sum = 0;
         for (int q = 0; q < below->n_active; q++)
             sum += below->value[q] * weight_of(net, a, below->active[q], j);
-        if (!(-CERTAIN < sum && sum < CERTAIN))
+        if (!(-PROVEN < sum && sum < PROVEN))
             return 0;
     }
     return 1;
@@ -208,7 +207,7 @@ static int are_errors_in_range(const struct relu *net, const struct relu_layer *
             const int j = net->erring[i];
             sum += ((const num *)a->error)[j] * weight_of(net, a, below->active[q], j);
         }
-        if (!(-CERTAIN < sum && sum < CERTAIN))
+        if (!(-PROVEN < sum && sum < PROVEN))
             return 0;
     }
     return 1;
@@ -219,11 +218,11 @@ static int are_errors_in_range(const struct relu *net, const struct relu_layer *
 static int is_in_range(const struct relu *net, struct relu_layer *a, double sum, double change,
     are_in_range *are_sums_in_range)
 {
-    const double limit = net->is_short ? 0x1p15 : CERTAIN;
-    if (!(a->weight_bound + change < limit && a->weight_bound * sum < CERTAIN))
+    const double limit = net->is_short ? 0x1p15 : PROVEN;
+    if (!(a->weight_bound + change < limit && a->weight_bound * sum < PROVEN))
         measure(net, a);
     if (!(a->weight_bound + change < limit)
-        || !(a->weight_bound * sum < CERTAIN || are_sums_in_range(net, a)))
+        || !(a->weight_bound * sum < PROVEN || are_sums_in_range(net, a)))
         return 0;
     a->weight_bound += change;
     return 1;
@@ -296,7 +295,7 @@ static void rectify(struct relu_layer *a, int bits)
     }
     a->n_active = n_active, a->top = largest_of(top);
     const double at_most = n_active * a->top;
-    a->sum = at_most < CERTAIN ? folded(sum) : at_most;
+    a->sum = at_most < PROVEN ? folded(sum) : at_most;
 }
 
 /* Show a sample; 0 if it may be out of range. */
@@ -365,7 +364,7 @@ static int find_errors(struct relu *net, struct relu_layer *a)
     }
     const double most_error = largest_of(top), product = a[-1].top * most_error;
     const double change = product / (1 << net->update_bits) + 1;
-    return !(net->is_short && most_error >= 0x1p15) && product < CERTAIN
+    return !(net->is_short && most_error >= 0x1p15) && product < PROVEN
         && is_in_range(net, a, net->n_errors * most_error, change, are_errors_in_range);
 }
 

@@ -1,4 +1,4 @@
-/* A sample: opened, shown for some steps, and closed, with its updates written; or forgotten. */
+/* A sample: it is opened, shown for some steps, and closed, which writes its updates; or forgotten. */
 #ifndef SPIKEBP_SAMPLE_H
 #define SPIKEBP_SAMPLE_H
 
@@ -24,7 +24,7 @@ static double read_counts(int n, const int64_t *row, num *to)
     return (double)all > farthest() ? INFINITY : largest((const vec *)to, n_vectors(n));
 }
 
-/* Write a row of input in grid units, or as counts; return its largest magnitude. */
+/* Write a row of input in units of 2^-f, or as counts; return its largest magnitude. */
 static double read_input(const struct network *net, const struct block *block, const void *row)
 {
     const double one = (double)net->one, far = farthest(), scale = net->is.input_scale;
@@ -33,7 +33,7 @@ static double read_input(const struct network *net, const struct block *block, c
     double top = 0;
     if (net->is.takes_counts)
         return read_counts(n, row, to);
-    if (block->x.kind == REALS && enter_reals(net, row, to))
+    if (block->x.kind == REALS && encode_reals(net, row, to))
         return largest((const vec *)to, n_vectors(n));
     for (int i = 0; i < n; i++) {
         double x;
@@ -42,14 +42,14 @@ static double read_input(const struct network *net, const struct block *block, c
         case COUNTS: x = (double)((const int64_t *)row)[i]; break;
         default: x = ((const double *)row)[i];
         }
-        to[i] = entering(x * scale, one, far);
+        to[i] = encoded(x * scale, one, far);
         double size = fabs((double)to[i]);
         top = size > top ? size : top;
     }
     return top;
 }
 
-/* Write a row of targets in grid units; return its largest magnitude. */
+/* Write a row of targets in units of 2^-f; return its largest magnitude. */
 static double read_target(const struct network *net, const struct block *block, const void *row)
 {
     const double one = (double)net->one, far = farthest();
@@ -58,7 +58,7 @@ static double read_target(const struct network *net, const struct block *block, 
     for (int j = 0; j < n; j++) {
         double y = block->y.kind == LABELS ? block->label_targets[j == *(const int64_t *)row]
                                            : ((const double *)row)[j];
-        block->y_row[j] = entering(y, one, far);
+        block->y_row[j] = encoded(y, one, far);
         double size = fabs((double)block->y_row[j]);
         top = size > top ? size : top;
     }
@@ -121,7 +121,7 @@ static void undo(struct network *net)
     net->is_taught = 0;
 }
 
-/* Be where a sample ended: without what an interrupt has left of the next, with bounds. */
+/* Return to the end of the last sample: undo what an interrupt has left, and measure bounds if due. */
 static void prepare(struct network *net)
 {
     undo(net);

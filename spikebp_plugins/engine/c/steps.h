@@ -1,10 +1,10 @@
 /* Single steps, of samples whose end is not known beforehand.
  *
- * A step goes the way of bounds, with some updates pending. Others are written and stay noted; where
- * their room is full, a backup keeps what was learned before, and they are forgotten. Where bounds do
- * not prove a step, they are measured anew: those of weights, and those of what the sample has summed
- * up so far. A step that they do not prove then either is not shown. There is one row of spikes: that
- * of the present step.
+ * A step is proven in range by bounds, with some updates pending. Other updates are written and stay
+ * noted. Once there is no room to note more, a backup keeps what was learned before the sample, and
+ * the noted updates are forgotten. If bounds do not prove a step in range, they are measured anew:
+ * those of weights, and those of the sums of the sample so far. A step that they still do not prove
+ * is not shown. There is one row of spikes: that of the present step.
  *
  * With pipelined timing what a layer sends passes the weights in the step in which it is sent, before
  * they learn, and waits for the next step: others may read and replace the weights in between.
@@ -14,7 +14,7 @@
 
 #include "sample.h"
 
-/* Let the weights of a network be those in its backup, or again its own. */
+/* Move the pointers to weights to the backup, or back. */
 static void move_weights(struct network *net, ptrdiff_t by)
 {
     for (int l = 1; l <= net->is.n_layers; l++) {
@@ -23,7 +23,7 @@ static void move_weights(struct network *net, ptrdiff_t by)
     }
 }
 
-/* Have what was learned before the open sample in the backup: then updates need not stay noted. */
+/* Copy what was learned before the open sample to the backup: then updates need not stay noted. */
 static void back_up(struct network *net)
 {
     const ptrdiff_t to_backup = net->backup - net->learned;
@@ -56,7 +56,7 @@ static void measure_all(struct network *net)
     net->layer[L].target_bound = largest(net->layer[L].phi_y, net->layer[L].width);
 }
 
-/* Copy what a step changes before its range is certain, or copy it back. */
+/* Copy what a step changes before it is proven in range, or copy it back. */
 static void keep_step(struct network *net, int is_back)
 {
     for (int l = 0; l <= net->is.n_layers; l++) {
@@ -84,7 +84,7 @@ static void keep_step(struct network *net, int is_back)
         net->updates_kept = net->sample_updates, net->input_bound_kept = net->input_bound;
 }
 
-/* What is shown in steps: input, and a target or null, with the largest magnitudes in them. */
+/* A row of input, and of targets or null, with the largest magnitudes in them. */
 struct shown_row {
     const num *x, *y;
     double largest_x, largest_y;
@@ -99,7 +99,7 @@ static void be_silent(struct layer *a)
 /* Whether no sum of what all layers have sent can wrap. */
 static int may_hand_over(const struct network *net)
 {
-    const double limit = sizeof(num) == 8 ? 0x1p61 : CERTAIN;
+    const double limit = sizeof(num) == 8 ? 0x1p61 : PROVEN;
     for (int l = 1; l <= net->is.n_layers; l++)
         if (!(gain_up(net, l) < limit && (l == 1 || gain_down(net, l) < limit)))
             return 0;

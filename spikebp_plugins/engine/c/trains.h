@@ -23,16 +23,16 @@
 
 static double farthest(void) { return sizeof(num) == 4 ? 0x1p31 - 1 : 0x1p60; }
 
-/* Grid units of a real value, cut to what every bound refuses. */
-INLINE num entering(double value, double one, double far)
+/* A real value in units of 2^-f, limited to a magnitude that every bound refuses. */
+INLINE num encoded(double value, double one, double far)
 {
     double units = rint(value * one);
     return (num)(units < far ? (units > -far ? units : -far) : far);
 }
 
-/* Write real input in grid units, if all of it is nearer than `farthest` and 2^51: then to add 3 2^51
+/* Write real input in units of 2^-f, if all of it is below `farthest` and 2^51: then adding 3 2^51
  * rounds it, ties to even. */
-static int enter_reals(const struct network *net, const double *x, num *to)
+static int encode_reals(const struct network *net, const double *x, num *to)
 {
     const double one = (double)net->one, scale = net->is.input_scale, shift = 0x3p51;
     const double far = fmin(farthest(), 0x1p51);
@@ -71,7 +71,7 @@ static int find_labels(struct network *net, const num *value, num *label, int n)
         high = value[i] > high ? value[i] : high;
     }
     const double bound = -(double)low > (double)high ? -(double)low : (double)high;
-    if (!(bound * T < CERTAIN
+    if (!(bound * T < PROVEN
             && (bound * T / (double)net->one + 1) * net->layer[0].n < MOST_COUNTED))
         return 0;
     for (int i = 0; i < n; i += LANES) {
@@ -87,7 +87,7 @@ static int find_labels(struct network *net, const num *value, num *label, int n)
     return largest_of(-bottom) <= MOST_LABEL && largest_of(top) <= MOST_LABEL;
 }
 
-/* Know the train of a label that is met for the first time; 0 if there is no room. */
+/* Write the train of a label that is met for the first time; 0 if there is no room for it. */
 static int know_train(struct network *net, num label, num value)
 {
     struct trains *r = &net->trains;
@@ -124,7 +124,7 @@ static void count_labels(struct trains *r, int n_active)
     int32_t low = MOST_LABEL, high = MOST_LABEL;
     for (int a = 0; a < n_active; a++) {
         int32_t at = r->label_of[a];
-        r->rank[a] = (int32_t)r->place[at]++;
+        r->rank[a] = (int32_t)r->slot[at]++;
         low = at < low ? at : low;
         high = at > high ? at : high;
     }
@@ -184,7 +184,7 @@ static int label_reals(struct network *net, const double *x)
     const int width = net->layer[0].width;
     num *all = r->label; /* of all units; later the labels of those that are not zero */
     int n_active = 0;
-    if (!enter_reals(net, x, all))
+    if (!encode_reals(net, x, all))
         return 0;
     for (int v = 0; v < width; v++)
         n_active += list_nonzero(((vec *)all)[v], v * LANES, r->active + n_active);
@@ -211,25 +211,25 @@ static void sort_units(struct network *net)
 {
     struct trains *r = &net->trains;
     const int width = (r->n_steps + LANES - 1) / LANES;
-    num *place = r->place;
+    num *slot = r->slot;
     const num *before = r->train; /* the train of silence */
     int32_t found[16], end = 0;
     int n_groups = 0, n_jumps = 0;
-    place[MOST_LABEL] = 0; /* silent units are in no group */
+    slot[MOST_LABEL] = 0; /* silent units are in no group */
     for (int v = 0; v < width; v++)
         r->sent_by[v] = r->messages_by[v] = splat(0);
     for (int first = r->low / LANES * LANES; first <= r->high; first += LANES) {
-        int n = list_nonzero(*(vec *)(place + first), first, found);
+        int n = list_nonzero(*(vec *)(slot + first), first, found);
         for (int i = 0; i < n; i++) {
             int at = found[i];
-            num size = place[at];
+            num size = slot[at];
             const int64_t row = (int64_t)r->of_label[at] * r->length;
             const num *train = r->train + row;
             const vec *messages = (const vec *)(r->messages + row);
             r->train_in[n_groups] = r->of_label[at];
             r->start[n_groups] = end;
             r->jump_first[n_groups++] = n_jumps;
-            place[at] = end;
+            slot[at] = end;
             end += (int32_t)size;
             for (int v = 0; v < width; v++) {
                 vec now = ((const vec *)train)[v], jump = now - ((const vec *)before)[v];
@@ -245,12 +245,12 @@ static void sort_units(struct network *net)
     r->start[n_groups] = end;
     r->jump_first[n_groups] = n_jumps;
     r->n_groups = n_groups;
-    place[MOST_LABEL] = end; /* silent units come behind the others */
+    slot[MOST_LABEL] = end; /* silent units come behind the others */
     for (int a = 0; a < r->n_active; a++)
-        r->member[place[r->label_of[a]] + r->rank[a]] = r->active[a];
-    place[MOST_LABEL] = 0;
+        r->member[slot[r->label_of[a]] + r->rank[a]] = r->active[a];
+    slot[MOST_LABEL] = 0;
     for (int first = r->low / LANES * LANES; first <= r->high; first += LANES)
-        *(vec *)(place + first) = splat(0);
+        *(vec *)(slot + first) = splat(0);
 }
 
 /* Write the spikes of layer 0 in step t. */
@@ -340,14 +340,14 @@ static void correct_later_drive(struct network *net, int t, int n_steps)
 }
 
 /* What `write_from_trains` hands to its parts. */
-struct writing {
+struct train_writes {
     struct network *net;
     int n_touched;
 };
 
 INLINE void write_part(const int n, int q, void *work)
 {
-    const struct writing *writing = work;
+    const struct train_writes *writing = work;
     const struct network *net = writing->net;
     const struct trains *r = &net->trains;
     const int64_t width = net->layer[1].width;

@@ -1,4 +1,4 @@
-r"""Connections: the synapses between two layers, and all that depends on how they are laid out.
+r"""Connections: the synapses between two layers, and all that depends on their kind.
 
 A connection is a set of synapses (i, j, w): unit i below, unit j above, and the index w of the
 weight that they use. The rules of ``docs/semantics.md`` touch weights in three sums:
@@ -16,9 +16,9 @@ A user describes a connection, with the layer that it leads to, as a `Layer`: ``
 joins two layers of known shapes is a `Connection`.
 """
 
-from spikebp_plugins.network.connections.all_pairs import Dense, DenseConnection
-from spikebp_plugins.network.connections.connection import Arriving, Connection, total
+from spikebp_plugins.network.connections.connection import Connection, WeightedCounts, total
 from spikebp_plugins.network.connections.convolution import Conv2D, Convolution
+from spikebp_plugins.network.connections.dense import Dense, DenseConnection
 from spikebp_plugins.network.connections.kinds import (
     LAYERS,
     layer_from_dict,
@@ -27,12 +27,11 @@ from spikebp_plugins.network.connections.kinds import (
 )
 from spikebp_plugins.network.connections.layer import Layer, Shape
 from spikebp_plugins.network.connections.pooling import AveragePool2D, AveragePooling
-from spikebp_plugins.network.connections.some_pairs import Sparse, SparseConnection
+from spikebp_plugins.network.connections.sparse import Sparse, SparseConnection
 from spikebp_plugins.network.connections.synapse_list import SynapseList
 
 __all__ = [
     "LAYERS",
-    "Arriving",
     "AveragePool2D",
     "AveragePooling",
     "Connection",
@@ -45,6 +44,7 @@ __all__ = [
     "Sparse",
     "SparseConnection",
     "SynapseList",
+    "WeightedCounts",
     "layer_from_dict",
     "refused_connections",
     "require_dense",

@@ -1,4 +1,4 @@
-"""What every kind of connection offers: shapes, products, and the count of operations."""
+"""The interface of a connection: shapes, products, and counts of operations."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def total(counts: Any) -> int:
     return int(counts.sum()) if isinstance(counts, np.ndarray) else int(counts)
 
 
-class Arriving(NamedTuple):
-    """The counts that units send through a connection, and the weights of their synapses.
+class WeightedCounts(NamedTuple):
+    """The counts that units send through a connection, and the weights that multiply them.
 
-    The units of the receiving layer get ``product(counts, weights)``, to which each spike adds at
-    most one of the weights for each of these units.
+    The receiving layer gets ``product(counts, weights)``. Each spike adds at most one of the
+    weights to each receiving unit.
 
     Attributes
     ----------
     counts : ndarray of shape (n,), int64
-        Spikes or errors of some units, of all that sent any.
+        Spikes or errors of units. Units that sent none may be left out.
     weights : ndarray
-        The weights that they pass through.
+        The weights of these units' synapses.
     product : callable, default=np.matmul
         The sum over the synapses, for arrays of real numbers or of Python's integers.
     """
@@ -70,7 +70,7 @@ class Connection(ABC):
     @property
     @abstractmethod
     def n_synapses(self) -> int:
-        """How many synapses there are."""
+        """The number of synapses."""
 
     @property
     @abstractmethod
@@ -89,12 +89,12 @@ class Connection(ABC):
 
     @property
     def constant_weight(self) -> float | None:
-        """What every synapse weighs, not yet rounded, where no weights learn; else None."""
+        """The weight of every synapse, not rounded, if no weights learn; otherwise None."""
         return None
 
     @property
     def times_met(self) -> Array:
-        """How often each unit below meets one set of weights."""
+        """The times that each unit below meets one set of weights, of shape (n_below,)."""
         return np.ones(self.n_below, np.int64)
 
     def squares(self, c: Array) -> int:
@@ -108,12 +108,12 @@ class Connection(ABC):
         """Return the B with which errors travel back through the synapses of W."""
 
     @abstractmethod
-    def forward(self, k: Array, W: Array) -> Arriving:
-        """Return what spikes of shape (n_below,) bring to the layer above."""
+    def forward(self, k: Array, W: Array) -> WeightedCounts:
+        """Return spikes of shape (n_below,) and the weights W that lead them up."""
 
     @abstractmethod
-    def backward(self, e: Array, B: Array) -> Arriving:
-        """Return what errors of shape (n_above,) bring to the layer below."""
+    def backward(self, e: Array, B: Array) -> WeightedCounts:
+        """Return errors of shape (n_above,) and the weights B that lead them down."""
 
     @abstractmethod
     def outer(self, c: Array, e: Array) -> Array:

@@ -1,4 +1,4 @@
-r"""Convolutions: one kernel of weights for all places of an image.
+r"""Convolutions: one kernel of weights for all output pixels of an image.
 
 Layer l - 1 is an image of shape (h, w, c_in), layer l one of shape (h', w', c_out), with
 :math:`h' = \lfloor (h + 2p - k) / s \rfloor + 1`. Unit (y, x, b) above is joined to unit
@@ -23,7 +23,7 @@ from spikebp_plugins.network.connections.synapse_list import SynapseList, Synaps
 
 @dataclass(frozen=True)
 class Conv2D(Layer):
-    """A layer of images whose places share one kernel of weights.
+    """A layer of images whose pixels share one kernel of weights.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class Conv2D(Layer):
     kernel_size : int
         k, the height and the width of the kernel.
     stride : int, default=1
-        s, how many pixels the kernel moves from one place to the next.
+        s, the number of pixels that the kernel moves from one output pixel to the next.
     padding : int, default=0
-        p, how many pixels the places of the kernel reach beyond each border.
+        p, the number of pixels that kernels reach beyond each border.
     """
 
     channels: int
@@ -52,14 +52,14 @@ class Conv2D(Layer):
 
     def above(self, below: Shape) -> Shape:
         """Return the shape (h', w', channels)."""
-        height, width = (self._places(n) for n in below.pixels("Conv2D").shape[:2])
+        height, width = (self._output_pixels(n) for n in below.pixels("Conv2D").shape[:2])
         return Shape((height, width, self.channels))
 
     def connect(self, below: Shape, seed: int, l: int) -> Convolution:
         """Return the connection from a layer of images."""
         return Convolution(below.size, self.above(below).size, below, self)
 
-    def _places(self, n: int) -> int:
+    def _output_pixels(self, n: int) -> int:
         padded = n + 2 * self.padding
         if self.kernel_size > padded:
             allowed = f"at most {padded}, the pixels below with their padding"
@@ -104,26 +104,26 @@ class Convolution(SynapseList):
 
     @cached_property
     def patches(self) -> Array:
-        """The units below that the kernel lies on, of shape (places, k^2 c_in); -1 is padding."""
+        """The units below each output pixel, of shape (n_pixels, k^2 c_in); -1 is padding."""
         k, s, p = self.layer.kernel_size, self.layer.stride, self.layer.padding
         units = np.pad(self.below.pixels("Conv2D"), ((p, p), (p, p), (0, 0)), constant_values=-1)
-        places = squares_of(units, k, s)
-        rows, columns = places.shape[:2]
-        return places.reshape(rows * columns, -1)
+        squares = squares_of(units, k, s)
+        rows, columns = squares.shape[:2]
+        return squares.reshape(rows * columns, -1)
 
     @cached_property
     def synapses(self) -> Synapses:
         """The synapses (i, j, w)."""
-        places, of_kernel = self.patches.shape
+        n_pixels, of_kernel = self.patches.shape
         channels = self.layer.channels
-        place, q, b = np.ogrid[:places, :of_kernel, :channels]
+        pixel, q, b = np.ogrid[:n_pixels, :of_kernel, :channels]
         i, j, w = np.broadcast_arrays(
-            self.patches[:, :, np.newaxis], place * channels + b, q * channels + b
+            self.patches[:, :, np.newaxis], pixel * channels + b, q * channels + b
         )
         exist = i >= 0
         return Synapses.ordered(i[exist], j[exist], w[exist])
 
     @property
     def times_met(self) -> Array:
-        """How many places of the kernel cover each unit below."""
+        """The number of output pixels whose kernel covers each unit below, of shape (n_below,)."""
         return self.fan_out_of_units // self.layer.channels

@@ -1,4 +1,4 @@
-"""The kinds of layers and connections there are, and what to say of one that an engine lacks."""
+"""The kinds of layers and connections, and the refusal of a kind that an engine lacks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import fields
 from typing import Any, Final
 
 from spikebp_plugins.common.errors import choice, wrong_argument
-from spikebp_plugins.network.connections.all_pairs import Dense, DenseConnection
 from spikebp_plugins.network.connections.connection import Connection
 from spikebp_plugins.network.connections.convolution import Conv2D
+from spikebp_plugins.network.connections.dense import Dense, DenseConnection
 from spikebp_plugins.network.connections.layer import Layer
 from spikebp_plugins.network.connections.pooling import AveragePool2D
-from spikebp_plugins.network.connections.some_pairs import Sparse
+from spikebp_plugins.network.connections.sparse import Sparse
 
 #: The kinds of layers by their names, as files have them.
 LAYERS: Final[dict[str, type[Layer]]] = {

@@ -1,4 +1,4 @@
-"""What a user says of a layer: how many units it has, and how they are joined to those below."""
+"""The description of a layer: its units, and their connection to the layer below."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers in one word each, as command lines and tables of parameters write them.
+"""A notation of layers, one word each, for command lines and tables of parameters.
 
 ========================  ==========================================
 ``conv16k5``              ``Conv2D(16, 5)``
@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from spikebp_plugins.common.errors import ArgumentError, wrong_argument
-from spikebp_plugins.network.connections.all_pairs import Dense
 from spikebp_plugins.network.connections.convolution import Conv2D
+from spikebp_plugins.network.connections.dense import Dense
 from spikebp_plugins.network.connections.layer import Layer
 from spikebp_plugins.network.connections.pooling import AveragePool2D
-from spikebp_plugins.network.connections.some_pairs import Sparse
+from spikebp_plugins.network.connections.sparse import Sparse
 
 #: What a word for a layer may be, for help and messages.
 WORDS: Final = "conv16k5, conv16k5s2p1, pool2, dense100 or sparse100d0.1"
@@ -47,7 +47,7 @@ def layers_of(name: str, value: Any) -> tuple[Layer, ...]:
     name : str
         The argument.
     value : str or sequence of Layer
-        What came. Text without words stands for no layers.
+        The value to read. Text without words stands for no layers.
 
     Raises
     ------

@@ -70,7 +70,7 @@ class AveragePooling(SynapseList):
 
     @property
     def constant_weight(self) -> float:
-        """What every synapse weighs, 1 / m^2."""
+        """The weight of every synapse, 1 / m^2."""
         return 1 / self.layer.size**2
 
     @property
@@ -92,13 +92,13 @@ class AveragePooling(SynapseList):
     def synapses(self) -> Synapses:
         """The synapses (i, j, w), all with the one weight 0."""
         m, units = self.layer.size, self.below.pixels("AveragePool2D")
-        # By channel within each place, as units above are numbered.
+        # By channel within each output pixel, as units above are numbered.
         squares = squares_of(units, m, m).transpose(0, 1, 4, 2, 3)
         j = np.repeat(np.arange(self.n_above), m * m)
         return Synapses.ordered(squares.reshape(-1), j, np.zeros_like(j))
 
     def outer(self, c: Array, e: Array) -> Array:
-        """Return the changes of no weights."""
+        """Return no changes: there are no weights."""
         return np.zeros(0, np.result_type(c, e))
 
     def synapses_with(self, c: Array, e: Array) -> int:

@@ -1,4 +1,4 @@
-"""The squares of pixels that kernels and pools lie on."""
+"""The squares of input pixels below each output pixel, for kernels and pools."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _AXES: Final[Any] = (0, 1)
 
 
 def squares_of(units: NDArray[np.int64], size: int, stride: int) -> NDArray[np.int64]:
-    """Return the squares of pixels at each place of an image.
+    """Return the square of input pixels below each output pixel.
 
     Parameters
     ----------
     units : ndarray of shape (height, width, channels)
         The number of each unit.
     size, stride : int
-        Pixels of a side, and from one square to the next.
+        The pixels of a side, and the distance from one square to the next in pixels.
 
     Returns
     -------

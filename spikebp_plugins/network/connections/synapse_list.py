@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.network.connections.connection import Array, Arriving, Connection
+from spikebp_plugins.network.connections.connection import Array, Connection, WeightedCounts
 
 
 class Synapses(NamedTuple):
@@ -18,7 +18,7 @@ class Synapses(NamedTuple):
     Attributes
     ----------
     i, j, w : ndarray of shape (n_synapses,), int64
-        The unit below, the unit above, and the place of the weight in the flat array of weights.
+        The unit below, the unit above, and the index of the weight in the flat array of weights.
     """
 
     i: Array
@@ -36,7 +36,7 @@ class SynapseList(Connection):
     """A connection whose sums run over a list of its synapses.
 
     A kind says which synapses there are, and the shape of its weights. W and B have the same
-    shape, and the weight of a synapse has the same place in both.
+    shape, and the weight of a synapse has the same index in both.
     """
 
     @cached_property
@@ -51,7 +51,7 @@ class SynapseList(Connection):
 
     @property
     def n_synapses(self) -> int:
-        """How many synapses there are."""
+        """The number of synapses."""
         return len(self.synapses.w)
 
     @cached_property
@@ -70,16 +70,16 @@ class SynapseList(Connection):
         return np.bincount(self.synapses.j, minlength=self.n_above)
 
     def backward_weights(self, W: Array) -> Array:
-        """Return W itself: an error passes its synapses the other way."""
+        """Return W itself: errors pass the same synapses in the other direction."""
         return W
 
-    def forward(self, k: Array, W: Array) -> Arriving:
-        """Return the counts, and what adds up k_i W_w for each unit j."""
-        return Arriving(k, W, self._forward)
+    def forward(self, k: Array, W: Array) -> WeightedCounts:
+        """Return the counts and the weights, with the product that sums k_i W_w for each unit j."""
+        return WeightedCounts(k, W, self._forward)
 
-    def backward(self, e: Array, B: Array) -> Arriving:
-        """Return the errors, and what adds up e_j B_w for each unit i."""
-        return Arriving(e, B, self._backward)
+    def backward(self, e: Array, B: Array) -> WeightedCounts:
+        """Return the errors and the weights, with the product that sums e_j B_w for each unit i."""
+        return WeightedCounts(e, B, self._backward)
 
     def outer(self, c: Array, e: Array) -> Array:
         """Return the sum of c_i e_j over the synapses of each weight, in the shape of W."""
@@ -108,12 +108,12 @@ class SynapseList(Connection):
         return _sums(i, e[j] * B.reshape(-1)[w], self.n_below)
 
 
-def _sums(places: Array, values: Array, n: Any) -> Array:
-    """Return the sum of the values of each of n places."""
+def _sums(indices: Array, values: Array, n: Any) -> Array:
+    """Return the sums of the values of each of n indices, of shape (n,)."""
     if values.dtype == np.float64:
-        return np.bincount(places, values, minlength=n)
+        return np.bincount(indices, values, minlength=n)
     sums = np.zeros(n, values.dtype)
-    np.add.at(sums, places, values)
+    np.add.at(sums, indices, values)
     return sums
 
 

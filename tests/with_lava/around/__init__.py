@@ -1,7 +1,7 @@
 """Processes around a network: neighbours of several kinds, and one that contains the network.
 
-They are in a folder of their own, since Lava's compiler executes every file beside a process, and
-those in the folders beside it.
+They are in a folder of their own, since Lava's compiler executes every file in the folder of a
+process, and in the folders next to it.
 """
 
 import time
@@ -19,7 +19,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
-class Faulty(AbstractProcess):
+class FaultyProcess(AbstractProcess):
     """A source of one value that fails in a phase of one step, in which it first takes seconds."""
 
     def __init__(self, n_outputs, step, value=0.0, seconds=0.0, phase="spk"):
@@ -28,10 +28,10 @@ class Faulty(AbstractProcess):
         self.s_out = OutPort(shape=(n_outputs,))
 
 
-@implements(proc=Faulty, protocol=LoihiProtocol)
+@implements(proc=FaultyProcess, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt")
-class FaultyModel(PyLoihiProcessModel):
+class FaultyProcessModel(PyLoihiProcessModel):
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
 
     def fails_in(self, phase):
@@ -61,7 +61,7 @@ class FaultyModel(PyLoihiProcessModel):
     run_pre_mgmt = run_lrn = run_post_mgmt = fail
 
 
-class Pausing(AbstractProcess):
+class PausingProcess(AbstractProcess):
     """A source of ones that asks for a pause in step 5."""
 
     def __init__(self, n_outputs):
@@ -69,10 +69,10 @@ class Pausing(AbstractProcess):
         self.s_out = OutPort(shape=(n_outputs,))
 
 
-@implements(proc=Pausing, protocol=LoihiProtocol)
+@implements(proc=PausingProcess, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt")
-class PausingModel(PyLoihiProcessModel):
+class PausingProcessModel(PyLoihiProcessModel):
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
 
     def run_spk(self):
@@ -100,7 +100,7 @@ class WriterModel(PyLoihiProcessModel):
         self.weight.write(np.zeros(self.weight._shape))
 
 
-class Enclosing(AbstractProcess):
+class EnclosingProcess(AbstractProcess):
     """A process that contains a network, and has some of its ports and variables."""
 
     def __init__(self, network, ports=("spikes_in", "label_in", "summed_drive_out")):
@@ -112,8 +112,8 @@ class Enclosing(AbstractProcess):
             setattr(self, name, type(port)(shape=port.shape))
 
 
-@implements(proc=Enclosing, protocol=LoihiProtocol)
-class EnclosingModel(AbstractSubProcessModel):
+@implements(proc=EnclosingProcess, protocol=LoihiProtocol)
+class EnclosingProcessModel(AbstractSubProcessModel):
     def __init__(self, proc):
         network = proc.proc_params["network"]
         self.network = network

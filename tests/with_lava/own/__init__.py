@@ -1,6 +1,7 @@
 """Processes of a user's own: one that sends rows, and one that keeps what it receives.
 
-They are in a folder of their own, since Lava's compiler executes every file beside a process.
+They are in a folder of their own, since Lava's compiler executes every file in the folder of a
+process.
 """
 
 import time
@@ -54,7 +55,7 @@ class ReplayFixed(ReplayModel):
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
 
-class Keep(AbstractProcess):
+class Recorder(AbstractProcess):
     """Keeps the rows of shape (n,) that it receives, in memory that can be read at any time."""
 
     def __init__(self, n, n_rows):
@@ -63,21 +64,21 @@ class Keep(AbstractProcess):
         self.a_in = InPort(shape=(n,))
 
 
-class KeepModel(PyLoihiProcessModel):
+class RecorderModel(PyLoihiProcessModel):
     def run_spk(self):
         rows = self.proc_params["rows"]
         rows[(self.time_step - 1) % len(rows)] = self.a_in.recv()
 
 
-@implements(proc=Keep, protocol=LoihiProtocol)
+@implements(proc=Recorder, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt")
-class KeepFloating(KeepModel):
+class RecorderFloating(RecorderModel):
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
 
 
-@implements(proc=Keep, protocol=LoihiProtocol)
+@implements(proc=Recorder, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class KeepFixed(KeepModel):
+class RecorderFixed(RecorderModel):
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)

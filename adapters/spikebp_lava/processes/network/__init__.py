@@ -14,11 +14,11 @@ from lava.magma.core.process.process import AbstractProcess, LogConfig
 from numpy.typing import NDArray
 
 from spikebp_lava.agreement import exchange_of
-from spikebp_lava.incoming import Incoming, Message, check_senders, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, fraction_bits_of, shared_array
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
+from spikebp_lava.port_reader import Message, PortReader, check_senders, has_sender
 from spikebp_lava.support import why_unsupported
-from spikebp_lava.variables import ModelOfAnyNetwork, checked_log_config, model_of
+from spikebp_lava.variables import NetworkModelMeta, checked_log_config, model_of
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.engine.step_engine import StepEngine
@@ -27,7 +27,7 @@ from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
 
-#: How the states of a layer are read from the engine, and whether they are in grid units.
+#: How the states of a layer are read from the engine, and whether they are in units of 2^-f.
 READ: Final[dict[str, tuple[Callable[[StepEngine, int], Array], bool]]] = {
     "weight": (StepEngine.weights, True),
     "potential": (StepEngine.potentials, True),
@@ -42,7 +42,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     r"""A spiking network that learns by backpropagation, as one Lava process.
 
     In every step of Lava the network receives one message at each connected port and makes one
-    step of docs/semantics.md: the wave crosses all layers, forward and backward, within the step.
+    step of docs/semantics.md: the forward and the backward pass cross all layers within the step.
     No chip does that. With ``timing="pipelined"`` in the definition spikes and errors take a step
     from layer to layer: a sample of T steps of input takes T + 2 L - 1 steps of Lava with L layers
     of weights, targets are read L steps after their input, and `learning` holds for whole samples.
@@ -73,22 +73,22 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         The class, which asks for ``net.label_targets``; below 0 it is not known, and the step does
         not learn.
     target_in : InPort of shape (n_outputs,)
-        Real targets instead of a label, in fixed_pt in grid units.
+        Real targets instead of a label, in fixed_pt in units of 2^-f.
     reset_in : InPort of shape (1,)
         A number other than 0 makes this step the last of its sample, with ``timing="pipelined"``
         the last of its input. If the port is not connected, that is step ``net.n_steps``.
     spikes_out : OutPort of shape (n_outputs,)
         The spike counts of the output in this step. Also named `s_out`.
     summed_drive_out : OutPort of shape (n_outputs,)
-        The drive of the output summed over the sample so far, in fixed_pt in grid units. Divided
+        The drive of the output summed over the sample so far, in fixed_pt in units of 2^-f. Divided
         by the steps shown these are the scores.
     weight_1, ..., weight_L : Var of shapes ``net.weight_shapes``
-        The weights; in fixed_pt in grid units. A layer that pools has none.
+        The weights; in fixed_pt in units of 2^-f. A layer that pools has none.
     spike_count_0, ..., spike_count_L, error_1, ..., error_L : Var of shape (n_units,)
         The signed spike counts and error spikes of each layer in the last step, for a Monitor.
     potential_0, ..., potential_L, summed_drive_1, ..., summed_drive_L : Var of shape (n_units,)
         Potentials after the last step, and the drive summed over the sample so far, for a Monitor;
-        in fixed_pt in grid units.
+        in fixed_pt in units of 2^-f.
 
     Raises
     ------
@@ -123,7 +123,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             in_all = steps_of_sample(self.net, self.net.n_steps)
             self.shared.switches.steps_per_message[0] = in_all
         self.learning = learning
-        self._bits = 0  # of grid units, in which weights are got and set once the tag is fixed_pt
+        self._bits = 0  # f, once the tag is fixed_pt: weights are got and set in units of 2^-f
         self._make_ports()
         self._make_variables()
 
@@ -174,7 +174,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
 
 class PySpikingMLPModel(
     PyLoihiProcessModel,  # type: ignore[misc]
-    metaclass=ModelOfAnyNetwork,
+    metaclass=NetworkModelMeta,
 ):
     """The whole network in one process, by the engine of the back end ``compiled``.
 
@@ -193,7 +193,7 @@ class PySpikingMLPModel(
         self._shared: SharedNetwork = proc_params["shared"]
         self._engine: StepEngine = self._shared.memory
         self._n_layers = self._shared.net.n_layers
-        self._incoming = Incoming(self._shared, self)
+        self._reader = PortReader(self._shared, self)
         self._has_started = False
 
     def start(self) -> None:
@@ -216,19 +216,19 @@ class PySpikingMLPModel(
             raise RuntimeError(f"a RefPort can read {name} but not write it")
 
     def _numbers(self, units: Array) -> Array:
-        """Return grid units in the numbers of the tag."""
+        """Return integers in units of 2^-f as the numbers of the tag."""
         raise NotImplementedError
 
     def run_spk(self) -> None:
         """Make one step, or the steps of one message."""
         shared, engine, L = self._shared, self._engine, self._n_layers
-        message = self._incoming.receive()
+        message = self._reader.receive()
         is_heard = bool(self.spikes_out.csp_ports)
-        has_sent = is_heard and not message.moment.opens
+        has_sent = is_heard and not message.context.opens
         before: Any = engine.spikes_of_sample(L).copy() if has_sent else 0
         row = shared.row(self.time_step)
         if row is None:
-            engine.show(message.x, message.y, message.moment, message.n_steps)
+            engine.show(message.x, message.y, message.context, message.n_steps)
         else:
             self._show_and_record(message, row)
         if is_heard:
@@ -239,10 +239,10 @@ class PySpikingMLPModel(
     def _show_and_record(self, message: Message, first_row: int) -> None:
         engine, record = self._engine, self._shared.record
         for done in range(message.n_steps):
-            moment, row = message.moment.after(done), first_row + done
+            context, row = message.context.after(done), first_row + done
             if done < message.n_steps - 1:
-                moment = moment._replace(closes=False, updates=False)
-            engine.show(message.x, message.y, moment)
+                context = context._replace(closes=False, updates=False)
+            engine.show(message.x, message.y, context)
             for l in range(self._n_layers + 1):
                 record.spikes[l][row], record.errors[l][row] = engine.spikes(l), engine.errors(l)
             drive = engine.summed_drive(self._n_layers)

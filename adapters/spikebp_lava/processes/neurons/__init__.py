@@ -16,15 +16,15 @@ from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
-from spikebp_lava.incoming import WHOLE_IN_FIXED, input_ends, label_of
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
-from spikebp_lava.messages import Messages
-from spikebp_lava.schedule import Clock
+from spikebp_lava.messages import MessageConverter
+from spikebp_lava.port_reader import WHOLE_IN_FIXED, input_ends, label_of
+from spikebp_lava.sample_clock import SampleClock
 from spikebp_lava.standard.state import SharedState
-from spikebp_lava.variables import ModelOfAnyNetwork, SeenVar, model_of
+from spikebp_lava.variables import NetworkModelMeta, ReadOnlyVar, model_of
 from spikebp_plugins.common.errors import whole, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.connections import Arriving
+from spikebp_plugins.network.connections import WeightedCounts
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.samples import real_targets
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
@@ -32,12 +32,9 @@ from spikebp_plugins.rules.step import backward, fire_input, forward, output_err
 Array = NDArray[Any]
 
 
-def of_one_spike(drive: Array) -> Arriving:
-    """Return a drive that has been summed already, in the form in which rules take what arrives.
-
-    To them it is the row of weights of a unit that has sent one spike.
-    """
-    return Arriving(np.ones(1, np.int64), drive[np.newaxis])
+def of_one_spike(drive: Array) -> WeightedCounts:
+    """Return summed drive as the rules take it: the weights of a unit that sent one spike."""
+    return WeightedCounts(np.ones(1, np.int64), drive[np.newaxis])
 
 
 class Neurons(AbstractProcess):  # type: ignore[misc]
@@ -47,10 +44,10 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
     ----------
     shared : SharedNetwork
         The network, whose switches say how long samples last and whether to learn.
-    messages : Messages
+    messages : MessageConverter
         Converts numbers to messages and back.
     activity : Activity
-        Where the layers write how many of their units teach.
+        The counts of units that change weights, written by the layers.
     layer : int
         The index of the layer.
 
@@ -72,7 +69,7 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
     def __init__(
         self,
         shared: SharedNetwork,
-        messages: Messages,
+        messages: MessageConverter,
         activity: Activity,
         layer: int,
     ) -> None:
@@ -86,8 +83,8 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
         n = shared.net.layer_sizes[layer]
         self.reset_in = InPort(shape=(1,))
         self.spikes_out = OutPort(shape=(n,))
-        self.spike_count = SeenVar(shape=(n,))
-        self.potential = SeenVar(shape=(n,))
+        self.spike_count = ReadOnlyVar(shape=(n,))
+        self.potential = ReadOnlyVar(shape=(n,))
 
 
 class InputNeurons(Neurons):
@@ -99,10 +96,12 @@ class InputNeurons(Neurons):
         Values, which are multiplied by ``net.input_factor``; with ``input_coding="spikes"`` signed
         spike counts.
     reset_out : OutPort of shape (1,)
-        What arrives at `reset_in`, for the other layers.
+        The message received at `reset_in`, for the other layers.
     """
 
-    def __init__(self, shared: SharedNetwork, messages: Messages, activity: Activity) -> None:
+    def __init__(
+        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity
+    ) -> None:
         super().__init__(shared, messages, activity, 0)
         self.spikes_in = InPort(shape=(shared.net.n_inputs,))
         self.reset_out = OutPort(shape=(1,))
@@ -130,28 +129,28 @@ class LearningNeurons(Neurons):
     """
 
     def __init__(
-        self, shared: SharedNetwork, messages: Messages, activity: Activity, layer: int
+        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity, layer: int
     ) -> None:
         super().__init__(shared, messages, activity, layer)
         n = shared.net.layer_sizes[layer]
         self.drive_in = InPort(shape=(n,))
         self.errors_out = OutPort(shape=(n,))
         self.factor_out = OutPort(shape=(n,))
-        self.error = SeenVar(shape=(n,))
-        self.summed_drive = SeenVar(shape=(n,))
+        self.error = ReadOnlyVar(shape=(n,))
+        self.summed_drive = ReadOnlyVar(shape=(n,))
 
 
 class HiddenNeurons(LearningNeurons):
     """A hidden layer, which receives errors of shape (n_units,) from the layer above."""
 
     def __init__(
-        self, shared: SharedNetwork, messages: Messages, activity: Activity, layer: int
+        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity, layer: int
     ) -> None:
         super().__init__(shared, messages, activity, layer)
         n = shared.net.layer_sizes[layer]
         self.errors_in = InPort(shape=(n,))
         self.count_out = OutPort(shape=(n,))
-        self.backward_potential = SeenVar(shape=(n,))
+        self.backward_potential = ReadOnlyVar(shape=(n,))
 
 
 class OutputNeurons(LearningNeurons):
@@ -164,12 +163,14 @@ class OutputNeurons(LearningNeurons):
     label_in : InPort of shape (1,)
         The class.
     target_in : InPort of shape (n_outputs,)
-        Real targets instead of a label, in fixed_pt in grid units.
+        Real targets instead of a label, in fixed_pt in units of 2^-f.
     summed_drive_out : OutPort of shape (n_outputs,)
-        The drive summed over the sample so far, in fixed_pt in grid units.
+        The drive summed over the sample so far, in fixed_pt in units of 2^-f.
     """
 
-    def __init__(self, shared: SharedNetwork, messages: Messages, activity: Activity) -> None:
+    def __init__(
+        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity
+    ) -> None:
         super().__init__(shared, messages, activity, shared.net.n_layers)
         n = shared.net.n_outputs
         self.label_in = InPort(shape=(1,))
@@ -179,7 +180,7 @@ class OutputNeurons(LearningNeurons):
 
 class NeuronsModel(
     PyLoihiProcessModel,  # type: ignore[misc]
-    metaclass=ModelOfAnyNetwork,
+    metaclass=NetworkModelMeta,
 ):
     """The part that the models of all layers share."""
 
@@ -190,11 +191,11 @@ class NeuronsModel(
         self._shared: SharedNetwork = proc_params["shared"]
         self._net = self._shared.net
         self._delays = delays_of(self._net)
-        self._messages: Messages = proc_params["messages"]
+        self._messages: MessageConverter = proc_params["messages"]
         self._activity: Activity = proc_params["activity"]
         self._l: int = proc_params["layer"]
         self._n = self._net.layer_sizes[self._l]
-        self._clock = Clock(self._shared)
+        self._clock = SampleClock(self._shared)
         self._memory: SharedState = self._shared.memory
 
     def run_spk(self) -> None:
@@ -220,7 +221,7 @@ class NeuronsModel(
         self._memory.spikes[self._l] += self._sent
 
     def _input_ends(self) -> bool | None:
-        """Return whether input ends with this step, or None if nobody says so."""
+        """Return whether input ends with this step; None if no process tells."""
         return input_ends(self.reset_in)
 
     def _send(self, k: Array) -> None:
@@ -292,7 +293,7 @@ class LearningModel(NeuronsModel):
         raise NotImplementedError
 
     def _teaching(self, now: Array, of_sample: Array) -> Array:
-        """Return `now`; where weights learn once, `of_sample` in the last step and 0 before."""
+        """Return `now` or, if weights learn once, `of_sample` in the last step and 0 before."""
         if not self._net.learns_once:
             return now
         return of_sample if self._clock.closes else np.zeros_like(of_sample)
@@ -316,7 +317,7 @@ class HiddenModel(LearningModel):
         if clock.learns and clock.is_busy(self._delays.errors[self._l]):
             drive = of_one_spike(self._messages.drive(sums, self._l))
             e, self._psi = backward(self._net, drive, self._psi, self._s, self._l)
-        # All layers show what they begin with from the step in which the output first compares.
+        # All layers show the psi of this sample once the output compares for the first time.
         if clock.learns and clock.first > self._delays.errors[-1]:
             self.backward_potential = self._psi
         self.count_out.send(self._messages.factors(self._teaching(self._c, self._c)))

@@ -1,4 +1,4 @@
-"""Processes that hold a data set, and that collect scores."""
+"""The source process, which holds a data set, and the sink process, which collects scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, exchange_of
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
-from spikebp_lava.variables import WithPortsOfLava, checked_log_config, model_of
+from spikebp_lava.variables import LavaPortNames, checked_log_config, model_of
 from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
@@ -55,7 +55,7 @@ def row_of(message: int, n_messages: int, n_rows: int, delay: int = 0) -> int:
     return sample * n_rows + min(max(step - delay, 0), n_rows - 1)
 
 
-class SampleSource(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
+class SampleSource(LavaPortNames, AbstractProcess):  # type: ignore[misc]
     """Shows samples and targets to a network, one after the other, over and over again.
 
     With ``timing="pipelined"`` a sample lasts until its last error has reached layer 1, and targets
@@ -87,7 +87,7 @@ class SampleSource(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
     label_out : OutPort of shape (1,)
         The label; -1 without one.
     target_out : OutPort of shape (n_outputs,)
-        The target, in fixed_pt in grid units; 0 without one.
+        The target, in fixed_pt in units of 2^-f; 0 without one.
     """
 
     _ports_of_lava: ClassVar = {"s_out": "spikes_out"}
@@ -140,11 +140,11 @@ def _rows_of(net: Definition, x: Any, y: Any, exchange: Exchange) -> Rows:
 
 
 def n_messages(net: Definition, exchange: Exchange) -> int:
-    """Return how many messages a sample takes."""
+    """Return the number of messages of a sample."""
     return steps_of_sample(net, net.n_steps) if exchange.granularity == "step" else 1
 
 
-class ScoreSink(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
+class ScoreSink(LavaPortNames, AbstractProcess):  # type: ignore[misc]
     """Collects the scores of samples from a network.
 
     Parameters
@@ -152,7 +152,7 @@ class ScoreSink(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
     net : Definition
         The definition, whose ``n_steps`` each sample is shown for.
     n_samples : int
-        How many samples to keep the scores of; older scores are overwritten.
+        The number of samples whose scores are kept; older scores are overwritten.
     granularity : {"step", "sample"}, default="step"
         The granularity of the network: a message for each step, or for each sample.
     name : str or None, default=None

@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
 from spikebp_lava.agreement import exchange_of
-from spikebp_lava.incoming import check_senders, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
-from spikebp_lava.processes.keeper import Keeper
+from spikebp_lava.port_reader import check_senders, has_sender
 from spikebp_lava.processes.neurons import HiddenNeurons, InputNeurons, NeuronsModel, OutputNeurons
+from spikebp_lava.processes.weight_manager import WeightManager
 from spikebp_lava.runtime import is_started
 from spikebp_lava.standard.state import SharedState
 from spikebp_lava.support import tag_of_standard_parts, why_not_of_standard_parts
-from spikebp_lava.synapses import Synapses
-from spikebp_lava.variables import SeenVar, checked_log_config
+from spikebp_lava.synapses import SynapseFactory
+from spikebp_lava.variables import ReadOnlyVar, checked_log_config
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
 
-#: How transposed matrices follow: they learn the same changes, or are copied after each change.
+#: The ways to update transposed matrices: they learn the same changes, or are copied after each.
 FOLLOWING: Final = ("learn", "copy")
 
 #: The ports that the network shares with its layer 0, and with its output.
@@ -44,7 +44,8 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     A sample takes ``net.n_steps + 2 * L - 1`` steps of Lava. The processes that it consists of are
     made when its graph is, by the first run or by ``create_runtime(run_cfg=...)``, and are found
     in `procs`: ``layer_0`` to ``layer_L``, the synapses ``forward_1`` to ``forward_L`` and
-    ``backward_2`` to ``backward_L``, and ``keeper``, which empties traces and copies weights.
+    ``backward_2`` to ``backward_L``, and ``weight_manager``, which empties traces and copies
+    weights.
 
     Parameters
     ----------
@@ -75,14 +76,14 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     label_in : InPort of shape (1,)
         The class; it must be known at every step of a sample that learns.
     target_in : InPort of shape (n_outputs,)
-        Real targets instead of a label, in fixed_pt in grid units.
+        Real targets instead of a label, in fixed_pt in units of 2^-f.
     reset_in : InPort of shape (1,)
         A number other than 0 makes this step the last of its sample's input. If the port is not
         connected, that is step ``net.n_steps``.
     spikes_out : OutPort of shape (n_outputs,)
         The spike counts of the output in this step. Also named `s_out`.
     summed_drive_out : OutPort of shape (n_outputs,)
-        The drive of the output summed over the sample so far, in fixed_pt in grid units.
+        The drive of the output summed over the sample so far, in fixed_pt in units of 2^-f.
     weight_1, ..., weight_L : Var of shape (n_in, n_out)
         The weights after the last sample, as real numbers; to be read and set between runs.
     forward_weight_1, ..., forward_weight_L : Var of shape (n_out, n_in)
@@ -118,7 +119,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         reason = why_not_of_standard_parts(self.net)
         if reason is not None:
             raise UnsupportedError(f"StandardMLP cannot run this network: {reason}")
-        self.synapses = Synapses(self.net, self.tag)
+        self.synapses = SynapseFactory(self.net, self.tag)
         self.shared = SharedNetwork(self.net, SharedState(self.net, state))
         super().__init__(
             name=name,
@@ -131,7 +132,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         self._make_variables()
         for l, matrix in enumerate(self.shared.memory.weights, 1):
             held = self.synapses.held(matrix.T)
-            setattr(self, f"forward_weight_{l}", SeenVar(shape=held.shape, init=held))
+            setattr(self, f"forward_weight_{l}", ReadOnlyVar(shape=held.shape, init=held))
 
     def _states_of(self, l: int) -> tuple[str, ...]:
         is_hidden = 0 < l < self.net.n_layers
@@ -179,7 +180,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
 @requires(CPU)
 @tag(FLOATING, FIXED)
 class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
-    """A process for each layer, synapses of Lava's own between them, and a keeper of these."""
+    """The parts: neurons of each layer, Lava's own synapses between them, the weight manager."""
 
     # Every process that is an attribute here becomes a part of the network.
     def __init__(self, proc: StandardMLP) -> None:
@@ -191,7 +192,7 @@ class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
             raise ValueError("connect label_in or target_in, not both")
         self._shared.switches.taught[0] = bool(teachers)
         given = (self._shared, self._synapses.messages, Activity(L))
-        self.keeper = Keeper(*given, self._copies)
+        self.weight_manager = WeightManager(*given, self._copies)
         self.layer_0 = InputNeurons(*given)
         for l in range(1, L):
             setattr(self, f"layer_{l}", HiddenNeurons(*given, l))
@@ -242,7 +243,7 @@ class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
         return synapses
 
     def _keep(self, port: str, variable: Any) -> None:
-        getattr(self.keeper, port).connect_var(variable)
+        getattr(self.weight_manager, port).connect_var(variable)
 
     def _lead_out(self, proc: StandardMLP) -> None:
         """Connect the ports of the network with those of its layer 0 and its output."""
@@ -254,7 +255,7 @@ class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
         for port in ("spikes_out", "summed_drive_out"):
             getattr(output.out_ports, port).connect(getattr(proc.out_ports, port))
         if has_sender(proc.in_ports.reset_in):
-            for part in (*map(self._neurons, range(1, L + 1)), self.keeper):
+            for part in (*map(self._neurons, range(1, L + 1)), self.weight_manager):
                 lowest.out_ports.reset_out.connect(part.in_ports.reset_in)
 
     def _alias(self, proc: StandardMLP) -> None:

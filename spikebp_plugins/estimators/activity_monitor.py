@@ -10,46 +10,49 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: Samples in a row in which no output fires that are warned of.
+#: A warning comes after so many consecutive samples in which no output fires.
 SILENT: Final = 1000
-#: Spikes a step that an input may send, on average.
+#: The most spikes a step that an input may send, on average, without a warning.
 LOUD: Final = 40.0
 
 
-class Watch:
-    """Looks at what a network is shown and answers, and warns once of each trouble."""
+class ActivityMonitor:
+    """Observes the input and the scores of a network, and warns once of each kind of trouble.
+
+    The kinds are outputs that stay silent, and input that sends very many spikes.
+    """
 
     def __init__(self) -> None:
         self._n_silent = 0
-        self._n_heard = 0
+        self._n_observed = 0
         self._spikes = 0.0
         self._has_warned: set[str] = set()
 
     def observe(self, inputs: Array, scores: Array, n_steps: int) -> None:
-        """Take note of samples that were learned.
+        """Observe samples that were learned.
 
         Parameters
         ----------
         inputs : ndarray of shape (n_samples, n_inputs)
-            What the network was shown, in spikes a step.
+            The input of the network, in spikes a step.
         scores : ndarray of shape (n_samples, n_outputs)
-            The scores that they reached.
+            The scores of these samples.
         n_steps : int
             The steps of a sample.
         """
         fires: NDArray[np.bool_] = np.any(scores > 0.5 / n_steps, axis=1)
         last = np.flatnonzero(fires)
         self._n_silent = len(fires) - 1 - last[-1] if len(last) else self._n_silent + len(fires)
-        if self._n_heard < SILENT:
-            self._n_heard += len(inputs)
+        if self._n_observed < SILENT:
+            self._n_observed += len(inputs)
             self._spikes += float(np.abs(inputs).mean(axis=1).sum())
-            if self._n_heard >= SILENT:
+            if self._n_observed >= SILENT:
                 self._check_loudness()
         if self._n_silent >= SILENT:
             self._check_silence()
 
     def end_epoch(self) -> None:
-        """Take note that all samples have been learned once."""
+        """Check the input at the end of an epoch, which may be shorter than `SILENT` samples."""
         self._check_loudness()
 
     def _check_silence(self) -> None:
@@ -61,10 +64,10 @@ class Watch:
         )
 
     def _check_loudness(self) -> None:
-        if self._spikes > LOUD * self._n_heard:
+        if self._spikes > LOUD * self._n_observed:
             self._warn(
                 "loud",
-                f"an input sends {self._spikes / self._n_heard:.3g} spikes a step on average, "
+                f"an input sends {self._spikes / self._n_observed:.3g} spikes a step on average, "
                 "which is slow and makes learning unstable: scale the features "
                 "(input_scale='auto' does), or take a smaller input_scale",
             )

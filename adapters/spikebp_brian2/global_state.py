@@ -40,7 +40,7 @@ def borrowed(device: Device, preferences: dict[str, Any]) -> Iterator[None]:
         finally:
             for name, value in before.items():
                 prefs[name] = value
-            # Brian2 takes a run that was interrupted for one that goes on, and swallows a Ctrl-C.
+            # Brian2 takes an interrupted run for one under way, and ignores the next Ctrl-C.
             Network._globally_running = running
             if switched:
                 reset_device()

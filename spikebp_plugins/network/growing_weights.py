@@ -17,14 +17,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-#: What is drawn, which the last word of Philox's counter says, 0 being for backward potentials.
+#: The last word of Philox's counter, by the quantity that is drawn; 0 is for backward potentials.
 WEIGHTS: Final = 1
 FEEDBACK: Final = 2
 
-#: Weights of input i are as large as those of a network with so many more inputs than i. Those of
-#: a few inputs are about equal then, and thousands of them do not add up to more than a few do.
+#: Weights of input i are scaled as in a network with so many more inputs than i. So weights of the
+#: first inputs are about equal, and thousands of inputs do not drive units more than a few do.
 FIRST_INPUTS: Final = 8
-#: What random feedback is divided by that does not know how many outputs there will be.
+#: The divisor of random feedback, which cannot depend on the number of outputs.
 FEEDBACK_DIVISOR: Final = 2.0
 
 NUMBERS: Final = 3
@@ -60,5 +60,5 @@ def unit_weights(seed: int, what: int, l: int, shape: tuple[int, ...]) -> NDArra
 
 
 def fan_in(n_inputs: int) -> NDArray[np.float64]:
-    """Return for how many inputs the weights of each input are made, of shape (n_inputs, 1)."""
+    """Return the fan-in for which the weights of each input are scaled, of shape (n_inputs, 1)."""
     return FIRST_INPUTS + np.arange(n_inputs, dtype=np.float64)[:, np.newaxis]

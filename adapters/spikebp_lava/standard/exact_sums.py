@@ -1,7 +1,6 @@
-"""The proof, from the record of a run, that its sums were exact.
+"""Checks, from the record of a run, that its sums were exact.
 
-Synapses of Lava's own check no range. Whether they have left it follows from the spikes and errors
-that they received.
+Lava's own synapses check no range. The spikes and errors that they received bound their sums.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from spikebp_plugins.network.state import LearningState
 Array = NDArray[Any]
 
 
-def require_certain(
+def require_exact_sums(
     net: Definition, before: LearningState, spikes: list[Array], errors: list[Array]
 ) -> None:
     """Raise OverflowError unless every sum that the synapses made was exact.
@@ -32,9 +31,9 @@ def require_certain(
     net : Definition
         The definition.
     before : LearningState
-        What had been learned before.
+        The learning state before the run.
     spikes, errors : list of ndarray of shape (n_samples, n_steps, n_units), int64
-        What layers 0 to L sent in each step of Lava; layer 0 has no errors.
+        Spikes and errors of layers 0 to L in each step of Lava; layer 0 has no errors.
     """
     limit = arithmetic_of(net).limit
     feedback: Sequence[Any] = (None, None, *before.feedback)

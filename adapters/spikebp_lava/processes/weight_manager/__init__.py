@@ -1,6 +1,6 @@
-"""The keeper of the standard graph, which writes to its synapses between their steps.
+"""The manager of the weights of the standard graph, which writes to synapses between their steps.
 
-On a chip this is the work of the processor beside the neuron cores, in the management phase after
+On a chip a processor next to the neuron cores does this work, in the management phase after
 learning: the learning engine of the synapses can neither empty a trace at once nor copy a matrix.
 """
 
@@ -17,30 +17,30 @@ from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
-from spikebp_lava.incoming import input_ends
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
-from spikebp_lava.messages import Messages
-from spikebp_lava.runtime import Watched
-from spikebp_lava.schedule import Clock
+from spikebp_lava.messages import MessageConverter
+from spikebp_lava.port_reader import input_ends
+from spikebp_lava.runtime import GuardedProcess
+from spikebp_lava.sample_clock import SampleClock
 from spikebp_lava.standard.state import SharedState
-from spikebp_lava.variables import ModelOfAnyNetwork, model_of
+from spikebp_lava.variables import NetworkModelMeta, model_of
 
 Array = NDArray[Any]
 
 
-class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
+class WeightManager(GuardedProcess, AbstractProcess):  # type: ignore[misc]
     """Empties traces at the end of each sample, and copies weights for errors and for the user.
 
     Parameters
     ----------
     shared : SharedNetwork
-        The network, whose weights the keeper updates after each sample that has learned.
-    messages : Messages
+        The network, whose weights are updated after each sample that learns.
+    messages : MessageConverter
         Converts the numbers that synapses hold to weights.
     activity : Activity
-        Where the layers write how many of their units teach.
+        The counts of units that change weights, written by the layers.
     copies : bool
-        Whether the keeper copies the weights into the synapses that errors travel through.
+        Whether the weights are copied into the synapses that errors travel through.
 
     Attributes
     ----------
@@ -54,10 +54,14 @@ class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
     """
 
     def __init__(
-        self, shared: SharedNetwork, messages: Messages, activity: Activity, copies: bool
+        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity, copies: bool
     ) -> None:
         super().__init__(
-            name="keeper", shared=shared, messages=messages, activity=activity, copies=copies
+            name="weight_manager",
+            shared=shared,
+            messages=messages,
+            activity=activity,
+            copies=copies,
         )
         self.reset_in = InPort(shape=(1,))
         net = shared.net
@@ -69,11 +73,11 @@ class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
                 setattr(self, f"back_weight_{l}", RefPort(shape=(n_below, n)))
 
 
-class KeeperModel(
+class WeightManagerModel(
     PyLoihiProcessModel,  # type: ignore[misc]
-    metaclass=ModelOfAnyNetwork,
+    metaclass=NetworkModelMeta,
 ):
-    """Works in the management phase, after all synapses have learned."""
+    """The process model: it works in the management phase, after all synapses have learned."""
 
     kind: ClassVar[str]
 
@@ -81,15 +85,15 @@ class KeeperModel(
         super().__init__(proc_params)
         self._shared: SharedNetwork = proc_params["shared"]
         self._memory: SharedState = self._shared.memory
-        self._messages: Messages = proc_params["messages"]
+        self._messages: MessageConverter = proc_params["messages"]
         self._activity: Activity = proc_params["activity"]
         self._copies: bool = proc_params["copies"]
-        self._clock = Clock(self._shared)
+        self._clock = SampleClock(self._shared)
         #: The weights that have changed in this sample, and the last step of which they are known.
         self._changes, self._known = np.zeros(self._shared.net.n_layers + 1, np.int64), 0
 
     def run_spk(self) -> None:
-        """Count the step, and what the one before has changed."""
+        """Count the step, and the weights that the step before has changed."""
         self._clock.tick(input_ends(self.reset_in))
         self._count_changes(self.time_step - 1)
 
@@ -148,15 +152,15 @@ def _types(traces: type, weights: type) -> dict[str, LavaPyType]:
     }
 
 
-@model_of(Keeper, FLOATING)
-class PyKeeperModelFloat(KeeperModel):
-    """The keeper under `floating_pt`."""
+@model_of(WeightManager, FLOATING)
+class PyWeightManagerModelFloat(WeightManagerModel):
+    """The process model under `floating_pt`."""
 
     types = _types(float, float)
 
 
-@model_of(Keeper, FIXED)
-class PyKeeperModelFixed(KeeperModel):
-    """The keeper under `fixed_pt`."""
+@model_of(WeightManager, FIXED)
+class PyWeightManagerModelFixed(WeightManagerModel):
+    """The process model under `fixed_pt`."""
 
     types = _types(np.int64, np.int32)

@@ -1,4 +1,4 @@
-"""Learning from new samples, and after each from some of a replay buffer."""
+"""Training on new samples, each followed by some of a replay buffer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Learned = TypeVar("Learned")
 
 
 def check_replay(replay: Any) -> None:
-    """Refuse what is no replay buffer."""
+    """Raise an error unless `replay` is a replay buffer or None."""
     if not (replay is None or isinstance(replay, ReplayBuffer)):
         raise wrong_argument("replay", "a ReplayBuffer or None", repr(replay))
 
@@ -55,7 +55,7 @@ def followed_by_others(
     Returns
     -------
     object
-        What `learn` returns.
+        The result of `learn`.
     """
     with _learning(engine, replay, batch) as mixture:
         learned = learn()
@@ -89,14 +89,14 @@ class StreamedSample:
         self._target: Array | None = None
 
     def note(self, x: Array | None, y: Array | None, n_steps: int) -> None:
-        """Take note of an input that is shown for some steps, and of its target."""
+        """Record an input that is shown for some steps, and its target."""
         n_kept = min(n_steps, self.net.n_steps - len(self._rows))
         self._rows += [None if x is None else x.copy()] * n_kept
         if y is not None:
             self._target = y
 
     def note_events(self, given: EventSteps, y: Array | None) -> None:
-        """Take note of steps of events, and of their target."""
+        """Record steps of events, and their target."""
         shown = 0
         for step, counts in given.counts_of(self.net.n_inputs):
             self.note(None, y, step - shown)
@@ -105,7 +105,7 @@ class StreamedSample:
         self.note(None, y, given.n_steps - shown)
 
     def batch(self) -> Batch:
-        """Return the sample, which has had a target, as a block of one."""
+        """Return the recorded sample, which has had a target, as a block of one."""
         net, target = self.net, self._target
         rows = self._rows + [None] * (net.n_steps - len(self._rows))
         type_ = next((row.dtype for row in rows if row is not None), np.uint8)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.conversion.layers import Array, Layer, Scaling, given_layer
+from spikebp_plugins.conversion.layers import AffineLayer, Array, UnitScaling, given_layer
 
 #: Scalers by name: their attributes that are subtracted, divided by, multiplied by and added.
 SCALERS: Final[dict[str, tuple[str | None, ...]]] = {
@@ -20,7 +20,7 @@ SCALERS: Final[dict[str, tuple[str | None, ...]]] = {
 SWITCHES: Final = {"mean_": "with_mean"}
 
 
-def layers_of_network(model: Any) -> list[Layer]:
+def layers_of_network(model: Any) -> list[AffineLayer]:
     """Return the layers of a fitted MLPClassifier or MLPRegressor."""
     name = type(model).__name__
     if not hasattr(model, "coefs_"):
@@ -31,20 +31,20 @@ def layers_of_network(model: Any) -> list[Layer]:
     if output not in ("identity", "softmax", "logistic"):
         allowed = "'identity', 'softmax' or 'logistic'"
         raise wrong_argument("output activation of source", allowed, repr(output))
-    layers = [Layer(W, b) for W, b in zip(model.coefs_, model.intercepts_, strict=True)]
+    layers = [AffineLayer(W, b) for W, b in zip(model.coefs_, model.intercepts_, strict=True)]
     if output == "logistic" and layers[-1].weights.shape[1] == 1:
         # One output z that is compared with 0. Two outputs -z/2 and z/2 have the right argmax,
         # and their softmax is the logistic function of z.
         W, b = layers[-1].weights, layers[-1].bias
         assert b is not None
-        layers[-1] = Layer(np.hstack([-W / 2, W / 2]), np.hstack([-b / 2, b / 2]))
+        layers[-1] = AffineLayer(np.hstack([-W / 2, W / 2]), np.hstack([-b / 2, b / 2]))
     return [given_layer(W, b, l) for l, (W, b) in enumerate(layers, 1)]
 
 
-def scaling_of(step: Any, place: str) -> Scaling:
-    """Return what a scaler of a pipeline does; raise ValueError for what is none of those known."""
+def scaling_of(step: Any, place: str) -> UnitScaling:
+    """Return the scaling of a scaler in a pipeline; raise ValueError for unknown steps."""
     name = type(step).__name__
-    # By its name and home: a class derived from a scaler may compute anything.
+    # By name and module: a class derived from a scaler may compute anything.
     if name not in SCALERS or not type(step).__module__.startswith("sklearn.preprocessing."):
         allowed = f"one of {', '.join(SCALERS)} or 'passthrough'"
         raise wrong_argument(f"step {place} of source", allowed, name)
@@ -57,7 +57,7 @@ def scaling_of(step: Any, place: str) -> Scaling:
     ones: Array = np.ones(step.n_features_in_)
     g = ones / (1.0 if divisor is None else divisor) * (1.0 if factor is None else factor)
     h = (0 if added is None else added) - g * (0 if subtracted is None else subtracted)
-    return Scaling(np.asarray(g), np.asarray(h * ones))
+    return UnitScaling(np.asarray(g), np.asarray(h * ones))
 
 
 def _used(step: Any, attribute: str | None) -> Any:

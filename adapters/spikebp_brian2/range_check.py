@@ -1,4 +1,4 @@
-r"""Proving that a run was exact.
+r"""The check that all values of a run are proven in range, so that the run was exact.
 
 Brian2 computes with doubles, which hold every multiple of :math:`2^{-f}` below the limit
 :math:`2^{53-f}`. Potentials, drives and counts are checked at every step. Weights, and the
@@ -26,23 +26,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.connections import Arriving
+from spikebp_plugins.network.connections import WeightedCounts
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.step import backward_weights, synaptic_weights
 
 
 class UnitExtremes(NamedTuple):
-    """What the units of a layer saw in a run; zeros for a variable that the layer does not have.
+    """Extremes of a layer in a run, by unit; zeros for a variable that the layer does not have.
 
     Attributes
     ----------
     overflows : ndarray of shape (n_units,)
-        How many checks of the range have failed.
+        The number of failed checks of the range.
     not_counts : ndarray of shape (n_units,)
-        How many inputs were not spike counts, with ``input_coding="spikes"``.
+        The number of inputs that were not spike counts, with ``input_coding="spikes"``.
     not_labels : ndarray of shape (n_units,)
-        How many steps had a label that is no class.
+        The number of steps with a label that is no class.
     most_spikes, most_errors : ndarray of shape (n_units,)
         The largest magnitudes of spike counts and error counts in one step.
     """
@@ -55,12 +55,12 @@ class UnitExtremes(NamedTuple):
 
 
 class RunExtremes(NamedTuple):
-    """What a network saw in a run.
+    """Extremes of a network in a run.
 
     Attributes
     ----------
     units : list of UnitExtremes
-        What the units of layers 0..L saw.
+        The extremes of the units of layers 0..L.
     travel : list of ndarray
         A bound of the travel of each weight, in the shapes of W_1..W_L.
     """
@@ -79,7 +79,7 @@ def prove_range(net: Definition, state: LearningState, seen: RunExtremes) -> Non
     state : LearningState
         The state at the end of the run.
     seen : RunExtremes
-        What the run has seen.
+        The extremes of the run.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def prove_range(net: Definition, state: LearningState, seen: RunExtremes) -> Non
                 raise _overflow("a sum of errors", l - 1, limit)
 
 
-def _sums(arriving: Arriving) -> NDArray[Any]:
+def _sums(arriving: WeightedCounts) -> NDArray[Any]:
     return arriving.product(arriving.counts, arriving.weights)
 
 

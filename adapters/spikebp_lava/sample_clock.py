@@ -1,4 +1,4 @@
-"""The place of each step of Lava in its sample."""
+"""The clock that counts the steps of Lava within a sample."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 
 
-class Clock:
-    """Counts the steps of a sample, and knows in which of them a layer is busy.
+class SampleClock:
+    """Counts the steps of a sample, and says in which of them a layer is busy.
 
     Parameters
     ----------
@@ -20,11 +20,11 @@ class Clock:
     first : int
         The number of the first step of the present message in its sample, from 1.
     n_inputs : int
-        How many steps of input the sample has; `ENDLESS` while that is not known.
+        The number of steps of input of the sample; `ENDLESS` while it is not known.
     closes : bool
         Whether the sample ends with this message.
     learns : bool
-        Whether samples were to be learned when this one began.
+        Whether learning was on when this sample began.
     """
 
     def __init__(self, shared: SharedNetwork) -> None:
@@ -33,7 +33,7 @@ class Clock:
         self.closes, self.learns = True, False
 
     def tick(self, ends: bool | None = None, n_steps: int = 1) -> None:
-        """Go on by the steps of a message.
+        """Advance by the steps of a message.
 
         Parameters
         ----------
@@ -41,7 +41,7 @@ class Clock:
             Whether the input of the sample ends with this message; with None it ends when the
             switches say.
         n_steps : int, default=1
-            How many steps: one, or with one message for the whole sample all.
+            The number of steps: one, or all of a sample with one message for the whole sample.
 
         Raises
         ------

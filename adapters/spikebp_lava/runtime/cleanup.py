@@ -1,12 +1,12 @@
-"""No process of a graph stays behind.
+"""Ends all processes of a graph, whatever happens to the user's process.
 
 Lava's processes run until `stop()` is called. A script that ends without it waits for them for
 ever; if it is killed they wait for ever themselves, and named shared memory remains. Nor does a
 graph end with the last reference to it: to count them Lava keeps all processes, and a model the
 ports through which its last process was observed.
 
-Here processes end with the script, however that ends; and once nobody refers to their graph, which
-Lava forgets as it starts.
+Here processes end with the script, however that ends; and with the last reference to their graph,
+which Lava forgets as it starts.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def start_processes(runtime: Any) -> None:
             "its children; a worker of concurrent.futures.ProcessPoolExecutor can"
         )
     if alive:
-        gc.collect()  # graphs that nobody refers to end before others are made
+        gc.collect()  # unreferenced graphs end before others are made
     alive.add(runtime)
     with no_wake_up_is_lost(runtime.graph.check), signals_deferred():
         # Linux would end children of another thread than the main one with that thread.
@@ -102,7 +102,7 @@ def is_alive(actor: Any) -> bool:
 def kill(actors: Iterable[Any], owner: int) -> None:
     """End processes, whatever they wait for, if they are children of this process.
 
-    They are not told to stop: where nobody refers to them, what would tell them may be gone.
+    They are not told to stop: for unreferenced processes the channel for that may be gone.
     """
     if os.getpid() == owner:
         running = list(filter(is_alive, actors))

@@ -11,15 +11,15 @@ from lava.proc.io.source import RingBuffer
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork, fraction_bits_of
-from spikebp_lava.schedule import Clock
+from spikebp_lava.sample_clock import SampleClock
 from spikebp_plugins.common.errors import finite, whole, wrong_argument
-from spikebp_plugins.engine.step_engine import Moment
+from spikebp_plugins.engine.step_engine import StepContext
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.samples import real_targets
 
 Array = NDArray[Any]
 
-#: What messages to a port have to be in fixed_pt, whose models compute with integers.
+#: The messages that ports allow in fixed_pt, whose models compute with integers.
 WHOLE_IN_FIXED: Final = "whole numbers in fixed_pt"
 
 
@@ -70,15 +70,15 @@ def label_of(message: Array) -> int:
 
 
 class Message(NamedTuple):
-    """Input and target of some steps, as real numbers, and the place of the steps in a sample."""
+    """Input and target of some steps, as real numbers, and the context of the steps."""
 
     x: Array
     y: Array | None
-    moment: Moment
+    context: StepContext
     n_steps: int
 
 
-class Incoming:
+class PortReader:
     """Reads the ports of a process model that receives samples.
 
     Parameters
@@ -91,7 +91,7 @@ class Incoming:
 
     def __init__(self, shared: SharedNetwork, model: Any) -> None:
         self._shared, self._model = shared, model
-        self._clock = Clock(shared)
+        self._clock = SampleClock(shared)
         self._of_output = delays_of(shared.net).spikes[-1]
         self._is_pipelined = shared.net.timing == "pipelined"
         self._in_training = False  # the present sample
@@ -116,13 +116,13 @@ class Incoming:
         # With pipelined timing all steps of a sample learn, or none does.
         if not (clock.learns if self._is_pipelined else switches.learning[0]):
             y = None
-        moment = self._moment(y is not None)
-        if y is None and moment.learns:
+        context = self._context(y is not None)
+        if y is None and context.learns:
             y = np.zeros(self._shared.net.n_outputs)
-        return Message(x, y, moment, n_steps)
+        return Message(x, y, context, n_steps)
 
-    def _moment(self, has_target: bool) -> Moment:
-        """Return the place of a message in its sample."""
+    def _context(self, has_target: bool) -> StepContext:
+        """Return the position of a message in its sample."""
         clock, is_first = self._clock, not self._in_training
         if clock.opens:
             self._in_training, is_first = False, True
@@ -136,7 +136,7 @@ class Incoming:
                 raise wrong_argument("a label", allowed, f"one that {change} at step {clock.first}")
         else:
             self._in_training |= has_target
-        return Moment(
+        return StepContext(
             opens=clock.opens,
             closes=clock.closes,
             restarts=has_target and is_first,

@@ -1,4 +1,4 @@
-"""Samples that a network is shown one after the other, and where they lie in time."""
+"""Samples that are presented to a network one after the other, and their times."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from brian2 import Clock
 from numpy.typing import NDArray
 
 from spikebp_brian2.network_parts import NetworkParts
-from spikebp_brian2.parts import Place
-from spikebp_brian2.rules import ShownCode
+from spikebp_brian2.parts import VariableKey
+from spikebp_brian2.rules import SourceExpressions
 from spikebp_brian2.sources import refuse_unit
-from spikebp_brian2.tables import Table
+from spikebp_brian2.tables import TableFunction
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch, check_batch, real_targets
 
-#: What the units of each layer have sent, by name of the variable.
+#: Counts of the messages of the units of each layer, by name of the variable.
 SentCounts = dict[str, list[NDArray[Any]]]
 
 #: The tables that presented samples are read from: names of functions in the code of the network.
 TABLES: Final = ("presented_input", "presented_label", "presented_target")
 
-#: The code that shows presented samples, whatever they are.
-CODE: Final = ShownCode(
+#: The expressions that show presented samples of any kind.
+CODE: Final = SourceExpressions(
     input="presented_input(input_row, i, N)",
     label="presented_label(presented, 0, 1)",
     target="presented_target(target_row, i, N)",
@@ -54,13 +54,13 @@ class PresentedSamples:
     Attributes
     ----------
     number : int
-        How often samples have been presented; of a program that is built, the number of their file.
+        The number of presentations so far; of a built program, the number of their file.
     is_replaceable : bool
         Whether a program that is built takes others in their place: it presents them first of all.
     is_begun : bool
         Whether a run before the present one, or the last, has begun with them.
     n_samples, n_steps : int
-        How many samples there are, and for how many steps each is shown.
+        The number of samples, and of steps for which each is shown.
     first_tick : int or None
         The tick of the network's clock with which the first step begins; None before its run.
     dt : float
@@ -108,7 +108,7 @@ class PresentedSamples:
             raise wrong_argument("n_steps", "None with targets", repr(n_steps))
         return check_batch(self._net, x, y, n_steps)
 
-    def present(self, batch: Batch) -> dict[Place, Any]:
+    def present(self, batch: Batch) -> dict[VariableKey, Any]:
         """Show samples from the next run on.
 
         Returns
@@ -128,17 +128,19 @@ class PresentedSamples:
         for owner, name, rows in zip(owners, TABLES, _tables(batch), strict=True):
             if not self._is_runtime:
                 # A program has all of its tables at once.
-                owner.namespace[name] = Table(f"{self._name}_{name}_{self.number}")
+                owner.namespace[name] = TableFunction(f"{self._name}_{name}_{self.number}")
             elif name not in owner.namespace:
-                owner.namespace[name] = Table(name)  # in one module of Cython for all networks
+                owner.namespace[name] = TableFunction(
+                    name
+                )  # in one module of Cython for all networks
             owner.namespace[name].show(np.asarray(rows, np.float64))
         self._parts.show(CODE)
-        if not knows_past:  # the program that will run them knows
+        if not knows_past:  # only the program that will run them knows
             schedule.interrupted = "interrupted + int(not sample_over)"
         self._begin(knows_past)
         return self._values(batch)
 
-    def present_to_program(self, batch: Batch, folder: Path) -> dict[Place, Any]:
+    def present_to_program(self, batch: Batch, folder: Path) -> dict[VariableKey, Any]:
         """Write samples to a file for the next run of a program that is built in `folder`."""
         if not self.is_replaceable:
             raise RuntimeError(
@@ -158,7 +160,7 @@ class PresentedSamples:
         self.number, self.first_tick, self.dt = number, 0, float(self._clock.dt)
         return self._values(batch)
 
-    def _values(self, batch: Batch) -> dict[Place, Any]:
+    def _values(self, batch: Batch) -> dict[VariableKey, Any]:
         self.n_samples, self.n_steps = len(batch), batch.n_steps
         values = {
             "presentation": self.number,

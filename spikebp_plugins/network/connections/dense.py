@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spikebp_plugins.common.errors import integer
-from spikebp_plugins.network.connections.connection import Array, Arriving, Connection, total
+from spikebp_plugins.network.connections.connection import Array, Connection, WeightedCounts, total
 from spikebp_plugins.network.connections.layer import Layer, Shape
 
 
@@ -57,7 +57,7 @@ class DenseConnection(Connection):
 
     @property
     def n_synapses(self) -> int:
-        """How many synapses there are."""
+        """The number of synapses."""
         return self.n_below * self.n_above
 
     @property
@@ -74,12 +74,12 @@ class DenseConnection(Connection):
         """Return the transposed weights."""
         return W.T
 
-    def forward(self, k: Array, W: Array) -> Arriving:
+    def forward(self, k: Array, W: Array) -> WeightedCounts:
         """Return the rows of W of the units that sent spikes."""
         active = np.flatnonzero(k)
-        return Arriving(k[active], W[active])
+        return WeightedCounts(k[active], W[active])
 
-    def backward(self, e: Array, B: Array) -> Arriving:
+    def backward(self, e: Array, B: Array) -> WeightedCounts:
         """Return the rows of B of the units that sent errors."""
         return self.forward(e, B)
 
@@ -89,7 +89,7 @@ class DenseConnection(Connection):
         return product
 
     def synapses_with(self, c: Array, e: Array) -> int:
-        """Return how many products c_i e_j are not zero."""
+        """Return the number of products c_i e_j that are not zero."""
         return int(np.count_nonzero(c)) * int(np.count_nonzero(e))
 
     def forward_operations(self, spikes: Any) -> int:

@@ -1,4 +1,4 @@
-"""What monitors have recorded, as arrays by sample, step and unit."""
+"""Records of monitors as arrays by sample, step and unit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from brian2 import EventMonitor, StateMonitor
 from numpy.typing import NDArray
 
 from spikebp_brian2.parts import NetworkOfParts
-from spikebp_brian2.presented import PresentedSamples
+from spikebp_brian2.presented_samples import PresentedSamples
 from spikebp_plugins import Trace
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.delays import delays_of, of_input_steps
@@ -21,7 +21,7 @@ COUNTED: Final = {"spike": ("spike_count", "spikes_sent"), "error": ("error", "e
 def recorded(
     mlp: NetworkOfParts, presented: PresentedSamples, monitor: Any, event: str
 ) -> NDArray[np.int64]:
-    """Return what a monitor has recorded of each sample that has ended.
+    """Return the record of a monitor of each sample that has ended.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def _of(monitors: list[Any], layer: Any, event: str | None) -> Any:
 
 
 def _samples_in_time(mlp: NetworkOfParts, presented: PresentedSamples) -> tuple[int, int]:
-    """Return how many samples have ended, and how many steps each took.
+    """Return the number of samples that have ended, and the steps that each took.
 
     A sample is found by its time. So no time may have passed without a step of a sample.
     """

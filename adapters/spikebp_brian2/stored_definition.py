@@ -1,4 +1,4 @@
-"""States that Brian2's ``store`` keeps: those of its own definition are restored, as a whole."""
+"""States in Brian2's ``store``: a network restores those of its own definition, as a whole."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from brian2 import Network
 from brian2.devices.device import runtime_device
 
-from spikebp_brian2.parts import Place
+from spikebp_brian2.parts import VariableKey
 from spikebp_brian2.variables import STEPS_PER_SAMPLE
 from spikebp_plugins.network.checkpoint import differences
 from spikebp_plugins.network.fields import Definition
 
 
 class StoredDefinition:
-    """The base of a network whose definition Brian2 stores beside the variables of its parts."""
+    """The base of a network whose definition Brian2 stores with the variables of its parts."""
 
     name: str
     net: Definition
     ends_by_event: bool
 
-    constants: dict[Place, float]
+    constants: dict[VariableKey, float]
 
     def _define(self, net: Definition, steps_per_sample: int) -> None:
         """Take a definition with another learning rate, and how many steps a sample takes."""
@@ -55,7 +55,7 @@ def restore_whole_states() -> None:
 
     It restores their objects one by one, in any order, and stops at the first that does not fit.
     """
-    # What a device has of this name Brian2 calls instead of its own.
+    # Brian2 calls the method of this name of a device instead of its own.
     runtime_device.network_restore = _restore
 
 

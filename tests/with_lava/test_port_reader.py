@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
-from spikebp_lava.incoming import Incoming
 from spikebp_lava.memory import SharedNetwork
+from spikebp_lava.port_reader import PortReader
 from spikebp_plugins.network.delays import steps_of_sample
 from tests.with_lava.graphs import NET
 
@@ -25,7 +25,7 @@ class Ports:
         self.kind = tag
         for port, n in (("spikes_in", 9), ("label_in", 1), ("target_in", 3), ("reset_in", 1)):
             setattr(self, port, self._port(n, messages.get(port)))
-        self.incoming = Incoming(SharedNetwork(net, None), self)
+        self.reader = PortReader(SharedNetwork(net, None), self)
 
     def _port(self, n, messages):
         rows = iter(np.zeros(IN_ALL) if messages is None else messages)
@@ -33,7 +33,7 @@ class Ports:
         return SimpleNamespace(csp_ports=connected, recv=lambda: np.full(n, next(rows)))
 
     def receive(self, n_steps=1):
-        return [self.incoming.receive() for _ in range(n_steps)]
+        return [self.reader.receive() for _ in range(n_steps)]
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_nobody_looks_at_what_arrives_while_a_layer_is_idle():
     assert [message.y is not None and message.y[2] == 1 for message in seen[L : L + T]] == [
         True
     ] * T
-    assert all(message.moment.learns for message in seen[L:])
-    assert [message.moment.closes for message in seen] == [False] * (IN_ALL - 1) + [True]
+    assert all(message.context.learns for message in seen[L:])
+    assert [message.context.closes for message in seen] == [False] * (IN_ALL - 1) + [True]
 
 
 @pytest.mark.parametrize(("first", "change"), [(-1, "comes"), (0, "goes")])
