@@ -15,7 +15,9 @@ from tests.documentation import ROOT, sections
 def test_the_code_of_the_limits_runs(capsys):
     (code,) = sections("docs/limits.md").values()
     exec(code, {})
-    assert capsys.readouterr().out.startswith("back end 'c' cannot run this network: it knows timing")
+    assert capsys.readouterr().out.startswith(
+        "back end 'c' cannot run this network: it knows timing"
+    )
 
 
 @pytest.mark.smoke
