@@ -10,6 +10,7 @@ split, order and initialization. One thread; recordings are encoded beforehand::
     SPIKEBP_DATA=... python benchmarks/nmnist.py
     python benchmarks/nmnist.py --folder nmnist --seeds 3 --epochs 40 --json
     python benchmarks/nmnist.py --connections dense200,dense10
+    python benchmarks/nmnist.py --connections conv24k7s2,conv48k5s2,dense10 --shift 2
 """
 
 import argparse
@@ -42,6 +43,17 @@ def order_of(epoch, seed, n):
 def class_of(scores):
     """Return the class of each recording, given the scores of its parts one after another."""
     return scores.reshape(-1, N_PARTS, DIGITS).sum(axis=1).argmax(axis=1)
+
+
+def moved(x, most, random):
+    """Return recordings as if the camera had stood up to some pixels to the side, or higher."""
+    images = np.pad(x.reshape(*x.shape[:2], 2, SIDE, SIDE), [(0, 0)] * 3 + [(most, most)] * 2)
+    corners = most - random.randint(-most, most + 1, (len(x), 2))
+    parts = [
+        image[:, :, row : row + SIDE, column : column + SIDE]
+        for image, (row, column) in zip(images, corners, strict=True)
+    ]
+    return np.stack(parts).reshape(x.shape)
 
 
 class Spiking:
@@ -83,7 +95,7 @@ class SpikingInParts:
     learning_rate = 0.6
 
     def __init__(self, seed, options):
-        self.seed, self.epochs = seed, options.part_epochs
+        self.seed, self.epochs, self.shift = seed, options.part_epochs, options.shift
         self.net = SpikingNetwork.paper(
             self.encoder.input_shape,
             layers_of("connections", options.connections),
@@ -100,13 +112,14 @@ class SpikingInParts:
 
     def fit(self, x, y):
         checkpoint = Simulator(self.net, **COMPILED).checkpoint()
-        late = []
+        late, random = [], np.random.RandomState(self.seed)
         for epoch in range(self.epochs):
             quarter = 4 * epoch // self.epochs
             order = order_of(epoch, self.seed, len(x))
             checkpoint = checkpoint.at_rate(self.learning_rate / 2 ** max(0, quarter - 1))
             with checkpoint.simulate(**COMPILED) as sim:
-                sim.train(self._parts(x[order]), np.repeat(y[order], N_PARTS))
+                shown = moved(x[order], self.shift, random)
+                sim.train(self._parts(shown), np.repeat(y[order], N_PARTS))
                 checkpoint = sim.checkpoint()
             if epoch >= 3 * self.epochs // 4:
                 late.append(checkpoint)
@@ -175,6 +188,9 @@ def main():
         "--connections",
         default="conv16k7s2,conv32k5s2,dense10",
         help=f"layers of the network that learns from parts: {WORDS}, with commas between them",
+    )
+    parser.add_argument(
+        "--shift", type=int, default=0, help="pixels to move what it learns, at most"
     )
     parser.add_argument("--part-epochs", type=int, default=20, help="of that network")
     parser.add_argument("--json", action="store_true")

@@ -298,8 +298,14 @@ def test_other_pools_are_refused(changes, error):
         ([nn.Flatten(), conv()], "module 1 of source must be one for plain vectors; got Conv2d"),
         ([nn.Flatten(), nn.AvgPool2d(1)], "module 1 of .* for plain vectors; got AvgPool2d"),
         ([nn.Flatten(), nn.Linear(188, 2)], "module 1 of source must be a Linear of 189 features"),
-        ([conv(), nn.BatchNorm1d(2)], "BatchNorm1d 1 of source must be next to a Linear behind a Flatten"),
-        ([conv(), nn.Flatten(), normalized(70, 0)], "BatchNorm1d 2 of source must be next to a Linear"),
+        (
+            [conv(), nn.BatchNorm1d(2)],
+            "BatchNorm1d 1 of source must be next to a Linear behind a Flatten",
+        ),
+        (
+            [conv(), nn.Flatten(), normalized(70, 0)],
+            "BatchNorm1d 2 of source must be next to a Linear",
+        ),
         ([conv(), nn.Softmax(1)], "Softmax 1 of source must be behind a Flatten"),
         ([conv(), nn.Flatten()], r"a last Flatten of source must be left out, .* \(7, 5, 2\)"),
         ([nn.MaxPool2d(2)], "module 0 of source must be Linear, .*; got MaxPool2d"),
