@@ -56,7 +56,9 @@ class Setting(NamedTuple):
 
     def __str__(self) -> str:
         rate, (wrong, right) = self.fields["learning_rate"], self.fields["label_targets"]
-        shown = {"rate": f"2^{math.log2(rate):g}", "targets": f"{wrong:g} and {right:g}"}
+        exponent = math.log2(rate)
+        text = f"2^{exponent:g}" if exponent.is_integer() else f"{rate:g}"
+        shown = {"rate": text, "targets": f"{wrong:g} and {right:g}"}
         shown |= {name: f"{value:g}" for name, value in self.options.items()}
         return ", ".join(f"{name} {value}" for name, value in shown.items())
 

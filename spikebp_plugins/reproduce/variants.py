@@ -84,8 +84,9 @@ def compared(
     nets = {name: nets_of(study, variant, hidden, fields) for name, variant in variants.items()}
     rows = [row_of(name, learned_of(study, variants[name], nets[name])) for name in variants]
     if held_out:
-        for row, (name, variant) in zip(rows, variants.items(), strict=True):
-            networks = learned_of(study.held_out(), variant, nets[name])
+        for row in rows:
+            of = row["variant"]
+            networks = learned_of(study.held_out(), variants[of], nets[of])
             row["held out, %"] = float(np.mean(errors_of(networks)))
     lengths = sorted({study.epochs(variant.epochs) for variant in variants.values()})
     epochs = " or ".join(map(str, lengths))

@@ -275,7 +275,7 @@ def test_efficiency_compares_networks_by_time_operations_and_memory(monkeypatch,
     one, _, early, relu = rows[:4]
     assert relu["additions"] is relu["messages"] is None
     assert one["additions"][1] > one["multiply-adds"][1]
-    assert "margin" in early["chosen"]
+    assert early["chosen"].startswith("rate 2^-10, targets 2 and 20, margin ")
     # 16 bits take four bytes for large weights, 14 take two; layer 0 of spikes has states as well.
     n_weights, n_units = 64 * 12 + 12 * 12 + 12 * 10, 12 + 12 + 10
     assert one["kB"][1] * 1000 in [n * n_weights + 8 * (64 + n_units) for n in (2, 4)]
@@ -358,6 +358,7 @@ def test_the_best_dense_network_is_chosen_on_images_held_out(quick, monkeypatch)
     monkeypatch.setattr(best_dense, "VARIANTS", small)
     result = reproduced("best-dense", "--seed", "3", "--output", "b.png")
     assert (quick.folder / "b.png").read_bytes().startswith(b"\x89PNG")
+    assert result["title"] == "digits, 12-12, T = 1 or 5, 2 epochs, 3 seeds"
     assert [row["variant"] for row in result["rows"]] == list(small)
     assert any("1.12 %" in note for note in result["notes"])
     kept = Study(quick.data, quick.folder / "spikebp-reproduce", quick=True, seed=3)
