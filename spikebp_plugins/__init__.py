@@ -25,7 +25,7 @@ Each name is imported when it is first asked for, so that the command line can s
 Ctrl-C before it has imported anything; ``__init__.pyi`` says where each comes from.
 """
 
-from lazy_loader import attach_stub
+import lazy_loader as _lazy_loader
 
 # Without __all__, help() shows this text and not all docstrings of all classes.
-__getattr__, __dir__, _ = attach_stub(__name__, __file__)
+__getattr__, __dir__, _ = _lazy_loader.attach_stub(__name__, __file__)

@@ -21,7 +21,7 @@ except RuntimeError as error:
     ) from error
 except ImportError as error:
     raise ImportError(
-        "spikebp_lava needs Lava, which exists for Python 3.10 alone; there, install it with: "
+        "spikebp_lava needs Lava, which exists for Python 3.10 alone, and is not installed: "
         "pip install 'spikebp-plugins[lava]'"
     ) from error
 

@@ -233,7 +233,7 @@ with Simulator(SpikingMLP.paper((2, 2)), "lava") as sim:
         (
             MISSING,
             "",
-            "ImportError: spikebp_lava needs Lava, which exists for Python 3.10 alone; there, ",
+            "ImportError: spikebp_lava needs Lava, which exists for Python 3.10 alone, and ",
         ),
         (
             SPAWNING,
