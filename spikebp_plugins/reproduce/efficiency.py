@@ -36,6 +36,9 @@ HALVE_AFTER: Final = (3, 4)
 #: The sizes of the hidden layers.
 HIDDEN_LAYERS: Final = ((100, 50), (200, 200), (300, 300), (800, 800))
 
+#: The number of seeds with `quick`.
+QUICK_SEEDS: Final = 1
+
 #: Images that are timed, and how many each network takes before it is the next one's turn.
 TIMED: Final = 5_000
 TURN: Final = 500
@@ -172,7 +175,7 @@ def run(study: Study) -> Report:
     rows = _measured(study, kinds)
     epochs = study.epochs(EPOCHS)
     return Report(
-        study.title(("spikes and an integer ReLU",), f", {epochs} epochs, {SEEDS} seeds"),
+        study.title(("spikes and an integer ReLU",), f", {epochs} epochs, {_n_seeds(study)} seeds"),
         rows,
         [
             "Pairs of figures are those of a training sample and of a prediction.",
@@ -185,7 +188,7 @@ def run(study: Study) -> Report:
 
 def _trained(study: Study, hidden: tuple[int, ...]) -> Iterator[TrainedKind]:
     """Choose the setting of each kind of network of one width, and train it."""
-    studies = [replace(study, seed=study.seed + i) for i in range(SEEDS)]
+    studies = [replace(study, seed=study.seed + i) for i in range(_n_seeds(study))]
     chosen: dict[str, Setting] = {}
     for name, kind in KINDS.items():
         settings = kind.settings
@@ -201,6 +204,10 @@ def _trained(study: Study, hidden: tuple[int, ...]) -> Iterator[TrainedKind]:
         (chosen[name],) = settings
         networks = [each.learned(**_how(each, hidden, name, chosen[name])) for each in studies]
         yield TrainedKind(name, chosen[name], networks)
+
+
+def _n_seeds(study: Study) -> int:
+    return QUICK_SEEDS if study.quick else SEEDS
 
 
 def _how(study: Study, hidden: tuple[int, ...], name: str, setting: Setting) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The paper's experiments, on digits and as short as they can be."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -261,7 +262,7 @@ def test_efficiency_compares_networks_by_time_operations_and_memory(monkeypatch,
     monkeypatch.setattr(efficiency, "MARGINS", (0.0, 1e6))
     monkeypatch.setattr(efficiency, "HIDDEN_LAYERS", ((12, 12), (10, 5)))
     monkeypatch.setattr(efficiency, "TIMED", 40)
-    monkeypatch.setattr(efficiency, "SEEDS", 2)
+    monkeypatch.setattr(efficiency, "QUICK_SEEDS", 2)
     rows = reproduced("efficiency", "--output", "e.png")["rows"]
     assert [(row["hidden"], row["network"]) for row in rows] == [
         (hidden, name) for hidden in ("12-12", "10-5") for name in some
@@ -303,7 +304,7 @@ def test_settings_are_chosen_on_training_images_held_out(quick, monkeypatch):
     monkeypatch.setattr(Study, "test_errors", test_errors)
     monkeypatch.setattr(Study, "learned", lambda _, **how: how)
     monkeypatch.setattr(efficiency, "KINDS", {efficiency.RELU: efficiency.KINDS[efficiency.RELU]})
-    (found,) = efficiency._trained(quick, (12,))
+    (found,) = efficiency._trained(replace(quick, quick=False), (12,))
     assert (found.setting.fields["learning_rate"], found.setting.options) == (
         2.0**-5,
         {"error_bits": 8},
