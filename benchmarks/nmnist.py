@@ -118,7 +118,7 @@ class SpikingInParts:
             order = order_of(epoch, self.seed, len(x))
             checkpoint = checkpoint.at_rate(self.learning_rate / 2 ** max(0, quarter - 1))
             with checkpoint.simulate(**COMPILED) as sim:
-                shown = moved(x[order], self.shift, random)
+                shown = moved(x[order], self.shift, random) if self.shift else x[order]
                 sim.train(self._parts(shown), np.repeat(y[order], N_PARTS))
                 checkpoint = sim.checkpoint()
             if epoch >= 3 * self.epochs // 4:

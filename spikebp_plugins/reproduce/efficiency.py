@@ -189,6 +189,7 @@ def run(study: Study) -> Report:
 def _trained(study: Study, hidden: tuple[int, ...]) -> Iterator[TrainedKind]:
     """Choose the setting of each kind of network of one width, and train it."""
     studies = [replace(study, seed=study.seed + i) for i in range(_n_seeds(study))]
+    held_out = [each.held_out() for each in studies]
     chosen: dict[str, Setting] = {}
     for name, kind in KINDS.items():
         settings = kind.settings
@@ -197,7 +198,7 @@ def _trained(study: Study, hidden: tuple[int, ...]) -> Iterator[TrainedKind]:
             settings = [Setting(fields, {"margin": margin}) for margin in MARGINS]
         if len(settings) > 1:
             errors = [
-                np.mean([_error(each.held_out(), hidden, name, setting) for each in studies])
+                np.mean([_error(each, hidden, name, setting) for each in held_out])
                 for setting in settings
             ]
             settings = [settings[int(np.argmin(errors))]]

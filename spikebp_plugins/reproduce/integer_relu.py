@@ -13,8 +13,7 @@ errors of E bits:
 
 The rate :math:`\eta` is a power of two. Coarse errors are mostly zero, and what is zero costs
 nothing: so it learns with as few operations as a spiking network. It is computed by
-`engine/c/relu.c`, built like the engine, which proves that no number leaves its
-type.
+`engine/c/relu.c`, built like the engine, which proves that no number leaves its type.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.engine.library import best_level, library
 from spikebp_plugins.engine.network import LINE, aligned
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -80,12 +79,12 @@ class IntegerReluLearner:
         Of a `SpikingMLP` with ``n_steps=1``, fixed arithmetic of at most 18 fraction bits, and a
         rate that is a power of two. The learner's own checkpoints are such ones too.
     error_bits : int, default=6
-        Bits of errors behind the point, E.
+        Bits of errors behind the point, E; fewer than those of the drive.
 
     Raises
     ------
     ValueError
-        If the definition is another.
+        If the definition is another, or `error_bits` is out of range.
     """
 
     def __init__(self, start: Checkpoint, *, error_bits: int = 6) -> None:
@@ -196,6 +195,8 @@ def _checked_grid(net: Definition, error_bits: int) -> tuple[int, int]:
     if bits is None or net.n_steps != 1 or bits > max(WEIGHT_TYPES) or not net.is_dense:
         allowed = f"dense, with n_steps=1 and at most {max(WEIGHT_TYPES)} fraction bits"
         raise wrong_argument("start", allowed, repr(net))
+    most = bits + ACTIVATION_BITS - 1
+    error_bits = integer("error_bits", error_bits, 1, most)
     mantissa, exponent = np.frexp(net.learning_rate)
     shift = ACTIVATION_BITS + error_bits + 1 - int(exponent) - bits
     if mantissa != 0.5 or not 1 <= shift <= 15:

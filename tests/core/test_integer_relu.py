@@ -114,6 +114,13 @@ def test_it_refuses_what_its_integers_do_not_hold(changes, message):
         learner(network(20, 10, **changes))
 
 
+@pytest.mark.parametrize("error_bits", [0, 22, 6.5])
+def test_it_refuses_errors_that_are_no_coarser_than_drive(error_bits):
+    start = learner(network(20, 10)).checkpoint()
+    with pytest.raises((ValueError, TypeError), match="error_bits must be an integer"):
+        IntegerReluLearner(start, error_bits=error_bits)
+
+
 @pytest.mark.parametrize(
     ("sizes", "fields", "weight", "target", "n"),
     [
