@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from measuring import data_for_benchmark, hidden_sizes, network
 
-from spikebp_plugins import Simulator
+from spikebp_plugins import Simulator, SpikingMLP
 from spikebp_plugins.embedded import to_c, to_state_bytes
 from spikebp_plugins.embedded.toolchain import compiled_library
 
@@ -243,7 +243,8 @@ def main():
         n_steps: network(
             data,
             hidden_sizes(options.layers),
-            n_steps,
+            SpikingMLP.paper,
+            n_steps=n_steps,
             fraction_bits=FRACTION_BITS,
             weight_init="quiet",
             **settings,

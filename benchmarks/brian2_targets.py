@@ -35,7 +35,7 @@ BLOCKS = {"numpy": (200, 4), "cython": (400, 4), "cpp_standalone": (4000, 3)}
 
 def forward_only(net, weights, x):
     """A network of spiking units that predicts, as a Brian2 user would write it."""
-    shown = TimedArray(x * net.input_scale, dt=net.n_steps * ms)
+    shown = TimedArray(x * net.input_factor, dt=net.n_steps * ms)
     clock = brian2.Clock(dt=1 * ms)
     layers, synapses = [], []
     for l, size in enumerate(net.layer_sizes):
@@ -144,7 +144,6 @@ def measure_steps(net, weights, x, y, target, block, n_blocks, dts_per_step):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", default="200,200", help="hidden layer sizes")
-    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--targets", default="numpy,cython,cpp_standalone")
     parser.add_argument("--samples", type=int, help="samples in a block")
     parser.add_argument("--trained-on", type=int, default=20_000, help="samples learned before")
@@ -153,7 +152,7 @@ def main():
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     data = data_for_benchmark()
-    net = network(data, hidden_sizes(options.layers), options.steps)
+    net = network(data, hidden_sizes(options.layers))
     with Simulator(net) as sim:
         sim.train(data.x_train[: options.trained_on], data.y_train[: options.trained_on])
         weights = sim.weights

@@ -23,12 +23,11 @@ from spikebp_plugins.data.images import error_percent, shuffled
 SIZES = (16, 24, 32, 48, 64)
 
 
-def network(side, scale, n_classes, **fields):
-    """Return the small network of `spikebp reproduce convolution`, or one for small images."""
+def network(side, scale, n_classes):
+    """Return a network with two layers of kernels, and with default settings."""
     size = 5 if side >= 13 else 3
     layers = [Conv2D(16, size, stride=2), Conv2D(32, size, stride=2), Dense(n_classes)]
-    settings = {"learning_rate": 0.01, "label_targets": (0.0, 5.0), "weight_init": "quiet"} | fields
-    return SpikingNetwork.paper((side, side), layers, input_scale=scale, **settings)
+    return SpikingNetwork((side, side), layers, input_scale=scale)
 
 
 def weights_of_rivals(net):
@@ -47,7 +46,6 @@ def measure(data, samples, block, without):
     """Return the rows for training and for prediction, and operations of a sample."""
     side = int(np.sqrt(data.x_train.shape[1]))
     net = network(side, data.input_scale, data.n_classes)
-    # Of a network of rates the errors are smaller than those of spikes, by the target.
     competitors = competitors_for(net, 0.01, without)
     scales = {name: 1 if name == "own" else np.float32(data.input_scale) for name in competitors}
     epochs = []

@@ -20,6 +20,7 @@ from measuring import (
     summary,
 )
 
+from spikebp_plugins import SpikingMLP
 from spikebp_plugins.data.images import error_percent, shuffled
 
 NETWORKS = {
@@ -32,7 +33,7 @@ OWN = "event, breadth"
 
 def measure(data, hidden, n_steps, samples, block):
     competitors = {
-        name: Spiking(network(data, hidden, n_steps, **fields), name)
+        name: Spiking(network(data, hidden, SpikingMLP.paper, n_steps=n_steps, **fields), name)
         for name, fields in NETWORKS.items()
     }
 

@@ -109,13 +109,12 @@ def compare_weights(net, x, y, form):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", default="200,200", help="hidden layer sizes")
-    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--blocks", type=int, default=6, help="blocks of 2000 steps")
     parser.add_argument("--same", type=int, metavar="N", help="train N samples, compare weights")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     data = data_for_benchmark()
-    net = network(data, hidden_sizes(options.layers), options.steps)
+    net = network(data, hidden_sizes(options.layers))
     x, y = data.x_train, data.y_train
     if options.same:
         result = {

@@ -27,17 +27,6 @@ class Spiking:
         return self.sim.predict(x)
 
 
-class SpikingOnRealInput(Spiking):
-    """The same, shown pixels in floating point."""
-
-    def __init__(self, net):
-        super().__init__(net.replace(input_scale=1.0), "spikebp (input in floating point)")
-        self._scale = net.input_scale
-
-    def prepare(self, x):
-        return x * self._scale
-
-
 def data_for_benchmark():
     """Return MNIST where SPIKEBP_DATA has it, digits otherwise, with pixels of 8 bits."""
     root = os.environ.get("SPIKEBP_DATA")
@@ -45,13 +34,10 @@ def data_for_benchmark():
     return load_dataset("mnist" if has_mnist else "digits", raw=True)
 
 
-def network(data, hidden, n_steps, **fields):
-    return SpikingMLP.paper(
-        (data.x_train.shape[1], *hidden, data.n_classes),
-        n_steps=n_steps,
-        input_scale=data.input_scale,
-        **fields,
-    )
+def network(data, hidden, make=SpikingMLP, **fields):
+    """Return a network for these data, with default settings where `fields` has no other."""
+    sizes = (data.x_train.shape[1], *hidden, data.n_classes)
+    return make(sizes, input_scale=data.input_scale, **fields)
 
 
 def limit_level(level):

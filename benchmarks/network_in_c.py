@@ -11,21 +11,7 @@ import argparse
 import json
 
 import numpy as np
-from measuring import Spiking, alternate, data_for_benchmark, print_rows, summary
-
-from spikebp_plugins import SpikingMLP
-
-
-def definition(data):
-    return SpikingMLP.paper(
-        (data.x_train.shape[1], 100, 50, data.n_classes),
-        n_steps=5,
-        learning_rate=100 / 2**14,
-        fraction_bits=14,
-        weight_init="he",
-        label_targets=(1, 5),
-        input_scale=data.input_scale,
-    )
+from measuring import Spiking, alternate, data_for_benchmark, network, print_rows, summary
 
 
 class NetworkInC(Spiking):
@@ -51,7 +37,8 @@ def main():
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     data = data_for_benchmark()
-    net = definition(data)
+    # The default settings for weights of 16 bits.
+    net = network(data, (100, 50), update="fractional")
     n = min(options.samples, len(data.x_train))
     x, y = data.x_train[:n], data.y_train[:n]
     before = Spiking(net)
@@ -72,7 +59,7 @@ def main():
         return
     sizes = "-".join(map(str, net.layer_sizes))
     for doing, rows in results.items():
-        print_rows(f"{doing}, {data.name}, {sizes}, T = 5", rows, own="C")
+        print_rows(f"{doing}, {data.name}, {sizes}, T = {net.n_steps}", rows, own="C")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 Three networks learn and predict sample by sample: through the simulator, through a stream, through
 the classifiers for river and for scikit-learn, and as a PyTorch network with batches of one. All
 take turns on blocks of samples; a block of the simulator, handed over in one call, takes turns with
-them. All have learned the first samples before. One thread; needs river for the last network, and
-for its rows; PyTorch takes part where it is installed; SPIKEBP_DATA brings MNIST::
+them. All have learned the first samples before, ours with default settings. One thread; needs river
+for the last network, and for its rows; PyTorch takes part where it is installed; SPIKEBP_DATA
+brings MNIST::
 
     python benchmarks/single_samples.py
     python benchmarks/single_samples.py --samples 500 --networks 64-100-10 --json
@@ -22,8 +23,8 @@ from sklearn.preprocessing import StandardScaler
 from spikebp_plugins import Simulator, SpikingMLP, SpikingMLPClassifier
 from spikebp_plugins.estimators.validation import validate_data
 
-RATE, N_STEPS, WARM_UP = 0.01, 10, 4000
-SIMULATOR, STREAM, TORCH = "simulator, ", "stream.show, ten steps with a target", "PyTorch, "
+WARM_UP = 4000
+SIMULATOR, STREAM, TORCH = "simulator, ", "stream.show of a sample", "PyTorch, "
 RIVER, SKLEARN, VALIDATION = "river, ", "scikit-learn API, ", "scikit-learn's validation of "
 
 
@@ -72,14 +73,14 @@ def spiking(net, x, y):
     block, single, streamed = (Simulator(net, n_jobs=1) for _ in range(3))
     for sim in (block, single, streamed):
         sim.train(x[:WARM_UP], y[:WARM_UP])
-    stream = streamed.stream(n_steps=N_STEPS)
+    stream = streamed.stream(n_steps=net.n_steps)
 
     return {
         f"{SIMULATOR}train, in a block": lambda part: block.train(x[part], y[part]),
         f"{SIMULATOR}train, one sample a call": one_by_one(
             lambda i: single.train(x[i : i + 1], y[i : i + 1])
         ),
-        STREAM: one_by_one(lambda i: stream.show(x[i], target=int(y[i]), n_steps=N_STEPS)),
+        STREAM: one_by_one(lambda i: stream.show(x[i], target=int(y[i]), n_steps=net.n_steps)),
         f"{SIMULATOR}predict, in a block": lambda part: block.predict(x[part]),
         f"{SIMULATOR}predict, one sample a call": one_by_one(
             lambda i: single.predict(x[i : i + 1])
@@ -91,12 +92,7 @@ def scikit_learn(net, x, y):
     """The classifier with the interface of scikit-learn, and what its checks of a row cost."""
     hidden = net.layer_sizes[1:-1]
     model = SpikingMLPClassifier(
-        hidden,
-        learning_rate=RATE,
-        update="fractional",
-        input_scale=1.0,
-        backend="compiled:n_jobs=1",
-        random_state=0,
+        hidden, input_scale=1.0, backend="compiled:n_jobs=1", random_state=0
     )
     model.partial_fit(x[:WARM_UP], y[:WARM_UP], classes=np.unique(y))
 
@@ -126,7 +122,6 @@ def river(net, x, y):
         len(names),
         len(np.unique(y)),
         net.layer_sizes[1:-1],
-        learning_rate=RATE,
         backend="compiled:n_jobs=1",
     )
     for row, label in zip(rows[:WARM_UP], labels[:WARM_UP], strict=True):
@@ -140,7 +135,8 @@ def river(net, x, y):
 
 def pytorch(net, x, y):
     """A conventional network of the same size; it too takes and returns arrays of NumPy."""
-    rival = PyTorch(net.init_weights(), RATE)
+    paper = SpikingMLP.paper(net.layer_sizes)
+    rival = PyTorch(paper.init_weights(), paper.learning_rate)
     rows = x.astype(np.float32)
     rival.train(rival.prepare(x[:WARM_UP]), y[:WARM_UP])
 
@@ -163,7 +159,7 @@ def measure(name, samples, block):
     order = np.random.RandomState(0).permutation(len(y))
     repeated = np.resize(order, WARM_UP + samples)
     x, y = np.ascontiguousarray(x[repeated], np.float64), y[repeated].astype(np.int64)
-    net = SpikingMLP.paper(sizes, n_steps=N_STEPS, learning_rate=RATE, seed=0)
+    net = SpikingMLP(sizes)
     competitors, left_out = {}, []
     for make in (spiking, river, scikit_learn, pytorch):
         try:

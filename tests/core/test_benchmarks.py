@@ -25,20 +25,14 @@ def run(script, *arguments):
     return json.loads(result.stdout)
 
 
-@pytest.mark.parametrize("script", ["online_training.py", "inference.py"])
-def test_rivals_are_compared_with_the_spiking_network(script):
-    size = ("--samples", "40") if script == "online_training.py" else ("--repeats", "1")
-    options = ("--layers", "12", "--steps", "10", "--block", "20", "--without", COMPILED_RIVALS)
-    (result,) = run(script, *options, *size)["results"]
-    assert [row["competitor"] for row in result["rows"]] == ["spikebp (compiled)", "NumPy"]
-    assert all(row["microseconds_per_sample"] > 0 for row in result["rows"])
-
-
-def test_variants_are_compared_with_the_network():
-    options = ("--layers", "12", "--steps", "10", "--block", "20", "--samples", "40", "--variants")
-    (result,) = run("online_training.py", *options, "--without", COMPILED_RIVALS)["results"]
-    names = [row["competitor"] for row in result["rows"]]
-    assert names[1:3] == ["spikebp (pipelined)", "spikebp (input in floating point)"]
+def test_rivals_are_compared_with_the_spiking_networks():
+    options = ("--layers", "12", "--block", "20", "--samples", "40", "--without", COMPILED_RIVALS)
+    result = run("online_training.py", *options)
+    own = [f"spikebp, {name}" for name in ("default, T = 2", "one step, T = 1", "paper, T = 10")]
+    for rows in (result["training"], result["prediction"]):
+        assert [row["competitor"] for row in rows] == [*own, "NumPy"]
+        assert all(row["microseconds_per_sample"] > 0 for row in rows)
+    assert result["work"]["one step"]["messages"] < result["work"]["paper"]["messages"]
 
 
 def test_a_stream_whose_samples_share_inputs_costs_what_changes():
@@ -99,9 +93,8 @@ def test_competitors_predict_and_learn_a_drifting_stream(tmp_path):
     result = run("drift.py", "--drift", "rotated", *size, "--picture", str(picture))
     names = [row["competitor"] for row in result["rows"]] + result["left_out"]
     assert names == [
-        "spikebp, targets 1 and 3, He weights",
-        "spikebp, targets 1 and 3",
-        "spikebp, targets 0 and 1",
+        "spikebp, default",
+        "spikebp, paper",
         "scikit-learn SGDClassifier",
         "scikit-learn MLPClassifier",
         "PyTorch, MLP",
@@ -109,7 +102,7 @@ def test_competitors_predict_and_learn_a_drifting_stream(tmp_path):
     assert picture.stat().st_size > 0
     assert result["microseconds_in_whole_blocks"] > 0
     for row in result["rows"]:
-        assert row["rate"] in result["rates"]
+        assert row["rate"] > 0
         assert row["microseconds_per_sample"] > 0
         assert all(0 <= row[when] <= 1 for when in ("before", "right_after", "at_the_end"))
 
