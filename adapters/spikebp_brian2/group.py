@@ -20,7 +20,12 @@ from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
 from spikebp_brian2.cython_module import SharedModule
-from spikebp_brian2.guards import RunGuard, check_constants_in_program, check_in_program
+from spikebp_brian2.guards import (
+    RunGuard,
+    check_constants_in_program,
+    check_delays_in_program,
+    check_weights_in_program,
+)
 from spikebp_brian2.monitors import monitors_for_trace, recorded, trace_of
 from spikebp_brian2.network_parts import NetworkParts
 from spikebp_brian2.notices import Notices, drop_zero_delays
@@ -756,7 +761,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         super().before_run(run_namespace)
 
     def _write_checks(self) -> None:
-        """Make the program check its constants and weights when it starts."""
+        """Make the program check its constants, weights and delays when it starts."""
         # The generated program has to know the pathways of contained synapses.
         self.device.synapses |= {
             part for part in self.contained_objects if isinstance(part, Synapses)
@@ -764,8 +769,9 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         if not self._checks_itself:
             if not self.device.run_args_applied:
                 self.device.apply_run_args()
-            self.device.insert_code("before_network_run", check_in_program(self))
+            self.device.insert_code("before_network_run", check_weights_in_program(self))
             self._checks_itself = True
+        self.device.insert_code("main", check_delays_in_program(self, self._guard.places))
         if not self._takes_constants:
             check = check_constants_in_program(self, self.constants)
             self.device.insert_code("main", check)

@@ -6,6 +6,7 @@ what a script may do                            found        because
 run some of the parts, or take one out          before       a step is that of all of them
 move a part to another slot, order or clock,    before       the order of their code is that of the
 give it other code or a delay, switch it off                 forward and the backward pass
+read its counts behind a delay                  before       by then they are those of another step
 write into the ends of synapses                 before       they are those of the definition
 move a source, or its clock                     before       its spikes are waited for where it was
 let a faster group send between two steps       before       its spikes would count in the next
@@ -26,6 +27,7 @@ reads what it has learned. `ProgramSettings` says that a program was given what 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -94,6 +96,8 @@ class RunGuard:
     made : list of RunPlace
         When the parts run that were made with the network. What the user adds to them later is not
         among these; Brian2 compiles it as usual.
+    places : list of RunPlace
+        The same, and when deliveries run.
     """
 
     def __init__(
@@ -104,16 +108,18 @@ class RunGuard:
     ) -> None:
         self._mlp, self._sources = mlp, sources
         self.made = run_places(mlp.parts.values())
-        self._all = self.made + run_places(deliveries)
+        self.places = self.made + run_places(deliveries)
         self._before: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
     def check_script(self, end: float) -> None:
         """Check that a run, which ends at `end` seconds, is one of the network as it was made."""
-        check_contained(self._mlp, self._all)
-        check_places(self._mlp, self._all)
+        check_contained(self._mlp, self.places)
+        check_places(self._mlp, self.places)
+        if isinstance(self._mlp.device, RuntimeDevice):
+            check_delays(self._mlp, self.places)
         check_sources(self._mlp, self._sources)
         check_senders(self._mlp)
-        check_clocks(self._mlp, self._all, end)
+        check_clocks(self._mlp, self.places, end)
 
     def begin_run(self) -> None:
         """Check the values with which a run in this process begins, and keep them."""
@@ -229,13 +235,12 @@ def check_ends(mlp: NetworkOfParts) -> None:
 
 
 def check_places(mlp: NetworkOfParts, made: list[RunPlace]) -> None:
-    """Check that all parts run when they did when the network was made, without delays.
+    """Check that all parts run when they did when the network was made.
 
     Raises
     ------
     ValueError
-        If a part is inactive, runs at another time or other code, or a pathway within the network
-        has a delay.
+        If a part is inactive, or runs at another time or other code.
     """
     for part in mlp.parts.values():
         _check_active(mlp, part)
@@ -250,11 +255,6 @@ def check_places(mlp: NetworkOfParts, made: list[RunPlace]) -> None:
             raise ValueError(f"{runner.name!r} must stay on the clock that it was made with")
         if _code(runner) != code:
             raise ValueError(f"{runner.name!r} must keep the code {code!r}; got {_code(runner)!r}")
-        is_pathway = isinstance(runner, SynapticPathway)
-        if is_pathway and isinstance(mlp.device, RuntimeDevice):
-            delay = np.asarray(runner.variables["delay"].get_value())
-            if delay.any():
-                raise ValueError(_no_delay(runner.name, f"got {np.max(np.abs(delay))} s"))
 
 
 def _check_active(mlp: NetworkOfParts, part: Any) -> None:
@@ -265,8 +265,55 @@ def _check_active(mlp: NetworkOfParts, part: Any) -> None:
         )
 
 
-def _no_delay(name: str, got: str) -> str:
-    return f"the delay of {name!r} must be 0, since the timing of the definition is exact; {got}"
+def pathways_without_delay(mlp: NetworkOfParts, made: list[RunPlace]) -> dict[SynapticPathway, str]:
+    """Return why pathways must not have a delay: those of the network, and those that read it."""
+    found = {
+        one.runner: "since the timing of the definition is exact"
+        for one in made
+        if isinstance(one.runner, SynapticPathway)
+    }
+    layers = {layer.name for layer in mlp.layers}
+    for reference in SynapticPathway.__instances__():
+        pathway = reference()
+        source = getattr(pathway, "source", None)
+        layer = getattr(getattr(source, "source", source), "name", None)
+        if layer not in layers or pathway in found or not pathway.active:
+            continue
+        read = re.search(rf"\b(spike_count|error)_{pathway.prepost}\b", pathway.code or "")
+        if read is not None and pathway.variables["delay"] in mlp.device.arrays:
+            found[pathway] = (
+                f"since {read[0]} is read on delivery, and is then that of a later step"
+            )
+    return found
+
+
+def check_delays(mlp: NetworkOfParts, made: list[RunPlace]) -> None:
+    """Check that no spike within the network is delayed, and none whose count is read.
+
+    Raises
+    ------
+    ValueError
+        If one is.
+    """
+    for pathway, reason in pathways_without_delay(mlp, made).items():
+        delay = np.asarray(pathway.variables["delay"].get_value())
+        if delay.any():
+            got = f"{np.max(np.abs(delay))} s"
+            raise ValueError(f"the delay of {pathway.name!r} must be 0, {reason}; got {got}")
+
+
+def check_delays_in_program(mlp: NetworkOfParts, made: list[RunPlace]) -> str:
+    """Return C++ for the check of `check_delays`: only the program knows delays."""
+    return "".join(
+        f"""
+        for (const double v : {name_in_program(mlp, pathway, "delay")})
+            if (v != 0.0) {{
+                std::cerr << "the delay of '{pathway.name}' must be 0, {reason}; got " << v << " s"
+                          << std::endl;
+                return 2;
+            }}"""
+        for pathway, reason in pathways_without_delay(mlp, made).items()
+    )
 
 
 def check_sources(mlp: NetworkOfParts, sources: list[tuple[SpikeSource, str, int]]) -> None:
@@ -388,11 +435,8 @@ def check_constants_in_program(mlp: NetworkOfParts, constants: Mapping[VariableK
     return "".join(checks)
 
 
-def check_in_program(mlp: NetworkOfParts) -> str:
-    """Return C++ that checks weights and delays, which only the program itself knows.
-
-    Weights are checked as `check_on_grid` does.
-    """
+def check_weights_in_program(mlp: NetworkOfParts) -> str:
+    """Return C++ that checks weights as `check_on_grid` does; only the program knows them."""
     name_of = partial(name_in_program, mlp)
     checks = []
     for l, connection in enumerate(mlp.net.connections, 1):
@@ -412,18 +456,6 @@ def check_in_program(mlp: NetworkOfParts) -> str:
             for variable in ("weight", "backward_weight")
             if variable in part.variables
         ]
-    checks += [
-        f"""
-        for (const double v : {name_of(pathway, "delay")})
-            if (v != 0.0) {{
-                std::cerr << "{_no_delay(pathway.name, "got ").replace('"', "'")}" << v << " s"
-                          << std::endl;
-                return 2;
-            }}"""
-        for synapses in mlp.parts.values()
-        if isinstance(synapses, Synapses)
-        for pathway in synapses._pathways
-    ]
     units, limit = (
         f"{name_of(mlp.layers[0], variable)}[0]" for variable in ("units_per_one", "value_limit")
     )

@@ -65,5 +65,7 @@ def predict(
         print_json({**about, "error": error, **effort.per_sample(), **counted})
         return
     rows = [("steps", str(steps)), ("error", percent(error)), *effort.rows()]
-    rows += [(f"NeuroBench: {name.replace('_', ' ')}", count(n)) for name, n in metrics.items()]
+    for name, n in metrics.items():
+        unit = ", bytes" if name == "footprint" else ""
+        rows.append((f"NeuroBench: {name.replace('_', ' ')}{unit}", count(n)))
     print_table(f"{dataset} ({split}) on {shown_on}", ("", ""), rows)

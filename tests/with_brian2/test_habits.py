@@ -415,6 +415,27 @@ class TestSteps:
         (warning,) = warnings_in(caplog)
         assert "all delays will be rounded to multiples of 0.5 ms" in warning
 
+    @pytest.mark.parametrize("spikes", ["graded", "binary"])
+    def test_counts_are_not_read_behind_a_delay(self, experiment, spikes):
+        mlp = SpikingMLPGroup(NET.replace(spikes=spikes), name="mine")
+        readout = NeuronGroup(3, "v : 1")
+        code = "v_post += 0.3*spike_count_pre"
+        one = Synapses(mlp.output_layer[:2], readout, on_pre=code, delay=1 * ms, name="late")
+        one.connect()
+        network = Network(mlp, readout, one)
+        cause = str(refusal_of(network))
+        assert "the delay of 'late_pre' must be 0, since spike_count_pre is read on" in cause
+        assert "got 0.001 s" in cause
+        one.active = False
+        network.run(DT)
+        other = Synapses(readout, mlp.layers[1], on_post="v_pre += error_post", name="back")
+        other.connect()
+        other.post.delay = "0.2*ms*rand()"
+        network.add(other)
+        assert "since error_post is read on delivery" in str(refusal_of(network))
+        other.post.delay = 0 * ms
+        network.run(DT)
+
 
 class TestSourcesThatFireLate:
     """Spikes that come too late for the forward pass of their dt count in the next, in any run."""

@@ -9,8 +9,10 @@ pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from brian2 import (
     Network,
+    NeuronGroup,
     PoissonGroup,
     SpikeMonitor,
+    Synapses,
     TimedArray,
     defaultclock,
     device,
@@ -266,6 +268,20 @@ def test_delays_within_a_network_are_found_before_the_run(tmp_path, capfd):
     with pytest.raises(RuntimeError, match="Project run failed"):
         run(SAMPLE)
     assert "the delay of 'mine_synapses_2_forward' must be 0" in capfd.readouterr().err
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("delay", [1 * ms, "rand()*ms"])
+def test_counts_that_are_read_behind_a_delay_are_found_before_the_run(tmp_path, capfd, delay):
+    set_device("cpp_standalone", directory=str(tmp_path / "program"))
+    mlp = SpikingMLPGroup(NET)
+    readout = NeuronGroup(3, "v : 1")
+    late = Synapses(mlp.output_layer, readout, on_pre="v_post += spike_count_pre", name="late")
+    late.connect()
+    late.delay = delay
+    with pytest.raises(RuntimeError, match="Project run failed"):
+        run(SAMPLE)
+    assert "the delay of 'late_pre' must be 0, since spike_count_pre is" in capfd.readouterr().err
 
 
 def test_clocks_that_a_program_would_set_apart_are_refused():
