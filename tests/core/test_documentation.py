@@ -85,12 +85,11 @@ def test_the_code_of_the_page_on_streams_runs(tmp_path, monkeypatch, capsys):
         exec(code, names)
     assert Checkpoint.load("stream.npz").state.samples_seen == 2000
     printed = capsys.readouterr().out
-    assert "y of events must be from 0 to 33; got 99 in event 1" in printed
     shares = re.findall(r"^0\.\d+$", printed, re.MULTILINE)
     expected = ["0.114", "0.828", "0.780", "0.293", "0.853"]
     assert [f"{float(share):.3f}" for share in shares] == expected
     assert names["shown"].n_steps.shape == (2,)
-    assert "\n1871\n" in printed
+    assert printed.startswith("1871\n")
     assert np.mean(names["right"]) > 0.8
 
 
