@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Checkpoint, SpikingMLP
-from spikebp_plugins.conformance import conformance_tests
 from tests.core.test_cli import run
 from tests.documentation import ROOT, sections
 
@@ -104,10 +103,6 @@ def test_the_code_of_the_page_on_convolution_runs(capsys):
 
 def test_the_code_of_other_pages_runs(capsys):
     exec(sections("docs/semantics.md")["Event order"], {"SpikingMLP": SpikingMLP})
-    names = {}
-    (code,) = sections("docs/conformance.md").values()
-    exec(code, names)
-    names["test_conformance"](next(conformance_tests("compiled")))
     (code,) = sections("docs/defaults.md").values()
     exec(code, {})
     printed = capsys.readouterr().out.splitlines()[-1]
