@@ -15,7 +15,8 @@ PRINTED = {
     "Samples from Python": "None",
     "cpp_standalone": "2437",
 }
-
+#: Two learn from more than a thousand digits, and one compiles a program.
+THOROUGH = ("A first script", "Driven by your groups", "cpp_standalone")
 
 GUIDE = sections("docs/brian2.md")
 README = {title: code for title, code in sections("README.md").items() if "spikebp_brian2" in code}
@@ -26,8 +27,7 @@ BEGINNING = GUIDE["A first script"].partition("ends =")[0]
 def pieces():
     for title, code in (GUIDE | README).items():
         marks = [pytest.mark.smoke] * (title in README)
-        # One learns from more than a thousand digits, and one compiles a program.
-        marks += [pytest.mark.thorough] * (title in ("A first script", "cpp_standalone"))
+        marks += [pytest.mark.thorough] * (title in THOROUGH)
         yield pytest.param(title, code, marks=marks, id=title)
 
 
@@ -40,5 +40,8 @@ def test_code_runs_as_it_stands(title, code, tmp_path, monkeypatch, capsys):
     if "import *" not in code:
         exec(BEGINNING, names)
     exec(code, names)
+    printed = capsys.readouterr().out.splitlines()
     if title in PRINTED:
-        assert PRINTED[title] in capsys.readouterr().out.splitlines()
+        assert PRINTED[title] in printed
+    if title == "Driven by your groups":  # by spikes that are drawn
+        assert float(printed[0]) > 0.85
