@@ -27,7 +27,7 @@ from brian2 import *
 from brian2_targets import forward_only
 from spikebp_plugins import SpikingMLP, load_dataset
 data = load_dataset("digits")
-net = SpikingMLP.paper((64, 60, 10), learning_rate=0.1)
+net = SpikingMLP((64, 60, 10))
 network = forward_only(net, net.init_weights(), data.x_train)
 spikes = SpikeMonitor(next(o for o in network.objects if len(o) == 60), variables=["spike_count"])
 network.add(spikes)

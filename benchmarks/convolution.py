@@ -6,7 +6,6 @@ Numba::
 
     python benchmarks/convolution.py                       # MNIST where SPIKEBP_DATA has it
     python benchmarks/convolution.py --samples 10000 --without pytorchconvolution
-    python benchmarks/convolution.py --sizes               # cost against the size of images
 """
 
 import argparse
@@ -19,8 +18,6 @@ from rivals import installed, one_thread
 
 from spikebp_plugins import Conv2D, Dense, SpikingNetwork
 from spikebp_plugins.data.images import error_percent, shuffled
-
-SIZES = (16, 24, 32, 48, 64)
 
 
 def network(side, scale, n_classes):
@@ -76,31 +73,6 @@ def measure(data, samples, block, without):
     return training, summary(competitors, times, "own"), per_sample
 
 
-def measure_sizes(samples, block):
-    """Time and counted operations of training, against the side of random images."""
-    random, rows = np.random.RandomState(0), []
-    for side in SIZES:
-        net = network(side, 1 / 255, 10)
-        own = Spiking(net)
-        x = random.randint(0, 256, (samples, side * side)).astype(np.uint8)
-        x[random.random(x.shape) < 0.8] = 0
-        y = random.randint(0, 10, samples)
-        own.train(x, y)
-        before = own.sim.operations
-        call = lambda _, competitor, part: competitor.train(x[part], y[part])  # noqa: E731, B023
-        times = alternate({"own": own}, call, samples, block)
-        work = own.sim.operations - before
-        rows.append(
-            {
-                "side": side,
-                "microseconds_per_sample": 1e6 * float(np.median(times["own"])),
-                "operations_per_sample": work.total / samples,
-                "dense_per_sample": work.dense / samples,
-            }
-        )
-    return rows
-
-
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -108,22 +80,9 @@ def main():
     parser.add_argument("--samples", type=int, default=60_000, help="samples of each epoch")
     parser.add_argument("--block", type=int, default=500, help="samples from turn to turn")
     parser.add_argument("--without", default="", help="rivals to leave out, by class name")
-    parser.add_argument("--sizes", action="store_true", help="cost against the size of images")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     with one_thread():
-        if options.sizes:
-            rows = measure_sizes(min(options.samples, 500), options.block)
-            if options.json:
-                print(json.dumps(rows))
-                return
-            print("| side | µs per sample | operations | of a dense network |\n|---|---|---|---|")
-            for row in rows:
-                print(
-                    f"| {row['side']} | {row['microseconds_per_sample']:.0f} | "
-                    f"{row['operations_per_sample']:,.0f} | {row['dense_per_sample']:,.0f} |"
-                )
-            return
         without = set(options.without.lower().split(","))
         training, prediction, work = measure(
             data_for_benchmark(), options.samples, options.block, without

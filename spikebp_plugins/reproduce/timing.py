@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -17,6 +18,9 @@ def alternate(
     block: int,
 ) -> dict[Name, list[float]]:
     """Time calls on blocks of samples, competitors taking turns.
+
+    Each block has an order of its own, or the same competitor would always find in the processor's
+    caches what another has left there.
 
     Parameters
     ----------
@@ -35,10 +39,11 @@ def alternate(
         The seconds per sample of each block, for each competitor.
     """
     times: dict[Name, list[float]] = {name: [] for name in competitors}
+    drawn = random.Random(0)
     for start in range(0, n_samples, block):
         part = slice(start, min(start + block, n_samples))
-        for name, competitor in competitors.items():
+        for name in drawn.sample(list(competitors), len(competitors)):
             begin = time.perf_counter()
-            call(name, competitor, part)
+            call(name, competitors[name], part)
             times[name].append((time.perf_counter() - begin) / (part.stop - part.start))
     return times
