@@ -141,11 +141,11 @@ def build(
         for level, flags in levels(zig, machine).items():
             if level not in only:
                 continue
-            for bits, wide in ((32, ()), (64, ("-DBITS64",))):
+            for bits, integers in ((32, ()), (64, ("-DBITS64",))):
                 name = f"{level}_{bits}"
                 for source in ("engine", "event"):
                     made = f"{source}_{name}.o"
-                    jobs.append((f"{source}.c", made, (*flags, *wide, f"-DBUILD={name}")))
+                    jobs.append((f"{source}.c", made, (*flags, *integers, f"-DBUILD={name}")))
             jobs.append(("relu.c", f"{level}_relu.o", (*flags, f"-DBUILD={level}")))
 
         def compile_one(job: tuple[str, str, Sequence[str]]) -> None:

@@ -104,7 +104,7 @@ def test_huge_terms_that_cancel_leave_an_exact_sum(bits, value, count, weight, e
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("extra", [[], [LIMIT - 1, LIMIT - 1]], ids=["doubles", "integers"])
 def test_a_sum_overflows_exactly_at_the_limit(bits, sign, extra):
-    # The two huge terms of `extra` cancel; they are there to make the certain path impossible.
+    # The two huge terms of `extra` cancel; they are there so that bounds prove nothing.
     pair = [1, -1][: len(extra)]
     for total in (LIMIT - 2, LIMIT - 1, LIMIT, LIMIT + 1, LIMIT + 2):
         value = sign * (LIMIT - 3)

@@ -102,7 +102,7 @@ def test_compilers_do_not_warn(compiler):
         pytest.skip(f"{compiler} not found")
     warnings = ("-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only")
     for flags in levels().values():
-        both = [[name, *wide] for name in ("engine.c", "event.c") for wide in ([], ["-DBITS64"])]
+        both = [[name, *bits] for name in ("engine.c", "event.c") for bits in ([], ["-DBITS64"])]
         for source in (*both, ["relu.c"]):
             command = [compiler, *FLAGS, *warnings, *flags, "-DBUILD=1", *source]
             done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=SOURCES)
