@@ -27,13 +27,13 @@ reads what it has learned. `ProgramSettings` says that a program was given what 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
-from brian2 import Synapses
+from brian2 import Network, Synapses
+from brian2.codegen.translation import get_identifiers_recursively
 from brian2.core.spikesource import SpikeSource
 from brian2.devices.device import RuntimeDevice
 from brian2.equations.equations import PARAMETER
@@ -67,6 +67,9 @@ GRID_VARIABLES: Final = frozenset(
 COUNT_VARIABLES: Final = frozenset({"spike_count", "input_count", "error", "summed_error"})
 
 _STAYS: Final = "must stay {}, as definition and step have it"
+
+
+Object = TypeVar("Object")
 
 
 class RunPlace(NamedTuple):
@@ -265,6 +268,16 @@ def _check_active(mlp: NetworkOfParts, part: Any) -> None:
         )
 
 
+def objects_run_with(mlp: NetworkOfParts, kind: type[Object]) -> list[Object]:
+    """Return the objects of a class that are in a network of Brian2 with this one.
+
+    What a script has left behind, and runs no more, may still be alive.
+    """
+    scripts = [reference() for reference in Network.__instances__()]
+    runs = [script.sorted_objects for script in scripts if script is not None]
+    return [one for run in runs if mlp in run for one in run if isinstance(one, kind)]
+
+
 def pathways_without_delay(mlp: NetworkOfParts, made: list[RunPlace]) -> dict[SynapticPathway, str]:
     """Return why pathways must not have a delay: those of the network, and those that read it."""
     found = {
@@ -273,17 +286,19 @@ def pathways_without_delay(mlp: NetworkOfParts, made: list[RunPlace]) -> dict[Sy
         if isinstance(one.runner, SynapticPathway)
     }
     layers = {layer.name for layer in mlp.layers}
-    for reference in SynapticPathway.__instances__():
-        pathway = reference()
-        source = getattr(pathway, "source", None)
-        layer = getattr(getattr(source, "source", source), "name", None)
-        if layer not in layers or pathway in found or not pathway.active:
+    for pathway in objects_run_with(mlp, SynapticPathway):
+        source, variables = pathway.source, pathway.synapses.variables
+        layer = getattr(source, "source", source).name
+        if pathway in found or not pathway.active or layer not in layers:
             continue
-        read = re.search(rf"\b(spike_count|error)_{pathway.prepost}\b", pathway.code or "")
-        if read is not None and pathway.variables["delay"] in mlp.device.arrays:
-            found[pathway] = (
-                f"since {read[0]} is read on delivery, and is then that of a later step"
-            )
+        read = get_identifiers_recursively([pathway.code or ""], variables) & variables.keys()
+        for name in sorted(name for name in read if name.endswith(f"_{pathway.prepost}")):
+            owner = getattr(variables[name], "owner", None)
+            if owner is not None and owner.name == layer and not variables[name].constant:
+                found[pathway] = (
+                    f"since {name} is read when the spike arrives, and may be that of another step "
+                    "by then (with spikes='binary' each event is one spike: leave the count out)"
+                )
     return found
 
 
@@ -346,11 +361,9 @@ def check_senders(mlp: NetworkOfParts) -> None:
     if not mlp.has_own_clock:
         return
     outermost = (mlp.layers[0].name, mlp.layers[-1].name)
-    for reference in Synapses.__instances__():
-        synapses = reference()
-        target = getattr(synapses, "target", None)
-        whole = getattr(target, "source", target)
-        if getattr(whole, "name", None) not in outermost or not synapses.active:
+    for synapses in objects_run_with(mlp, Synapses):
+        whole = getattr(synapses.target, "source", synapses.target)
+        if whole.name not in outermost or not synapses.active:
             continue
         arrives = any("received_" in (pathway.code or "") for pathway in synapses._pathways)
         if arrives and synapses.source.clock.dt_ < mlp.clock.dt_:

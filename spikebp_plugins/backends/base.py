@@ -33,6 +33,13 @@ PLAIN_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "backward_init": ("carry", "zero"),
 }
 
+#: Why a back end does not show single steps.
+NO_STEPS: Final = (
+    "it shows whole samples: single steps, for streams and for samples that end by a margin, are "
+    "those of 'compiled' and 'reference'; in Brian2 and Lava your own objects make a stream "
+    "(docs/streams.md)"
+)
+
 
 class UnsupportedError(NotImplementedError):
     """A back end cannot run a definition; the message says why."""
@@ -222,7 +229,7 @@ class Backend(ABC):
         UnsupportedError
             If the back end shows whole samples only.
         """
-        raise UnsupportedError(why_no_steps(self))
+        raise UnsupportedError(NO_STEPS)
 
     def close(self) -> None:  # noqa: B027
         """Release what the engine holds; called once."""
@@ -480,11 +487,3 @@ class Steps(ABC):
     @abstractmethod
     def summed_drive(self) -> NDArray[np.float64]:
         """The summed drive of the output as reals, of shape (n_outputs,)."""
-
-
-def why_no_steps(backend: Backend) -> str:
-    """Return why a back end does not show single steps."""
-    return (
-        f"{type(backend).__name__} shows whole samples: streams run on the back ends 'compiled' "
-        "and 'reference', and inside a simulator as its own objects (docs/streams.md)"
-    )

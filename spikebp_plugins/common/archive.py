@@ -123,6 +123,14 @@ def write_archive(path: PathLike, arrays: Mapping[str, NDArray[Any]]) -> None:
             archive.writestr(entry, buffer.getvalue())
 
 
+def equal_arrays(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> bool:
+    """Return whether arrays have the same names, types and values."""
+    return one.keys() == other.keys() and all(
+        one[name].dtype == other[name].dtype and np.array_equal(one[name], other[name])
+        for name in one
+    )
+
+
 def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
     """Return the arrays of an uncompressed npz file, which takes no more memory than its length.
 

@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.common.archive import (
     PathLike,
     check_version,
+    equal_arrays,
     read_archive,
     scalar,
     unreadable,
@@ -57,9 +58,11 @@ if TYPE_CHECKING:
 FORMAT_VERSION: Final = 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Checkpoint:
     """A network and what it has learned, from which any back end can continue.
+
+    Two are equal (``==``) if their definitions are, and every number that was learned.
 
     Attributes
     ----------
@@ -210,6 +213,12 @@ class Checkpoint:
                 matrix[tuple(map(slice, known.shape))] = known
         state = self.state._replace(weights=start.weights, feedback=start.feedback)
         return Checkpoint(larger, state)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Checkpoint) and equal_arrays(to_arrays(self), to_arrays(other))
+
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.net!r}, samples_seen={self.state.samples_seen})"
 
     def save(self, path: PathLike) -> None:
         """Write the checkpoint, whole or not at all.

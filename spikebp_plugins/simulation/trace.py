@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.common.archive import (
     PathLike,
     check_version,
+    equal_arrays,
     read_archive,
     unreadable,
     write_archive,
@@ -27,9 +28,11 @@ FLOATS: Final = np.typecodes["Float"]
 Pair = tuple[str, int, NDArray[Any], NDArray[Any]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """The spikes, errors, scores and weights of a network that was shown some samples.
+
+    Two are equal (``==``) if every number is; `diff` says where they are not.
 
     Attributes
     ----------
@@ -52,6 +55,14 @@ class Trace:
     scores: NDArray[np.float64]
     weights: list[NDArray[np.float64]]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Trace) and equal_arrays(self._arrays(), other._arrays())
+
+    def __repr__(self) -> str:
+        sizes = "-".join(str(counts.shape[2]) for counts in self.spikes)
+        n_samples, n_steps = self.step_scores.shape[:2]
+        return f"<Trace of {sizes}: {n_samples} samples, {n_steps} steps>"
+
     def save(self, path: PathLike) -> None:
         """Write the trace to an npz file, whole or not at all.
 
@@ -61,6 +72,10 @@ class Trace:
             The file, which is replaced if it exists and keeps its permissions; a link is
             followed, and what is no regular file refused.
         """
+        write_archive(path, self._arrays())
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of a trace's file, by name and in their order."""
         arrays: dict[str, NDArray[Any]] = {
             "trace_version": np.array(FORMAT_VERSION, np.int64),
             "step_scores": self.step_scores,
@@ -69,8 +84,7 @@ class Trace:
         arrays |= {f"spikes_{layer}": counts for layer, counts in enumerate(self.spikes)}
         if self.errors is not None:
             arrays |= {f"errors_{l}": counts for l, counts in enumerate(self.errors) if l}
-        arrays |= {f"weights_{layer}": matrix for layer, matrix in enumerate(self.weights, 1)}
-        write_archive(path, arrays)
+        return arrays | {f"weights_{layer}": m for layer, m in enumerate(self.weights, 1)}
 
     @classmethod
     def load(cls, path: PathLike) -> Trace:

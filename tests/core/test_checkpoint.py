@@ -5,12 +5,13 @@ import os
 import stat
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
+from spikebp_plugins import Checkpoint, ReplayBuffer, Simulator, SpikingMLP
 from spikebp_plugins.common.archive import file_target, unreadable, write_archive
 from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
@@ -79,6 +80,27 @@ def test_a_checkpoint_is_read_as_it_was_saved(net, tmp_path):
     assert checkpoint.state.samples_seen == 5
     if net.n_layers > 1:
         assert any(np.any(psi) for psi in checkpoint.state.backward_potentials)
+
+
+def test_checkpoints_are_equal_in_every_number_or_not():
+    with Simulator(SpikingMLP((3, 5, 2))) as sim:
+        sim.train(np.eye(3), [0, 1, 0])
+        one, other = sim.checkpoint(), sim.checkpoint()
+        buffer = ReplayBuffer(2)
+        sim.train(np.eye(3), [0, 1, 0], replay=buffer)
+    assert one == other
+    assert one != sim_after(other)
+    assert one != replace(other, net=other.net.replace(seed=7))
+    assert replace(one, replay=buffer) == replace(other, replay=buffer.copy())
+    assert replace(one, replay=buffer) != other
+    assert repr(one).startswith("Checkpoint(SpikingMLP(")
+    assert repr(one).endswith("samples_seen=3)")
+
+
+def sim_after(checkpoint):
+    with checkpoint.simulate() as sim:
+        sim.train([[0, 0, 1]], [1])
+        return sim.checkpoint()
 
 
 def test_a_path_may_be_text_and_needs_no_suffix(tmp_path):

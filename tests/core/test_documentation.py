@@ -87,7 +87,7 @@ def test_the_code_of_the_page_on_streams_runs(tmp_path, monkeypatch, capsys):
     shares = re.findall(r"^0\.\d+$", printed, re.MULTILINE)
     expected = ["0.114", "0.828", "0.780", "0.293", "0.853"]
     assert [f"{float(share):.3f}" for share in shares] == expected
-    assert names["shown"].n_steps.shape == (2,)
+    assert round(names["shown"].n_steps.mean(), 2) == 1.12
     assert printed.startswith("1871\n")
     assert np.mean(names["right"]) > 0.8
 

@@ -1,5 +1,6 @@
 """Traces: kept in files, and compared up to their first difference."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -100,6 +101,19 @@ def test_equal_traces_are_equal_bytes(trace, tmp_path):
     trace.save(tmp_path / "first")
     copied(trace).save(tmp_path / "second")
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def test_traces_are_equal_in_every_number_or_not(trace, prediction):
+    changed = trace.weights[-1].copy()
+    changed[0, 0] += 2.0**-40
+    assert trace == replace(trace, weights=[*trace.weights[:-1], trace.weights[-1].copy()])
+    assert trace != replace(trace, weights=[*trace.weights[:-1], changed])
+    assert trace != prediction
+    assert trace != 1
+
+
+def test_a_trace_is_printed_in_a_line(trace):
+    assert re.fullmatch(r"<Trace of [\d-]+: \d+ samples, \d+ steps>", repr(trace))
 
 
 def test_equal_traces_have_no_difference(trace, prediction):

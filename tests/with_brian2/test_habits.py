@@ -419,12 +419,12 @@ class TestSteps:
     def test_counts_are_not_read_behind_a_delay(self, experiment, spikes):
         mlp = SpikingMLPGroup(NET.replace(spikes=spikes), name="mine")
         readout = NeuronGroup(3, "v : 1")
-        code = "v_post += 0.3*spike_count_pre"
-        one = Synapses(mlp.output_layer[:2], readout, on_pre=code, delay=1 * ms, name="late")
+        given = {"model": "count = spike_count_pre : 1", "on_pre": "v_post += 0.3*count"}
+        one = Synapses(mlp.output_layer[:2], readout, **given, delay=1 * ms, name="late")
         one.connect()
         network = Network(mlp, readout, one)
         cause = str(refusal_of(network))
-        assert "the delay of 'late_pre' must be 0, since spike_count_pre is read on" in cause
+        assert "the delay of 'late_pre' must be 0, since spike_count_pre is read when" in cause
         assert "got 0.001 s" in cause
         one.active = False
         network.run(DT)
@@ -432,9 +432,27 @@ class TestSteps:
         other.connect()
         other.post.delay = "0.2*ms*rand()"
         network.add(other)
-        assert "since error_post is read on delivery" in str(refusal_of(network))
+        assert "since error_post is read when" in str(refusal_of(network))
         other.post.delay = 0 * ms
         network.run(DT)
+
+    def test_synapses_that_a_script_has_left_behind_are_no_hindrance(self):
+        def script():
+            mlp = SpikingMLPGroup(NET, step=1 * ms, name="mine")
+            group = NeuronGroup(9, "x : 1", threshold="x > 1", dt=1 * ms)
+            into = Synapses(group, mlp.input_layer, on_pre="received_input_post += 1")
+            into.connect(j="i")
+            out = Synapses(mlp.output_layer, group, on_pre="x_post += spike_count_pre")
+            out.connect(j="i")
+            Network(mlp, group, into, out).run(1 * ms)
+            out.delay = 1 * ms
+            return group, into, out
+
+        behind = script()
+        gc.collect()
+        mlp = SpikingMLPGroup(NET, step=5 * ms, name="mine")
+        Network(mlp).run(5 * ms)
+        assert all(synapses.active for synapses in behind[1:])
 
 
 class TestSourcesThatFireLate:

@@ -281,7 +281,9 @@ def test_counts_that_are_read_behind_a_delay_are_found_before_the_run(tmp_path, 
     late.delay = delay
     with pytest.raises(RuntimeError, match="Project run failed"):
         run(SAMPLE)
-    assert "the delay of 'late_pre' must be 0, since spike_count_pre is" in capfd.readouterr().err
+    assert (
+        "the delay of 'late_pre' must be 0, since spike_count_pre is read" in capfd.readouterr().err
+    )
 
 
 def test_clocks_that_a_program_would_set_apart_are_refused():
