@@ -219,7 +219,7 @@ def test_what_shows_whole_samples_does_not_stop_early(monkeypatch):
     x = [[1.0, 1.0, 1.0]]
     learn = lambda: sim.train(x, [0], margin=1.0)  # noqa: E731
     for call in (lambda: sim.predict(x, margin=1.0), learn, sim.stream):
-        with pytest.raises(UnsupportedError, match="WholeSamples shows whole samples: streams run"):
+        with pytest.raises(UnsupportedError, match="it shows whole samples: single steps"):
             call()
 
 
