@@ -19,7 +19,7 @@
  * evaluation is the case k = 0 and d = 0, and is done where it reads fewer rows.
  *
  * No number leaves its type. A weight that waits cannot be checked, so that rows wait only while
- * `room` says that none can have come to its limit. W[i] is a weight plus k_i P, and is written only
+ * `slack` says that none can have come to its limit. W[i] is a weight plus k_i P, and is written only
  * if that fits too. Sums of such products are differences of two sums of as many weights. */
 
 /* Whether the open sample is shown as a whole, or the last one was: then everything is kept. */
@@ -32,7 +32,7 @@ static net_state_t most_waiting[LAYERS + 1];
 /* By how much any weight may surely change; 0 if that is not known. After so many samples weights
  * are measured again. */
 enum { SAMPLES_UNMEASURED = 64 };
-static net_state_t room[LAYERS + 1];
+static net_state_t slack[LAYERS + 1];
 static int32_t until_measured[LAYERS + 1];
 
 /* The units whose counts have changed in the layer that fired last. Of the changes: the sum of their
@@ -78,7 +78,7 @@ static void write_all_waiting(void)
 static void forget(void)
 {
     write_all_waiting();
-    memset(room, 0, sizeof room);
+    memset(slack, 0, sizeof slack);
     memset(spikes, 0, sizeof spikes);
     memset(spike_count, 0, sizeof spike_count);
     memset(arriving, 0, sizeof arriving);
@@ -231,7 +231,7 @@ static void pass_changes(int32_t l)
     NET_COUNT(met, n_spiking[l - 1], CONNECTIONS[l - 1].channels);
     rows_changed[l] += n_changed;
     /* A row could leave its type if it were written for the counts of now. */
-    if (most_changed * most_waiting[l] > room[l])
+    if (most_changed * most_waiting[l] > slack[l])
         write_waiting(l);
     if (n_changed > n_spiking[l - 1] || changes_sent > LARGEST_WEIGHT)
         start_over(l);
@@ -360,7 +360,7 @@ static void measure(int32_t l)
     for (i = 0; i < c->below_channels * c->channels; i++)
         if (magnitude(first[i]) > most)
             most = magnitude(first[i]);
-    room[l] = LARGEST_WEIGHT - most;
+    slack[l] = LARGEST_WEIGHT - most;
     until_measured[l] = SAMPLES_UNMEASURED;
 }
 
@@ -378,9 +378,9 @@ static int is_to_wait(int32_t l, net_state_t most)
     until_measured[l] -= until_measured[l] > 0;
     if (usually_changed[l] > 2 * usually_taught[l])
         return 0;
-    if (most > room[l] && until_measured[l] == 0)
+    if (most > slack[l] && until_measured[l] == 0)
         measure(l);
-    return most <= room[l];
+    return most <= slack[l];
 }
 
 /* The drive that connection l keeps changes as its weights do; they follow later, if they wait. */
@@ -436,7 +436,7 @@ static void learn_whole(void)
             learn_rows(l, back, -rate_of[l]);
     for (l = 1; l <= LAYERS && !is_outside; l++) {
         learn_kept(l, squares[l], back, waits[l]);
-        room[l] = room[l] > most[l] ? room[l] - most[l] : 0;
+        slack[l] = slack[l] > most[l] ? slack[l] - most[l] : 0;
         if (waits[l])
             NET_COUNT(update, n_spiking[l - 1], n_erring[l]);
     }

@@ -317,7 +317,7 @@ class EngineBackend(Backend):
         network = engine.int64 if engine.int32 is None or self._int64_samples else engine.int32
         if network.most_steps < n_steps:
             network.drop_sample()  # an interrupt may have left one
-            network = network.with_room(n_steps)
+            network = network.for_steps(n_steps)
             engine = self._engine = engine.with_network(network)
         if network is not engine.current:
             if not network.write(engine.current.read(0)):
@@ -385,7 +385,7 @@ class EngineBackend(Backend):
         batches = [batch[start:stop] for start, stop in pairwise(bounds)]
 
         def show(part: Batch) -> tuple[BlockResult, Operations, Work | None]:
-            other = network.with_room(network.most_steps)
+            other = network.for_steps(network.most_steps)
             shown = other.show(part, 0, record)
             return shown, counted_operations(self.net, other.counts()), other.work
 

@@ -55,7 +55,7 @@ class EventNetwork(EngineNetwork):
         )
         super().__init__(net, build, definition, grid, Connections(net), learned)
 
-    def with_room(self, most_steps: int) -> EventNetwork:
+    def for_steps(self, most_steps: int) -> EventNetwork:
         """Return a network on the learned arrays of this one."""
         return EventNetwork(self.net, self.build, self.learned)
 

@@ -57,9 +57,9 @@ def aligned(n: int, dtype: Any, allocate: Callable[[Any, Any], Array] = np.zeros
     """Return n zeros that begin on a line of the cache."""
     dtype = np.dtype(dtype)
     size = n * dtype.itemsize
-    room = allocate(size + LINE, np.uint8)
-    start = -room.ctypes.data % LINE
-    return room[start : start + size].view(dtype)
+    memory = allocate(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size].view(dtype)
 
 
 class BlockResult(NamedTuple):
@@ -147,7 +147,7 @@ class EngineNetwork(ABC):
         self._block_address = ctypes.addressof(self.block)
 
     @abstractmethod
-    def with_room(self, most_steps: int) -> EngineNetwork:
+    def for_steps(self, most_steps: int) -> EngineNetwork:
         """Return a network for samples of so many steps, on the learned arrays of this one."""
 
     @abstractmethod

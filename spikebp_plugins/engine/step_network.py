@@ -145,7 +145,7 @@ class StepNetwork(EngineNetwork):
         self.steps_block = CBlock.from_buffer_copy(self.block)
         self.steps_address = ctypes.addressof(self.steps_block)
 
-    def with_room(self, most_steps: int) -> StepNetwork:
+    def for_steps(self, most_steps: int) -> StepNetwork:
         """Return a network for samples of so many steps, on the learned arrays of this one."""
         return StepNetwork(self.net, self.build, most_steps, self.learned, self.connections)
 

@@ -69,10 +69,10 @@ def real_numbers(name: str, values: NDArray[Any]) -> Array:
 
 
 def placed(
-    columns: Array, names: list[Hashable], places: Places, room: int, missing: float
+    columns: Array, names: list[Hashable], places: Places, width: int, missing: float
 ) -> Array:
-    """Return columns by their places, of shape (n_samples, room); others are left out."""
-    rows = np.full((len(columns), room), missing)
+    """Return columns by their places, of shape (n_samples, width); others are left out."""
+    rows = np.full((len(columns), width), missing)
     known = [i for i, name in enumerate(names) if name in places]
     rows[:, [places[names[i]] for i in known]] = columns[:, known]
     return rows

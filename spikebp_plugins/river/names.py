@@ -68,7 +68,7 @@ class FeatureReader:
         self._at: list[int] = []
 
     def features(
-        self, x: Mapping[Any, Any], places: Places, room: int, missing: float
+        self, x: Mapping[Any, Any], places: Places, width: int, missing: float
     ) -> NDArray[np.float64]:
         """Return the features of a sample by their places.
 
@@ -78,21 +78,21 @@ class FeatureReader:
             Real numbers by name.
         places : mapping
             The places of names; others are left out.
-        room : int
+        width : int
             The number of indices.
         missing : float
             The value of features that the sample does not have.
 
         Returns
         -------
-        ndarray of shape (room,)
+        ndarray of shape (width,)
 
         Raises
         ------
         ValueError
             If a value is no finite real number.
         """
-        features = np.full(room, missing)
+        features = np.full(width, missing)
         values, names = real_values(x), tuple(x)
         if (names, places) != (self._names, self._places):
             known = [i for i, name in enumerate(names) if name in places]

@@ -69,9 +69,9 @@ class StreamLearner(base.Estimator, NetworkParameters):
         """Make a network that has learned nothing."""
         self.n_features = capacity("n_features", self.n_features)
         self._check_window()
-        room = self._n_fixed or 1
+        width = self._n_fixed or 1
         structure = Structure.of_sizes(hidden_layer_sizes)
-        net, rate = self._definition(structure, room + 1, n_outputs, self.seed)
+        net, rate = self._definition(structure, width + 1, n_outputs, self.seed)
         if self.window is None:
             self._require_growth("n_features")
         self._learned = LazySimulator.untrained(net, rate)
@@ -83,7 +83,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         if self.window is not None:
             self._past = self.window.beginning(self.window.past.scale)
         elif self._scales:
-            self._scaling = InputScaling.unknown(room, self._spread)
+            self._scaling = InputScaling.unknown(width, self._spread)
 
     def _check_window(self) -> None:
         window = self.window
@@ -166,29 +166,29 @@ class StreamLearner(base.Estimator, NetworkParameters):
     def _with_new(self, names: Any) -> tuple[Places, int]:
         """Return the indices of all features, and the number for which memory is needed."""
         if self.window is not None:
-            room = self.window.n_channels
-            return with_new(self._inputs, names, "n_channels of the window", room), room
+            width = self.window.n_channels
+            return with_new(self._inputs, names, "n_channels of the window", width), width
         places = with_new(self._inputs, names, "n_features", self.n_features)
         is_full = len(places) > self._room
         return places, 1 << (len(places) - 1).bit_length() if is_full else self._room
 
     def _rows_of_one(self, x: Mapping[Any, Any]) -> tuple[Places, Array]:
-        """Return the indices of all features, and the values of a sample, of shape (1, room)."""
-        places, room = self._with_new(x)
-        return places, self._reader.features(x, places, room, self._missing)[np.newaxis]
+        """Return the indices of all features, and the values of a sample, of shape (1, width)."""
+        places, width = self._with_new(x)
+        return places, self._reader.features(x, places, width, self._missing)[np.newaxis]
 
     def _rows_of_many(self, X: pd.DataFrame) -> tuple[Places, Array]:
-        """Return the indices of all features, and the values of a frame, (n_samples, room)."""
+        """Return the indices of all features, and the values of a frame, (n_samples, width)."""
         names, columns = columns_of(X)
-        places, room = self._with_new(names if len(columns) else ())
-        return places, placed(columns, names, places, room, self._missing)
+        places, width = self._with_new(names if len(columns) else ())
+        return places, placed(columns, names, places, width, self._missing)
 
     def _completed(self, rows: Array) -> tuple[Array, slice, dict[str, Any]]:
         """Return the samples that new rows complete, which are learned.
 
         Parameters
         ----------
-        rows : ndarray of shape (n_samples, room)
+        rows : ndarray of shape (n_samples, width)
             The features of each sample.
 
         Returns
@@ -265,7 +265,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         return self._shown(features[np.newaxis])
 
     def _shown(self, rows: Array) -> Array:
-        """Return features of shape (n_samples, room) as input, scaled by the samples so far."""
+        """Return features of shape (n_samples, width) as input, scaled by the samples so far."""
         if self.window is not None:
             rows = self._newest_windows(rows)
         scaling = self._scaling

@@ -254,7 +254,7 @@ def assert_equal_parts(pair, case):
             pair.assert_same()
         if random.rand() < 0.2:
             pair.c.drop_sample()
-            other = pair.c.with_room(pair.c.most_steps)  # on the same weights, as threads have it
+            other = pair.c.for_steps(pair.c.most_steps)  # on the same weights, as threads have it
             wanted = pair.ref.checkpoint().state.weights
             assert all(map(np.array_equal, other.read(0).weights, wanted))
     pair.assert_same()

@@ -16,7 +16,7 @@
 #include "event_queue.h"
 #include "event_reals.h"
 #include "block.h"
-#include "room.h"
+#include "arena.h"
 
 /* The quantities that can be out of range. The last occurs only in unchecked samples. */
 enum quantity { POTENTIAL, TARGET, BACKWARD, DRIVE, WEIGHT, SPIKES, INPUT };
@@ -72,18 +72,18 @@ static int note_fault(struct network *net, enum quantity quantity, int l, double
     return 0;
 }
 
-static vec *vectors(struct room *room, int64_t n) { return taken(room, n, sizeof(vec)); }
-static int32_t *integers(struct room *room, int64_t n) { return taken(room, n, sizeof(int32_t)); }
-static int64_t *counts(struct room *room, int64_t n) { return taken(room, n, sizeof(int64_t)); }
+static vec *vectors(struct arena *arena, int64_t n) { return taken(arena, n, sizeof(vec)); }
+static int32_t *integers(struct arena *arena, int64_t n) { return taken(arena, n, sizeof(int32_t)); }
+static int64_t *counts(struct arena *arena, int64_t n) { return taken(arena, n, sizeof(int64_t)); }
 
-static struct queue queue_in(struct room *room)
+static struct queue queue_in(struct arena *arena)
 {
-    return (struct queue){.entry = taken(room, MOST_FIRED, sizeof(uint64_t))};
+    return (struct queue){.entry = taken(arena, MOST_FIRED, sizeof(uint64_t))};
 }
 
 /* Lay out a network whose definition lies at `net`, which is written. Of the memory of queues what
  * is never used costs nothing. */
-static void lay_out(struct network *net, struct room *learned, struct room *room)
+static void lay_out(struct network *net, struct arena *learned, struct arena *arena)
 {
     const int L = net->is.n_layers;
     for (int l = 0; l <= L; l++) {
@@ -93,19 +93,19 @@ static void lay_out(struct network *net, struct room *learned, struct room *room
         a->w = vectors(learned, below * width);
         a->b = vectors(learned, l > 1 ? a->n * (int64_t)a[-1].width : 0);
         a->psi = vectors(learned, width);
-        a->psi_kept = vectors(room, width), a->phi = vectors(room, width);
-        a->s = vectors(room, width), a->c = vectors(room, width), a->sum = vectors(room, width);
-        a->forward = queue_in(room), a->backward = queue_in(room);
-        a->w_kept = vectors(room, below * width);
-        a->teacher = integers(room, below), a->taught = taken(room, below, sizeof(real));
-        a->kept = integers(room, below), a->is_kept = integers(room, below);
-        a->sent = taken(room, a->n, sizeof(real)), a->erred = taken(room, a->n, sizeof(real));
-        a->net_backward = counts(room, a->n), a->all_backward = counts(room, a->n);
+        a->psi_kept = vectors(arena, width), a->phi = vectors(arena, width);
+        a->s = vectors(arena, width), a->c = vectors(arena, width), a->sum = vectors(arena, width);
+        a->forward = queue_in(arena), a->backward = queue_in(arena);
+        a->w_kept = vectors(arena, below * width);
+        a->teacher = integers(arena, below), a->taught = taken(arena, below, sizeof(real));
+        a->kept = integers(arena, below), a->is_kept = integers(arena, below);
+        a->sent = taken(arena, a->n, sizeof(real)), a->erred = taken(arena, a->n, sizeof(real));
+        a->net_backward = counts(arena, a->n), a->all_backward = counts(arena, a->n);
     }
-    net->phi_y = vectors(room, net->layer[L].width);
-    net->held = counts(room, net->layer[L].n);
+    net->phi_y = vectors(arena, net->layer[L].width);
+    net->held = counts(arena, net->layer[L].n);
     for (int i = 0; i < 2; i++)
-        net->sent[i].at = integers(room, MOST_FIRED), net->errors[i].at = integers(room, MOST_FIRED);
+        net->sent[i].at = integers(arena, MOST_FIRED), net->errors[i].at = integers(arena, MOST_FIRED);
 }
 
 /* Whether a potential above the threshold may fire; if not, the fault is noted. It fires at most

@@ -32,7 +32,7 @@
 
 #include "numbers.h"
 #include "block.h"
-#include "room.h"
+#include "arena.h"
 
 enum update { FRACTIONAL, OUTER, NORMALIZED };
 
@@ -158,7 +158,7 @@ struct trains {
     num *train;        /* the counts of a train after each step, a row each; row 0 is silence */
     num *messages;     /* and in how many steps it has sent something */
     int32_t n_steps; /* of samples whose trains are known */
-    int32_t n_known, room, length; /* numbers of a row */
+    int32_t n_known, most_known, length; /* rows, and numbers of a row */
     num *slot;     /* by label: how many units have it, then where the next one goes; else 0 */
     int32_t *rank, *label_of, *active, *member;
     num *value, *label;
@@ -223,61 +223,62 @@ enum {
     OVER = PADDING / LANES, /* vectors behind a layer to which rows of its last pixel add zeros */
 };
 
-static void *vectors(struct room *room, int64_t n) { return taken(room, n, sizeof(vec)); }
-static void *numbers(struct room *room, int64_t n) { return taken(room, n, sizeof(num)); }
-static void *integers(struct room *room, int64_t n) { return taken(room, n, sizeof(int32_t)); }
+static void *vectors(struct arena *arena, int64_t n) { return taken(arena, n, sizeof(vec)); }
+static void *numbers(struct arena *arena, int64_t n) { return taken(arena, n, sizeof(num)); }
+static void *integers(struct arena *arena, int64_t n) { return taken(arena, n, sizeof(int32_t)); }
 
-static void lay_out_learned(struct layer *a, int l, const struct layer *below, struct room *room)
+static void lay_out_learned(struct layer *a, int l, const struct layer *below, struct arena *arena)
 {
     const struct wiring *wired = a->wiring;
     a->n_w = wired ? n_vectors(wired->n_weights) : below->n * (int64_t)a->width;
     a->n_b = l == 1 ? 0 : wired ? n_vectors(wired->n_backward) : a->n * (int64_t)below->width;
-    a->w = vectors(room, a->n_w);
-    a->psi = vectors(room, a->width + OVER);
-    a->b = a->n_b > 0 ? vectors(room, a->n_b) : a->w;
+    a->w = vectors(arena, a->n_w);
+    a->psi = vectors(arena, a->width + OVER);
+    a->b = a->n_b > 0 ? vectors(arena, a->n_b) : a->w;
 }
 
 static void lay_out_sample(struct layer *a, int l, int64_t width_below, int64_t T,
-    struct room *room)
+    struct arena *arena)
 {
     const int64_t width = a->width, n = width * LANES;
     struct pending *p = &a->pending;
-    a->s = vectors(room, width + OVER), a->c = vectors(room, width), a->phi_y = vectors(room, width);
-    a->phi = vectors(room, width), a->arriving = vectors(room, width + OVER);
-    a->arriving_back = vectors(room, width + OVER);
-    a->k = vectors(room, T * width), a->e = vectors(room, width), a->sum = vectors(room, width);
-    a->psi_kept = vectors(room, width), a->step_kept = vectors(room, 3 * width);
-    a->fired = integers(room, T * n), a->n_fired = integers(room, T);
-    a->sent = taken(room, T, sizeof *a->sent), a->erring = integers(room, n);
+    a->s = vectors(arena, width + OVER), a->c = vectors(arena, width);
+    a->phi_y = vectors(arena, width);
+    a->phi = vectors(arena, width), a->arriving = vectors(arena, width + OVER);
+    a->arriving_back = vectors(arena, width + OVER);
+    a->k = vectors(arena, T * width), a->e = vectors(arena, width), a->sum = vectors(arena, width);
+    a->psi_kept = vectors(arena, width), a->step_kept = vectors(arena, 3 * width);
+    a->fired = integers(arena, T * n), a->n_fired = integers(arena, T);
+    a->sent = taken(arena, T, sizeof *a->sent), a->erring = integers(arena, n);
     if (l == 0)
         return;
-    p->step = integers(room, T), p->first = integers(room, T + 1);
-    p->unit = integers(room, T * n), p->error = numbers(room, T * n);
-    p->rate = numbers(room, T), p->factor = vectors(room, T * width_below + OVER);
-    p->waiting = vectors(room, width);
+    p->step = integers(arena, T), p->first = integers(arena, T + 1);
+    p->unit = integers(arena, T * n), p->error = numbers(arena, T * n);
+    p->rate = numbers(arena, T), p->factor = vectors(arena, T * width_below + OVER);
+    p->waiting = vectors(arena, width);
 }
 
 static void lay_out_trains(struct trains *r, int64_t n_inputs, int64_t width_of_1, int64_t T,
-    struct room *room)
+    struct arena *arena)
 {
     const int64_t n_labels = 2 * MOST_LABEL + 1, n = n_vectors((int)n_inputs) * LANES;
     const int width = n_vectors((int)T);
     r->length = width * LANES;
-    r->of_label = integers(room, n_labels);
-    r->slot = numbers(room, n_labels - 1 + LANES); /* whose last vector begins with the last */
-    r->rank = integers(room, n), r->label_of = integers(room, n), r->active = integers(room, n);
-    r->member = integers(room, n), r->value = numbers(room, n), r->label = numbers(room, n);
-    r->level_value = numbers(room, 256), r->level_label = numbers(room, 256);
-    r->start = integers(room, n + 1), r->train_in = integers(room, n);
-    r->jump_first = integers(room, n + 1);
+    r->of_label = integers(arena, n_labels);
+    r->slot = numbers(arena, n_labels - 1 + LANES); /* whose last vector begins with the last */
+    r->rank = integers(arena, n), r->label_of = integers(arena, n), r->active = integers(arena, n);
+    r->member = integers(arena, n), r->value = numbers(arena, n), r->label = numbers(arena, n);
+    r->level_value = numbers(arena, 256), r->level_label = numbers(arena, 256);
+    r->start = integers(arena, n + 1), r->train_in = integers(arena, n);
+    r->jump_first = integers(arena, n + 1);
     /* A list of jumps may end with the last one, and is written by whole vectors. */
-    r->jump_step = integers(room, n * T + LANES), r->jump = numbers(room, n * T + LANES);
-    r->sent_by = vectors(room, width), r->messages_by = vectors(room, width);
-    r->product = vectors(room, width);
-    r->drive = vectors(room, T * width_of_1), r->update_of_step = integers(room, r->length);
-    r->room = (int32_t)(MOST_NUMBERS_OF_TRAINS / r->length);
-    r->train = numbers(room, (int64_t)r->room * r->length);
-    r->messages = numbers(room, (int64_t)r->room * r->length);
+    r->jump_step = integers(arena, n * T + LANES), r->jump = numbers(arena, n * T + LANES);
+    r->sent_by = vectors(arena, width), r->messages_by = vectors(arena, width);
+    r->product = vectors(arena, width);
+    r->drive = vectors(arena, T * width_of_1), r->update_of_step = integers(arena, r->length);
+    r->most_known = (int32_t)(MOST_NUMBERS_OF_TRAINS / r->length);
+    r->train = numbers(arena, (int64_t)r->most_known * r->length);
+    r->messages = numbers(arena, (int64_t)r->most_known * r->length);
 }
 
 /* Whether the spikes of constant input may be known beforehand: see trains.h. */
@@ -307,7 +308,7 @@ static void count_rows(struct network *net, const struct layer *a, int64_t n)
 }
 
 /* Lay out a network whose `sizes`, `layer` and so on lie at `net`, which is written. */
-static void lay_out(struct network *net, struct room *learned, struct room *sample)
+static void lay_out(struct network *net, struct arena *learned, struct arena *sample)
 {
     const struct definition *is = &net->is;
     const int64_t T = is->most_steps;

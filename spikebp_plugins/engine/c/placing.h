@@ -20,7 +20,7 @@ static int64_t size_of(const struct definition *is, int64_t *learned_size)
     const size_t header = header_of(is);
     char space[header] __attribute__((aligned(LINE)));
     struct network *net = (struct network *)space;
-    struct room learned = {0}, sample = {0};
+    struct arena learned = {0}, sample = {0};
     memset(space, 0, header);
     net->is = *is;
     taken(&sample, 1, header);
@@ -32,7 +32,7 @@ static int64_t size_of(const struct definition *is, int64_t *learned_size)
 /* Make a network in memory that holds zeros, on weights that others may share. */
 static struct network *placed(const struct definition *is, char *learned_at, char *at)
 {
-    struct room learned = {(uintptr_t)learned_at, 1}, sample = {(uintptr_t)at, 1};
+    struct arena learned = {(uintptr_t)learned_at, 1}, sample = {(uintptr_t)at, 1};
     struct network *net = taken(&sample, 1, header_of(is));
     net->is = *is;
     lay_out(net, &learned, &sample);

@@ -17,7 +17,7 @@
 #include <stddef.h>
 
 #include "numbers.h"
-#include "room.h"
+#include "arena.h"
 #if defined __SSE2__
 #include <immintrin.h>
 #endif

@@ -94,7 +94,7 @@ static int know_train(struct network *net, num label, num value)
     int32_t *known = &r->of_label[label + MOST_LABEL];
     if (*known)
         return 1;
-    if (r->n_known + 1 == r->room)
+    if (r->n_known + 1 == r->most_known)
         return 0;
     *known = ++r->n_known;
     num *count = r->train + (int64_t)*known * r->length, before = 0;

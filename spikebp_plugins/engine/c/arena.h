@@ -1,12 +1,12 @@
 /* Memory for arrays, which lie one after the other, each on a line of the cache of its own. The
  * caller gives it: arrays are laid out twice, from address 0, to find how much is needed, and where
  * it is. A build with AddressSanitizer, for tests, guards what is between them. */
-#ifndef SPIKEBP_ROOM_H
-#define SPIKEBP_ROOM_H
+#ifndef SPIKEBP_ARENA_H
+#define SPIKEBP_ARENA_H
 
 #include <stdint.h>
 
-struct room {
+struct arena {
     uintptr_t at;
     int is_found; /* whether it is there, and not only measured */
 };
@@ -26,12 +26,12 @@ enum { GAP = LINE };
 enum { GAP = 0 };
 #endif
 
-static inline void *taken(struct room *room, int64_t n, size_t size)
+static inline void *taken(struct arena *arena, int64_t n, size_t size)
 {
-    const uintptr_t place = room->at, end = place + (uintptr_t)n * size;
-    room->at = (end + GAP + LINE - 1) / LINE * LINE;
-    if (room->is_found)
-        ASAN_POISON_MEMORY_REGION((void *)end, room->at - end);
+    const uintptr_t place = arena->at, end = place + (uintptr_t)n * size;
+    arena->at = (end + GAP + LINE - 1) / LINE * LINE;
+    if (arena->is_found)
+        ASAN_POISON_MEMORY_REGION((void *)end, arena->at - end);
     return (void *)place;
 }
 
