@@ -43,7 +43,7 @@ from brian2.synapses.synapses import SynapticPathway
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
-from spikebp_brian2.parts import NetworkOfParts, PartSynapses, VariableKey
+from spikebp_brian2.parts import NetworkOfParts, PartSynapses, VariableKey, whole_group
 from spikebp_brian2.range_check import check_on_grid, prove_range
 from spikebp_brian2.sources import fires_at
 from spikebp_brian2.variables import (
@@ -287,8 +287,7 @@ def pathways_without_delay(mlp: NetworkOfParts, made: list[RunPlace]) -> dict[Sy
     }
     layers = {layer.name for layer in mlp.layers}
     for pathway in objects_run_with(mlp, SynapticPathway):
-        source, variables = pathway.source, pathway.synapses.variables
-        layer = getattr(source, "source", source).name
+        layer, variables = whole_group(pathway.source).name, pathway.synapses.variables
         if pathway in found or not pathway.active or layer not in layers:
             continue
         read = get_identifiers_recursively([pathway.code or ""], variables) & variables.keys()
@@ -297,7 +296,7 @@ def pathways_without_delay(mlp: NetworkOfParts, made: list[RunPlace]) -> dict[Sy
             if owner is not None and owner.name == layer and not variables[name].constant:
                 found[pathway] = (
                     f"since {name} is read when the spike arrives, and may be that of another step "
-                    "by then (with spikes='binary' each event is one spike: leave the count out)"
+                    "by then (let a group of yours read it, and delay what that sends)"
                 )
     return found
 
@@ -362,8 +361,7 @@ def check_senders(mlp: NetworkOfParts) -> None:
         return
     outermost = (mlp.layers[0].name, mlp.layers[-1].name)
     for synapses in objects_run_with(mlp, Synapses):
-        whole = getattr(synapses.target, "source", synapses.target)
-        if whole.name not in outermost or not synapses.active:
+        if whole_group(synapses.target).name not in outermost or not synapses.active:
             continue
         arrives = any("received_" in (pathway.code or "") for pathway in synapses._pathways)
         if arrives and synapses.source.clock.dt_ < mlp.clock.dt_:

@@ -8,7 +8,7 @@ import numpy as np
 from brian2 import EventMonitor, StateMonitor
 from numpy.typing import NDArray
 
-from spikebp_brian2.parts import NetworkOfParts
+from spikebp_brian2.parts import NetworkOfParts, whole_group
 from spikebp_brian2.presented_samples import PresentedSamples
 from spikebp_plugins import Trace
 from spikebp_plugins.common.errors import wrong_argument
@@ -129,7 +129,7 @@ def _source(mlp: NetworkOfParts, monitor: Any, event: str, variable: str) -> tup
         and variable in monitor.record_variables
     )
     if is_fit:
-        layer = getattr(monitor.source, "source", monitor.source)  # a subgroup has a source
+        layer = whole_group(monitor.source)
         names = [one.name for one in mlp.layers]
         if layer.name in names:
             start = getattr(monitor.source, "start", 0)

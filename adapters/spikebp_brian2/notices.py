@@ -10,7 +10,7 @@ import numpy as np
 from brian2 import Quantity, TimedArray, get_logger
 from brian2.synapses.synapses import SynapticPathway
 
-from spikebp_brian2.parts import NetworkOfParts, Part
+from spikebp_brian2.parts import NetworkOfParts, Part, whole_group
 from spikebp_brian2.presented_samples import PresentedSamples
 from spikebp_brian2.timing import mistimed
 from spikebp_plugins.network.delays import delays_of
@@ -89,7 +89,7 @@ class ZeroDelayFilter(logging.Filter):
             pathway = reference()
             if pathway is None or f"'{pathway.name}'" not in message:
                 continue
-            ends = [getattr(end, "source", end) for end in (pathway.source, pathway.target)]
+            ends = [whole_group(end) for end in (pathway.source, pathway.target)]
             if any(isinstance(end, Part) for end in ends):
                 return bool(pathway.variables["delay"].get_value().any())
         return True

@@ -146,3 +146,8 @@ class PartSynapses(Part, Synapses):
                 f"{self.kernel.name!r}: mlp.kernels[l - 1].{key}"
             )
         super().__setattr__(key, value, level=level + 1)
+
+
+def whole_group(group: Any) -> Any:
+    """Return the group that a subgroup is part of, or the group itself."""
+    return getattr(group, "source", group)

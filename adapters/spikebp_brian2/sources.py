@@ -14,7 +14,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError,
 from brian2.utils.stringtools import get_identifiers
 from numpy.typing import NDArray
 
-from spikebp_brian2.parts import PartSynapses
+from spikebp_brian2.parts import PartSynapses, whole_group
 from spikebp_plugins.common.errors import wrong_argument
 
 
@@ -197,7 +197,7 @@ def deliver(
 
 def fires_at(source: SpikeSource) -> tuple[str, int]:
     """Return the slot in which a source fires, and its order there."""
-    whole = getattr(source, "source", source)
+    whole = whole_group(source)
     runner = getattr(whole, "thresholder", {}).get("spike", whole)
     return runner.when, runner.order
 

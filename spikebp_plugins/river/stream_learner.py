@@ -154,7 +154,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         return self.n_features if self.window is None else self.window.n_inputs
 
     @property
-    def _room(self) -> int:
+    def _width(self) -> int:
         """The number of features for which there is memory."""
         return self._learned.net.n_inputs - 1 if self.window is None else self.window.n_channels
 
@@ -169,8 +169,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
             width = self.window.n_channels
             return with_new(self._inputs, names, "n_channels of the window", width), width
         places = with_new(self._inputs, names, "n_features", self.n_features)
-        is_full = len(places) > self._room
-        return places, 1 << (len(places) - 1).bit_length() if is_full else self._room
+        is_full = len(places) > self._width
+        return places, 1 << (len(places) - 1).bit_length() if is_full else self._width
 
     def _rows_of_one(self, x: Mapping[Any, Any]) -> tuple[Places, Array]:
         """Return the indices of all features, and the values of a sample, of shape (1, width)."""
@@ -261,7 +261,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         return scores
 
     def _shown_one(self, x: Mapping[Any, Any]) -> Array:
-        features = self._reader.features(x, self._inputs, self._room, self._missing)
+        features = self._reader.features(x, self._inputs, self._width, self._missing)
         return self._shown(features[np.newaxis])
 
     def _shown(self, rows: Array) -> Array:
@@ -286,7 +286,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
 
     def _scores_of_many(self, X: pd.DataFrame) -> Array:
         names, columns = columns_of(X)
-        rows = placed(columns, names, self._inputs, self._room, self._missing)
+        rows = placed(columns, names, self._inputs, self._width, self._missing)
         return self._learned.predict(self.backend, self._shown(rows))
 
 
