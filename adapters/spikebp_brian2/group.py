@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from weakref import proxy, ref
 
 import brian2
 import numpy as np
-from brian2 import BrianObject, Clock, Network, Quantity, Synapses, get_device
+from brian2 import BrianObject, Clock, Quantity, Synapses, get_device
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
 from brian2.core.spikesource import SpikeSource
 from brian2.devices.device import RuntimeDevice
@@ -25,6 +24,7 @@ from spikebp_brian2.guards import (
     check_constants_in_program,
     check_delays_in_program,
     check_weights_in_program,
+    require_writable,
 )
 from spikebp_brian2.monitors import monitors_for_trace, recorded, trace_of
 from spikebp_brian2.network_parts import NetworkParts
@@ -33,16 +33,19 @@ from spikebp_brian2.parts import PartNeurons, PartSynapses, VariableKey
 from spikebp_brian2.presented_samples import PresentedSamples
 from spikebp_brian2.program import ProgramSettings, follow_arguments
 from spikebp_brian2.range_check import allowed_labels
+from spikebp_brian2.run_progress import RunProgress, is_running
 from spikebp_brian2.sources import Source, as_source, check_units, deliver, fires_at, refuse_unit
 from spikebp_brian2.stored_definition import StoredDefinition, restore_whole_states
-from spikebp_brian2.timing import check_step, clock_of_steps, dts_per_step
+from spikebp_brian2.timing import check_times, clock_of_steps, dts_per_step
 from spikebp_brian2.variables import (
     STEPS_PER_SAMPLE,
     constants,
+    is_half_taught,
     learned,
     placed_weights,
     read_operations,
     read_state,
+    read_state_after_last_sample,
     reader,
 )
 from spikebp_brian2.wiring import KINDS
@@ -64,6 +67,9 @@ DTS_PER_STEP: Final = ("schedule", "dts_per_step")
 #: Other attributes that can be set between runs.
 LEARNING: Final = ("schedule", "learning")
 RECORDING: Final = ("schedule", "recording")
+
+#: Variables that hold what has been learned.
+LEARNED: Final = ("weight", "backward_weight", "backward_potential")
 
 #: The advice for attributes of weights.
 WEIGHT: Final = "synapses[l - 1].weight, or kernels[l - 1].weight where synapses share weights"
@@ -117,13 +123,13 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     feedback : sequence of array-like or None, default=None
         Backward weights for ``feedback="random"``, of shape (n_out, n_in) for a dense connection,
         else of the shape of its weights; None takes ``net.init_feedback()``.
-    input : str, TimedArray, group that spikes, array-like or None, default=None
+    input : str, TimedArray, group that spikes, tuple, array-like or None, default=None
         The input of layer 0: an expression (with ``t`` and ``i``, and names of the script), a
         TimedArray of shape (n, n_inputs), a group of n_inputs units, or constant values. An event
-        of a group counts as 1, or as its ``spike_count`` if the group has that variable, as the
-        layers of another network do. With None the user sets ``input_layer.input_value``, or
-        presents samples. Synapses of the user may add to ``input_layer.received_input``. Values and
-        spikes add up; with
+        of a group counts as 1, or as its ``spike_count`` if it is a layer of another network; with
+        ``(group, "n")`` as n, a variable of the group. With None the user sets
+        ``input_layer.input_value``, or presents samples. Synapses of the user may add to
+        ``input_layer.received_input``. Values and spikes add up; with
         ``input_coding="values"`` the sum is multiplied by ``net.input_factor``.
     label : str, one-dimensional TimedArray, number or None, default=None
         The class of the sample, which asks for ``net.label_targets``; below 0 it is not known, and
@@ -133,8 +139,9 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     target : as `input`, of n_outputs units, default=None
         Real targets instead of a label.
     sample_end : group that spikes or None, default=None
-        A spike of any of its units makes the step in which it arrives the last of its sample (with
-        pipelined timing, of the sample's input). With None, step ``net.n_steps`` is the last.
+        An event of any of its units makes the step in which it arrives the last of its sample, even
+        if its ``spike_count`` is below 0 (with pipelined timing, the last of the sample's input).
+        With None, step ``net.n_steps`` is the last.
     step : Quantity or None, default=None
         The duration of a step, a whole number of dt; None takes one dt. Steps have a clock of their
         own, and are computed at their first dt, unless `clock` or `dt` is given, or a group spikes
@@ -228,7 +235,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             raise wrong_argument("sample_end", "a group that spikes, or None", repr(sample_end))
         order, learning = integer("order", order), boolean("learning", learning)
         given = _sources_of(self.net, input, label, target)
-        check_step(step)
+        check_times(step, dt, clock)
         dts_per_step(step, dt if dt is not None else (clock or get_device().defaultclock).dt)
         # Before its parts, which it admits to a run.
         super().__init__(dt=dt, clock=clock, order=-1, name=name)
@@ -314,15 +321,18 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._deliveries: list[PartSynapses] = []
         sources = []
         for name, source, part in (
-            ("received_input", given["input"].spikes, self.input_layer),
-            ("received_target", given["target"].spikes, self.output_layer),
-            ("received_ends", sample_end, self.schedule),
+            ("received_input", given["input"], self.input_layer),
+            ("received_target", given["target"], self.output_layer),
+            # A sample ends by an event, whatever it counts.
+            ("received_ends", Source(spikes=sample_end), self.schedule),
         ):
-            if source is not None:
+            if source.spikes is not None:
                 orders = made.end, made.arrivals
                 self._deliveries.append(deliver(f"{self.name}_{name}", source, part, name, *orders))
-                sources.append((source, *fires_at(source)))
+                sources.append((source.spikes, *fires_at(source.spikes)))
         self.contained_objects.extend(self._deliveries)
+        self._progress = RunProgress(self.clock, made.arrivals - 1, made.end, self.name)
+        self.contained_objects.extend(self._progress.marks)
         self._guard = RunGuard(proxy(self), self._deliveries, sources)
         for part in self.contained_objects:
             part.group = ref(self)
@@ -445,8 +455,9 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        if self._is_in_run():
+        if is_running(self):
             raise RuntimeError(f"the learning rate of {self.name!r} is set between runs")
+        self.check_finished()
         bits = self.net.fraction_bits
         net = self.net.replace(learning_rate=value, fraction_bits=bits)
         self._define(net, int(self.constants[STEPS_PER_SAMPLE]))
@@ -474,13 +485,16 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
 
     @property
     def weights(self) -> tuple[NDArray[Any], ...]:
-        """The weights W_1..W_L, as `net.weight_shapes` says, to be read and set between runs.
+        """The present weights W_1..W_L, as `net.weight_shapes` says; to be set between samples.
 
-        Values that are set are rounded to the grid. Arrays that are read are read-only, since to
-        write into them would change nothing.
+        With ``update="fractional"`` they hold what a sample has taught so far that is not over,
+        which `checkpoint` leaves out. Values that are set are rounded to the grid. Arrays that are
+        read are read-only, since to write into them would change nothing.
 
         Raises
         ------
+        RuntimeError
+            If they are set in a run, or in the middle of a sample that has had a target.
         ValueError
             If there is not one array of real numbers of the right shape for each connection.
         OverflowError
@@ -488,7 +502,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         DimensionMismatchError
             If weights have a unit.
         """
-        self._check_program()
+        self._check_results()
         found = read_state(self.net, reader(self)).weights
         for matrix in found:
             matrix.flags.writeable = False
@@ -496,6 +510,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
 
     @weights.setter
     def weights(self, value: Any) -> None:
+        if value is None:
+            raise wrong_argument("weights", "an array for each connection", "None")
         refuse_unit("weights", value)
         self._set(placed_weights(self.net, initial_state(self.net, value).weights))
 
@@ -503,7 +519,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def scores(self) -> NDArray[np.float64]:
         """The scores of the present sample, or of the last one, of shape (n_outputs,)."""
         self._check_built("scores")
-        self._check_program()
+        self._check_results()
         steps = int(self.schedule.steps_shown[0])
         if (delay := self._delays.spikes[-1]) > 0:
             steps = min(steps, int(self.schedule.steps_taken[0]) - delay)
@@ -513,11 +529,14 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def operations(self) -> Operations:
         """Synaptic operations since the start; `samples` are those that have ended."""
         self._check_built("operations")
-        self._check_program()
+        self._check_results()
         return read_operations(self.net, reader(self), self._seen_at_start)
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state, from which any back end can continue.
+
+        The state is that after the last sample that is over, whatever has ended the run: of a
+        sample that is half shown it holds nothing.
 
         Raises
         ------
@@ -526,18 +545,20 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         OverflowError
             If one is out of range, or a number may have left it in a run of cpp_standalone.
         RuntimeError
-            If samples were presented in the middle of another in a run of cpp_standalone.
+            If samples were presented, or weights set, in the middle of a sample in a run of
+            cpp_standalone.
         """
         self._check_device()
-        self._check_program()
-        state = self._guard.check_state()
+        self._check_results()
+        self._guard.check_state()
         if not self._is_runtime:
             if self.schedule.interrupted[0]:
                 raise RuntimeError(
-                    f"samples were presented to {self.name!r} in the middle of another one"
+                    f"samples were presented to {self.name!r}, or what it has learned was set, in "
+                    "the middle of a sample"
                 )
             self._notices.of_silence()
-        return Checkpoint(self.net, state)
+        return Checkpoint(self.net, read_state_after_last_sample(self.net, reader(self)))
 
     def begin(self, state: LearningState) -> None:
         """Take over the learning state of another network of the same definition.
@@ -550,8 +571,10 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         Raises
         ------
         RuntimeError
-            If a program is built: `run_args` takes a checkpoint.
+            If a program is built: `run_args` takes a checkpoint. If a run is under way, or a sample
+            that has had a target is not over.
         """
+        self._check_between_samples("what it has learned")
         self._set(learned(self.net, state))
         self._seen_at_start = state.samples_seen
 
@@ -591,12 +614,13 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             run is under way, or a program is built that takes no other samples.
         """
         self._check_device()
-        if self._is_in_run():
+        if is_running(self):
             raise RuntimeError(
                 f"samples are presented to {self.name!r} between runs; within a run set "
                 "mlp.input_layer.input_value and mlp.schedule.label, or give TimedArrays as its "
                 "input and label"
             )
+        self.check_finished()
         presented = self._presented
         batch = presented.checked(x, y, n_steps)
         if self._settings.is_built:
@@ -678,7 +702,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             If the samples cannot be told apart by their times, because some did not take
             ``net.n_steps`` steps.
         """
-        self._check_program()
+        self._check_results()
         return recorded(self, self._presented, monitor, "spike")
 
     def errors(self, monitor: Any) -> NDArray[np.int64]:
@@ -699,7 +723,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
-        self._check_program()
+        self._check_results()
         return recorded(self, self._presented, monitor, "error")
 
     def record(self) -> list[Any]:
@@ -737,13 +761,20 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
-        self._check_program()
+        self._check_results()
         return trace_of(self, self._presented, list(monitors) or self._monitors)
 
     def before_run(self, run_namespace: Any) -> None:
         """Get ready for a run; called by Brian2."""
         self._check_device()
         self.check_not_built()
+        self._finish_run()
+        if self._progress.is_repeated():
+            raise RuntimeError(
+                f"Brian2 would repeat the step of {self.name!r} at {self.clock.t}, after which an "
+                "error has ended the run before: restore() a state, or go on with "
+                "SpikingMLPGroup(checkpoint, ...)"
+            )
         end = float(self.clock._i_end * self.clock.dt_)
         self._guard.check_script(end)
         for name, (code, part) in self._expressions.items():
@@ -755,6 +786,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             self._check_presented()
             self._guard.begin_run()
             self._compile_together()
+            self._progress.begin_run()
         else:
             self._write_checks()
         self._awaited = {part.name for part in (*self.parts.values(), *self._deliveries)}
@@ -779,8 +811,22 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def _set_dts_per_step(self) -> None:
         """Set the number of dt per step, which follows the dt that the clock has in the run."""
         part, name = DTS_PER_STEP
-        self.constants[DTS_PER_STEP] = dts_per_step(self._step, self.clock.dt)
-        self.parts[part].variables[name].set_value(self.constants[DTS_PER_STEP])
+        now, variable = dts_per_step(self._step, self.clock.dt), self.parts[part].variables[name]
+        if self._is_made and self._is_within_step():
+            before = int(variable.get_value()[0])
+            if now != before:
+                raise ValueError(
+                    f"the dt of {self.name!r} must stay as it is until the present step is over, "
+                    f"which takes {before} dt; at a dt of {self.clock.dt} it would take {now}"
+                )
+        self.constants[DTS_PER_STEP] = now
+        variable.set_value(now)
+
+    def _is_within_step(self) -> bool:
+        """Return whether some dt of a step have passed, or, in a program, may have."""
+        if self._is_runtime:
+            return bool(self.schedule.variables["dts_waited"].get_value()[0])
+        return self._presented.has_run
 
     def admit(self, part: BrianObject) -> None:
         """Admit a part to a run; called by the part before the run.
@@ -804,13 +850,46 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             follow_arguments(self, self._presented, self._monitors)
             self._settings.constants = self.constants.copy()
             return
+        self._progress.end_run()
+        self._end_run()
+        self._notices.of_silence()
+        self._notices.of_nothing(self._presented)
+
+    def _end_run(self) -> None:
         try:
             self._guard.end_run()
         finally:
             # A stored state may be of a run at another dt.
             self.constants.pop(DTS_PER_STEP, None)
-        self._notices.of_silence()
-        self._notices.of_nothing(self._presented)
+
+    def _finish_run(self) -> None:
+        """Check what a run has done that an error has ended, or undo it."""
+        if not self._progress.is_open:
+            return
+        if not self._progress.is_in_step:
+            self._progress.is_open = False
+            self._end_run()
+            return
+        self.drop_run()
+        self._notices.of_undone_run(int(self.clock.variables["timestep"].get_value()[0]))
+
+    def drop_run(self) -> None:
+        """Undo a run that an error has ended; called before another state is restored."""
+        if self._progress.is_open:
+            self._progress.end_run()
+            self._guard.undo_run()
+            self.constants.pop(DTS_PER_STEP, None)
+
+    def check_finished(self) -> None:
+        """Check what a run has done that an error has ended; called before anything is read.
+
+        Raises
+        ------
+        OverflowError, ValueError
+            As at the end of a run; the network is as it was before it.
+        """
+        if self._is_made and self._progress.is_open and not is_running(self):
+            self._finish_run()
 
     def _compile_together(self) -> None:
         uses_cython = self.device.code_object_class() is CythonCodeObject
@@ -837,8 +916,9 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 f"{self.name!r} has no {what} yet: its program has not been built and run"
             )
 
-    def _check_program(self) -> None:
-        """Check a run of a program, once, as a run in this process is checked."""
+    def _check_results(self) -> None:
+        """Check a run whose end is not known yet; that of a program once, as in this process."""
+        self.check_finished()
         if self._is_runtime or not self.device.has_been_run:
             return
         self._settings.check()
@@ -862,18 +942,36 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 "other values; for anything else call device.reinit() and make it anew"
             )
 
-    def _is_in_run(self) -> bool:
-        """Return whether Brian2 is running the network, in whatever thread.
+    def check_write(self, variable: Any) -> None:
+        """Refuse to set a variable of a part where that is not possible; called before it is set.
 
-        A flag would stay set after a run that ends by an error, of which Brian2 sends no notice.
+        Raises
+        ------
+        RuntimeError
+            In a run, unless the variable is the user's to set; in the middle of a sample that has
+            had a target, if it holds what has been learned; if a program is built.
         """
-        frames = (
-            frame
-            for top in sys._current_frames().values()
-            for frame, _ in traceback.walk_stack(top)
-        )
-        running = (frame.f_locals.get("self") for frame in frames if frame.f_code.co_name == "run")
-        return any(isinstance(one, Network) and one.id == self._network for one in running)
+        self.check_not_built()
+        if not self._is_made:
+            return
+        if is_running(self):
+            require_writable(self, "a script", variable)
+        elif variable.name in LEARNED:
+            self._check_between_samples(f"{variable.owner.name}.{variable.name}")
+
+    def _check_between_samples(self, what: str) -> None:
+        if not self._is_made:
+            return
+        if self._is_runtime:
+            self.check_finished()
+            if is_half_taught(reader(self)):
+                raise RuntimeError(
+                    f"{what} of {self.name!r} is set between samples, and the present one has "
+                    "taught for some steps: run it to its end first"
+                )
+        elif self._presented.has_run and not self._settings.is_built:
+            # Only the program knows.
+            self.schedule.interrupted = "interrupted + int(in_training and not sample_over)"
 
     def _check_device(self) -> None:
         device = get_device()

@@ -13,13 +13,16 @@ let a faster group send between two steps       before       its spikes would co
 set numbers of the definition or of the step    both         it would be another network
 set weights, potentials or counts that rules    both         they are off the grid, where sums are
 cannot compute                                               rounded
+write them while it runs                        before       it is found by nobody if they are back on
+                                                             the grid at the end
 restore a state from before samples came        before       they are no longer there
 present what is no input, learn a label that    after        expressions and spikes have no values
 is no class                                                  before
 let numbers grow beyond what doubles hold       after        sums are rounded (`range_check.py`)
 ==============================================  ===========  =======================================
 
-"Before" and "after" are those of a run. A run in this process is undone by what is found after it.
+"Before" and "after" are those of a run. A run in this process is undone by what is found after it;
+if an error of the script's has ended it, that is when anything is read or run again.
 A program checks its own values before its first run; what is found after it is raised by whatever
 reads what it has learned. `ProgramSettings` says that a program was given what was set.
 """
@@ -27,6 +30,7 @@ reads what it has learned. `ProgramSettings` says that a program was given what 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
@@ -38,8 +42,8 @@ from brian2.core.spikesource import SpikeSource
 from brian2.devices.device import RuntimeDevice
 from brian2.equations.equations import PARAMETER
 from brian2.groups.group import CodeRunner
-from brian2.groups.neurongroup import Thresholder
-from brian2.synapses.synapses import SynapticPathway
+from brian2.groups.neurongroup import Resetter, Thresholder
+from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
@@ -65,6 +69,16 @@ GRID_VARIABLES: Final = frozenset(
     {"potential", "drive", "summed_drive", "target_potential", "backward_drive"}
 )
 COUNT_VARIABLES: Final = frozenset({"spike_count", "input_count", "error", "summed_error"})
+
+#: What a script may write while it runs: variables of the input, the schedule and the output.
+WRITABLE: Final = (
+    ("input_value", "received_input"),
+    ("label", "learning"),
+    ("target_value", "received_target"),
+)
+
+#: A statement that sets a variable, as Brian2 reads it.
+STATEMENT: Final = re.compile(r"\s*(\w+)\s*(?:[-+*/%&^|]|//|\*\*|>>|<<)?=(?!=)")
 
 _STAYS: Final = "must stay {}, as definition and step have it"
 
@@ -122,6 +136,7 @@ class RunGuard:
             check_delays(self._mlp, self.places)
         check_sources(self._mlp, self._sources)
         check_senders(self._mlp)
+        check_writers(self._mlp, self.places)
         check_clocks(self._mlp, self.places, end)
 
     def begin_run(self) -> None:
@@ -151,11 +166,16 @@ class RunGuard:
         try:
             self.prove()
         except (OverflowError, ValueError):
-            for array, before in self._before:
-                array[:] = before
+            self.undo_run()
             raise
         finally:
             self._before = []
+
+    def undo_run(self) -> None:
+        """Return to the values with which a run in this process has begun."""
+        for array, before in self._before:
+            array[:] = before
+        self._before = []
 
     def prove(self) -> None:
         """Prove that the last run was exact, and ended on the grid.
@@ -172,11 +192,9 @@ class RunGuard:
         prove_range(net, state, read_seen(net, read))
         self._check(state)
 
-    def check_state(self) -> LearningState:
-        """Return the learning state, if it is on the grid and of this definition."""
-        state = read_state(self._mlp.net, reader(self._mlp))
-        self._check(state)
-        return state
+    def check_state(self) -> None:
+        """Check that the learning state is on the grid, and of this definition."""
+        self._check(read_state(self._mlp.net, reader(self._mlp)))
 
     def _check(self, state: LearningState) -> None:
         if isinstance(self._mlp.device, RuntimeDevice):
@@ -370,6 +388,61 @@ def check_senders(mlp: NetworkOfParts) -> None:
                 f"{mlp.name!r}, which takes a step of {mlp.clock.dt} at its beginning; give it "
                 "clock=defaultclock, and steps are taken at their end, or the group as its input"
             )
+
+
+def require_writable(mlp: NetworkOfParts, who: str, variable: Any) -> None:
+    """Raise RuntimeError if a variable of a network must not be written while it runs.
+
+    Parameters
+    ----------
+    mlp : NetworkOfParts
+        The network.
+    who : str
+        What writes.
+    variable : Variable
+        The variable, of this network or of anything else.
+    """
+    parts = (mlp.layers[0], mlp.schedule, mlp.layers[-1])
+    if any(
+        variable is part.variables[name]
+        for part, names in zip(parts, WRITABLE, strict=True)
+        for name in names
+    ):
+        return
+    if any(variable is part.variables.get(variable.name) for part in mlp.parts.values()):
+        allowed = ", ".join(name for names in WRITABLE for name in names)
+        raise RuntimeError(
+            f"{who} must not write {variable.owner.name}.{variable.name} while {mlp.name!r} runs: "
+            f"set it between runs; during a run one can set {allowed}"
+        )
+
+
+def check_writers(mlp: NetworkOfParts, made: list[RunPlace]) -> None:
+    """Check that code of the script's writes nothing in a run but what is its own to set.
+
+    Raises
+    ------
+    RuntimeError
+        If it writes anything else.
+    """
+    ours = {id(one.runner) for one in made}
+    for runner in objects_run_with(mlp, CodeRunner):
+        if id(runner) not in ours and runner.active:
+            for variable in _written(runner):
+                require_writable(mlp, repr(runner.name), variable)
+
+
+def _written(runner: CodeRunner) -> list[Any]:
+    """Return the variables that code sets in each dt, or for each spike."""
+    if isinstance(runner, SummedVariableUpdater):
+        return [runner.target_var]
+    if isinstance(runner, Resetter):
+        code = runner.group.event_codes[runner.event]
+    else:
+        code = getattr(runner, "code", None) or runner.abstract_code
+    names = map(STATEMENT.match, re.split("[;\n]", code))
+    variables = runner.group.variables
+    return [variables[name[1]] for name in names if name and name[1] in variables]
 
 
 def check_clocks(mlp: NetworkOfParts, made: list[RunPlace], end: float) -> None:

@@ -73,6 +73,9 @@ class NetworkParts:
         self.squares = [self._square(l) for l, _ in enumerate(self.rates, 1)]
         self.synapses = [self._connect(l) for l in upper]
         self._schedule_code = self._block(self.schedule)
+        for l, kernel in enumerate(self.kernels, 1):
+            if kernel is not None and rules.has_sample_change(net, l):
+                self._block(kernel, rules.KERNEL_CODE)
         self._input_value_code = self._block(self.layers[0])
         # Without an expression there is nothing to run.
         self._input_value_code.generate_empty_code = False
@@ -90,7 +93,7 @@ class NetworkParts:
             for name in ("backward",) if net.learns_once else ("backward", "learn"):
                 self._pathway(l, name)
             if l > 1:
-                self._block(self.layers[l - 1], rules.backward_code(net))
+                self._block(self.layers[l - 1], rules.backward_code(net, l - 1))
                 self._event(self.layers[l - 1], "error")
         if net.learns_once:
             for l in upper:
@@ -175,7 +178,10 @@ class NetworkParts:
         if rules.has_own_weights(net, l):
             return None
         n_weights = max(1, math.prod(connection.weight_shape))  # a pool has one, which is constant
-        return self._neurons(f"kernel_{l}", n_weights, rules.kernel_equations(net, l))
+        kernel = self._neurons(f"kernel_{l}", n_weights, rules.kernel_equations(net, l))
+        if rules.has_sample_change(net, l):
+            kernel.opens_sample = linked_var(self.schedule, "opens_sample")
+        return kernel
 
     def _rate(self, l: int) -> PartNeurons:
         return self._neurons(f"rate_{l}", 1, rules.RATE_EQUATIONS)

@@ -64,6 +64,15 @@ class Notices:
                 f"nothing reaches the layers above; it may need {remedy}",
             )
 
+    def of_undone_run(self, end: int) -> None:
+        """Warn that what a run has taught is lost, which an error has ended within a step."""
+        self._warn(
+            f"run that has ended at {end}",
+            "undone_run",
+            f"{self._mlp.name!r} is as it was before the last run, which an error has ended in the "
+            "middle of a step",
+        )
+
     def of_nothing(self, presented: PresentedSamples) -> None:
         """Warn of a run that went on when the presented samples were over."""
         shown = self._mlp.schedule.samples_shown[0] - (presented.shown_before or 0)

@@ -43,8 +43,11 @@ class NetworkOfParts(Protocol):
     def admit(self, part: Any) -> None:
         """Let a part take part in a run, or raise RuntimeError."""
 
-    def check_not_built(self) -> None:
-        """Raise RuntimeError if a program is built, in which setting a variable changes nothing."""
+    def check_write(self, variable: Any) -> None:
+        """Raise RuntimeError if a variable cannot be set now."""
+
+    def check_finished(self) -> None:
+        """Check a run that an error has ended, or undo it."""
 
 
 class Part:
@@ -74,11 +77,43 @@ class Part:
             whole.admit(self)
         super().before_run(run_namespace)  # type: ignore[misc]
 
+    def resolve_all(
+        self,
+        identifiers: Iterable[str],
+        run_namespace: Mapping[str, Any],
+        user_identifiers: Iterable[str] | None = None,
+        additional_variables: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Resolve names in the code of the part; called by Brian2.
+
+        Raises
+        ------
+        ValueError
+            If code of the user's calls a function that has the name of one of the rules, which it
+            would call instead.
+        """
+        if taken := FUNCTIONS.keys() & set(user_identifiers or ()):
+            raise ValueError(
+                f"{min(taken)!r} in code of {self.name!r} is a function of its rules: give a "
+                "function of yours another name"
+            )
+        # So may a script have functions of these names that it uses elsewhere.
+        run_namespace = {name: it for name, it in run_namespace.items() if name not in FUNCTIONS}
+        return super().resolve_all(  # type: ignore[misc]
+            identifiers, run_namespace, user_identifiers, additional_variables
+        )
+
     def check_variable_write(self, variable: Any) -> None:
-        """Refuse to set a variable if that would have no effect; called by Brian2."""
+        """Refuse to set a variable where that is not possible; called by Brian2."""
         if self.group is not None and (whole := self.group()) is not None:
-            whole.check_not_built()
+            whole.check_write(variable)
         super().check_variable_write(variable)  # type: ignore[misc]
+
+    def state(self, name: str, use_units: bool = True, level: int = 0) -> Any:
+        """Return a variable, once it is known how the last run has ended; called by Brian2."""
+        if self.group is not None and (whole := self.group()) is not None:
+            whole.check_finished()
+        return super().state(name, use_units, level)  # type: ignore[misc]
 
 
 class PartNeurons(Part, NeuronGroup):
@@ -102,14 +137,12 @@ class PartNeurons(Part, NeuronGroup):
     ) -> Any:
         """Resolve names in the code of the part.
 
-        The names in the conditions of events are ours, and so are our functions in code of ours: no
-        one has to be warned if a script uses the same name for something else.
+        The names in the conditions of events are ours: no one has to be warned if a script uses the
+        same name for something else.
         """
         of_user = set(identifiers if user_identifiers is None else user_identifiers)
         conditions = " ".join(self.events.values())
         of_user -= set(get_identifiers(conditions)) & set(self.variables)
-        ours = FUNCTIONS.keys() - of_user
-        run_namespace = {name: it for name, it in run_namespace.items() if name not in ours}
         return super().resolve_all(identifiers, run_namespace, of_user, additional_variables)
 
 

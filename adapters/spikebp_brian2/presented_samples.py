@@ -57,6 +57,8 @@ class PresentedSamples:
         The number of presentations so far; of a built program, the number of their file.
     is_replaceable : bool
         Whether a program that is built takes others in their place: it presents them first of all.
+    has_run : bool
+        Whether a run has begun since the network was made.
     is_begun : bool
         Whether a run before the present one, or the last, has begun with them.
     n_samples, n_steps : int
@@ -79,7 +81,7 @@ class PresentedSamples:
     ) -> None:
         self._net, self._parts, self._clock, self._name = net, parts, clock, name
         self._is_runtime = is_runtime
-        self._has_run = self.is_replaceable = self.is_begun = False
+        self.has_run = self.is_replaceable = self.is_begun = False
         self.number, self.n_samples, self.n_steps = 0, 0, net.n_steps
         self._begin(knows_past=True)
 
@@ -116,23 +118,22 @@ class PresentedSamples:
         dict of tuple of str to object
             The values to set, by part and variable.
         """
-        knows_past = self._is_runtime or not self._has_run
+        knows_past = self._is_runtime or not self.has_run
         if knows_past and not self._of_schedule("sample_over"):
             raise RuntimeError(
                 f"samples are presented to {self._name!r} between samples, and the present one has "
                 f"been shown for {self._of_schedule('steps_shown')} steps: run it to its end first"
             )
-        self.number, self.is_replaceable = self.number + 1, not self._has_run
+        self.number, self.is_replaceable = self.number + 1, not self.has_run
         schedule = self._parts.schedule
         owners = (self._parts.layers[0], schedule, self._parts.layers[-1])
         for owner, name, rows in zip(owners, TABLES, _tables(batch), strict=True):
             if not self._is_runtime:
                 # A program has all of its tables at once.
                 owner.namespace[name] = TableFunction(f"{self._name}_{name}_{self.number}")
-            elif name not in owner.namespace:
-                owner.namespace[name] = TableFunction(
-                    name
-                )  # in one module of Cython for all networks
+            elif not isinstance(owner.namespace.get(name), TableFunction):
+                # In one module of Cython for all networks; a TimedArray has the name of its place.
+                owner.namespace[name] = TableFunction(name)
             owner.namespace[name].show(np.asarray(rows, np.float64))
         self._parts.show(CODE)
         if not knows_past:  # only the program that will run them knows
@@ -173,7 +174,7 @@ class PresentedSamples:
 
     def before_run(self) -> None:
         """Note when the first sample begins."""
-        self._has_run, self.is_begun = True, self.first_tick is not None
+        self.has_run, self.is_begun = True, self.first_tick is not None
         if self.first_tick is None:
             self.first_tick = int(self._clock.variables["timestep"].get_value()[0])
             self.dt = float(self._clock.dt)

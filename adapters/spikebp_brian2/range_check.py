@@ -39,17 +39,15 @@ class UnitExtremes(NamedTuple):
     ----------
     overflows : ndarray of shape (n_units,)
         The number of failed checks of the range.
-    not_counts : ndarray of shape (n_units,)
-        The number of inputs that were not spike counts, with ``input_coding="spikes"``.
-    not_labels : ndarray of shape (n_units,)
-        The number of steps with a label that is no class.
+    refused_values : ndarray of shape (n_units,)
+        The number of inputs that were not finite, or no spike counts with
+        ``input_coding="spikes"``; and of targets that were not finite, or labels that are no class.
     most_spikes, most_errors : ndarray of shape (n_units,)
         The largest magnitudes of spike counts and error counts in one step.
     """
 
     overflows: NDArray[Any]
-    not_counts: NDArray[Any]
-    not_labels: NDArray[Any]
+    refused_values: NDArray[Any]
     most_spikes: NDArray[Any]
     most_errors: NDArray[Any]
 
@@ -86,20 +84,20 @@ def prove_range(net: Definition, state: LearningState, seen: RunExtremes) -> Non
     OverflowError
         If a value left the range, or may have; the message names the layer.
     ValueError
-        If an input was not a spike count, with ``input_coding="spikes"``, or a label no class.
+        If an input was not finite, or no spike count with ``input_coding="spikes"``; if a target was
+        not finite, or a label no class.
     """
     limit, units = arithmetic_of(net).limit, seen.units
-    if np.any(units[0].not_counts):
-        allowed = "-1, 0 or 1" if net.spikes == "binary" else "whole numbers"
-        unit = int(np.flatnonzero(units[0].not_counts)[0])
-        raise ValueError(
-            f"the input of a step must be {allowed} with input_coding='spikes'; unit {unit} of "
-            "layer 0 received something else in this run"
-        )
-    if np.any(units[-1].not_labels):
-        raise ValueError(
-            f"the label of a step must be {allowed_labels(net)}; there was another in this run"
-        )
+    for l, what, allowed in (
+        (0, "input", _allowed_input(net)),
+        (-1, "label", f"{allowed_labels(net)}, and its target finite"),
+    ):
+        if len(refused := np.flatnonzero(units[l].refused_values)):
+            layer = range(net.n_layers + 1)[l]
+            raise ValueError(
+                f"the {what} of a step must be {allowed}; unit {refused[0]} of layer {layer} "
+                "received something else in this run"
+            )
     for l, layer in enumerate(units):
         if np.any(layer.overflows):
             raise _overflow("a value", l, limit)
@@ -149,6 +147,13 @@ def check_on_grid(net: Definition, state: LearningState) -> None:
                     f"{name} of layer {l} must be a multiple of 2**-{net.fraction_bits}; "
                     f"got {array.flat[off[0]]} (round it: np.rint(v * 2**f) / 2**f)"
                 )
+
+
+def _allowed_input(net: Definition) -> str:
+    if net.input_coding == "values":
+        return "finite"
+    counts = "-1, 0 or 1" if net.spikes == "binary" else "whole numbers"
+    return f"{counts} with input_coding='spikes'"
 
 
 def allowed_labels(net: Definition) -> str:

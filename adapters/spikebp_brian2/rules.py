@@ -127,6 +127,11 @@ summed_error : 1               # the errors of the present sample
 """
 IN_TRAINING_EQUATION: Final = "in_training : boolean (linked)\n"
 
+#: Further variable of these layers where weights learn at every step, and each synapse has its own.
+HAD_ERROR_EQUATION: Final = """
+had_error : 1                  # whether an earlier step of the present sample had an error
+"""
+
 #: Further variables of these layers with update="normalized".
 NORMALIZED_EQUATIONS: Final = """
 summed_error_limit : 1 (shared, constant)  # limit of summed errors in an update
@@ -149,13 +154,12 @@ input_value : 1                # input of every step; yours to set
 received_input : 1             # input received since the last step; yours to add to
 input_factor : 1 (shared, constant)     # the factor of both
 input_row : integer (linked)
+refused_values : 1             # inputs that were not finite, or no spike counts
 """
-
-#: Further variable of layer 0 with input_coding="spikes".
-GIVEN_SPIKES_EQUATION: Final = "not_counts : 1                 # inputs that were no spike counts\n"
 
 BACKWARD_EQUATIONS: Final = """
 backward_potential : 1         # accumulated errors, not sent yet; kept after the sample
+backward_potential_before : 1  # the same before the present sample, in training
 backward_drive : 1             # errors received in this step, times weights
 opens_training : boolean (linked)
 starts_at_zero : 1 (shared, constant)   # whether backward_potential does, in a training sample
@@ -169,7 +173,7 @@ wrong_target : 1 (shared, constant)     # target of outputs that are not the cla
 right_target : 1 (shared, constant)     # target of the output that is
 received_target : 1            # target received since the last step; yours to add to
 target_potential : 1           # accumulated target, not sent as spikes yet
-not_labels : 1                 # steps with a label that is no class
+refused_values : 1             # targets that were not finite, or labels that are no class
 """
 
 #: The weights, of synapses that have one each, or of a kernel.
@@ -179,6 +183,17 @@ weight : 1                     # forward, and backward unless there is a backwar
 #: How synapses read the weights of a kernel, which are set there.
 SHARED_WEIGHT_EQUATION: Final = """
 weight = _kernel_weight : 1    # that of the kernel with the number weight_index
+"""
+
+#: Further variable of synapses, or of their kernel, where weights learn at every step: what it takes
+#: to know the weights after the last sample in the middle of the next.
+SAMPLE_CHANGE_EQUATION: Final = """
+sample_change : 1              # what the weight has lost in the present sample, if the unit above
+                               # has had an error in it
+"""
+SHARED_SAMPLE_CHANGE_EQUATIONS: Final = """
+sample_change : 1              # what the weight has lost in the present sample
+opens_sample : boolean (linked)
 """
 
 #: Further variable of synapses where all samples have one rate.
@@ -212,12 +227,18 @@ def described() -> str:
             ERROR_EQUATIONS,
             IN_TRAINING_EQUATION,
             SUMMED_ERROR_EQUATION,
+            HAD_ERROR_EQUATION,
             NORMALIZED_EQUATIONS,
         ],
-        "layers[0], the input": [INPUT_EQUATIONS, GIVEN_SPIKES_EQUATION],
+        "layers[0], the input": [INPUT_EQUATIONS],
         "layers[l], for 0 < l < L": [BACKWARD_EQUATIONS],
         "layers[L], the output": [OUTPUT_EQUATIONS],
-        "synapses[l - 1], into layer l": [WEIGHT_EQUATION, RATE_EQUATION, FEEDBACK_EQUATION],
+        "synapses[l - 1], into layer l": [
+            WEIGHT_EQUATION,
+            RATE_EQUATION,
+            FEEDBACK_EQUATION,
+            SAMPLE_CHANGE_EQUATION,
+        ],
         "synapses[l - 1], where they share weights": [
             SHARED_WEIGHT_EQUATION,
             RATE_EQUATION,
@@ -227,6 +248,7 @@ def described() -> str:
             WEIGHT_EQUATION,
             TRAVEL_EQUATION,
             FEEDBACK_EQUATION,
+            SHARED_SAMPLE_CHANGE_EQUATIONS,
         ],
         'parts["rate_1"], of the weights into layer 1, and so on': [RATE_EQUATIONS],
     }
@@ -265,14 +287,14 @@ def layer_equations(net: Definition, l: int) -> str:
     parts.append(OUTPUT_EQUATIONS if l == L else COUNT_EQUATIONS)
     if l < L and has_own_weights(net, l + 1):
         parts.append(TRAVEL_EQUATION)
-    if l == 0 and net.input_coding == "spikes":
-        parts.append(GIVEN_SPIKES_EQUATION)
     if 0 < l < L:
         parts.append(BACKWARD_EQUATIONS)
     if net.learns_once:
         parts.append(IN_TRAINING_EQUATION)
     if l > 0 and net.learns_once:
         parts.append(SUMMED_ERROR_EQUATION)
+    if l > 0 and has_sample_change(net, l) and has_own_weights(net, l):
+        parts.append(HAD_ERROR_EQUATION)
     if l > 0 and net.update == "normalized":
         parts.append(NORMALIZED_EQUATIONS)
     return "".join(parts)
@@ -307,6 +329,11 @@ def has_constant_weight(net: Definition, l: int) -> bool:
     return net.connections[l - 1].constant_weight is not None
 
 
+def has_sample_change(net: Definition, l: int) -> bool:
+    """Return whether the weights of the synapses into layer l change within a sample."""
+    return not (net.learns_once or has_constant_weight(net, l))
+
+
 def has_backward_weights(net: Definition, l: int) -> bool:
     """Return whether errors go from layer l through other weights than spikes come."""
     return l > 1 and net.feedback == "random" and not has_constant_weight(net, l)
@@ -319,8 +346,14 @@ def part_with_weights(net: Definition, l: int) -> str:
 
 def kernel_equations(net: Definition, l: int) -> str:
     """Return the equations of the weights that synapses into layer l share."""
-    travel = "" if has_constant_weight(net, l) else TRAVEL_EQUATION
-    return WEIGHT_EQUATION + travel + (FEEDBACK_EQUATION if has_backward_weights(net, l) else "")
+    parts = [WEIGHT_EQUATION]
+    if not has_constant_weight(net, l):
+        parts.append(TRAVEL_EQUATION)
+    if has_backward_weights(net, l):
+        parts.append(FEEDBACK_EQUATION)
+    if has_sample_change(net, l):
+        parts.append(SHARED_SAMPLE_CHANGE_EQUATIONS)
+    return "".join(parts)
 
 
 def synapses_equations(net: Definition, l: int) -> str:
@@ -331,7 +364,13 @@ def synapses_equations(net: Definition, l: int) -> str:
         parts.append(RATE_EQUATION)
     if has_backward_weights(net, l):
         parts.append(FEEDBACK_EQUATION if is_own else SHARED_FEEDBACK_EQUATION)
+    if is_own and has_sample_change(net, l):
+        parts.append(SAMPLE_CHANGE_EQUATION)
     return "".join(parts)
+
+
+#: The code of kernels whose weights change within a sample.
+KERNEL_CODE: Final = "sample_change *= int(not opens_sample)"
 
 
 class SourceExpressions(NamedTuple):
@@ -442,9 +481,10 @@ def input_code(net: Definition, shown: SourceExpressions) -> str:
     if net.input_coding == "spikes":
         fire = """
         spike_count = int(is_busy)*(input_value + received_input)
-        not_counts += int(spike_count != rounded(spike_count, 1) or binary*abs(spike_count) > 1)"""
+        refused_values += int(spike_count != rounded(spike_count, 1) or binary*abs(spike_count) > 1)"""
     else:
         fire = """
+        refused_values += int(is_busy)*outside(input_value + received_input, inf)
         potential = int(not opens_sample)*potential \
             + int(is_busy)*rounded(input_factor*(input_value + received_input), units_per_one)
         overflows += outside(potential, value_limit)
@@ -486,34 +526,38 @@ def _input_value(shown: SourceExpressions) -> str:
 
 def target_code(net: Definition, shown: SourceExpressions) -> str:
     """Return the code of the output that follows its `forward_code`: rule 3."""
-    value, count = shown.target, ""
+    value, refused = shown.target, "outside(target_value + received_target, inf)"
     if shown.by_label:
         value = "wrong_target*int(i != label) + right_target*int(i == label)"
         # NaN is no class either.
-        count = "not_labels += int(has_target and not (label < N and label == rounded(label, 1)))"
+        refused = "int(not (label < N and label == rounded(label, 1)))"
     return f"""
-        {count}
         {"" if value is None else f"target_value = {value}"}
+        refused_values += int(has_target)*{refused}
         target_potential = int(not opens_sample)*target_potential \
             + int(has_target)*rounded(target_value + received_target, units_per_one)
         overflows += outside(target_potential, value_limit)
         received_target = int(not is_step)*received_target
         target_spikes = int(has_target)*signed_spikes(target_potential, binary)
         target_potential -= target_spikes
+        {_keep_errors(net, net.n_layers)}
         error = int(has_target and summed_drive >= 0)*(spike_count - target_spikes)
         {_sum_errors(net)}
         """
 
 
-def backward_code(net: Definition) -> str:
-    """Return the code of hidden layers once the errors have arrived: rule 4."""
+def backward_code(net: Definition, l: int) -> str:
+    """Return the code of hidden layer l once the errors have arrived: rule 4."""
     return f"""
+        backward_potential_before = int(opens_training)*backward_potential \
+            + int(not opens_training)*backward_potential_before
         backward_potential *= 1 - starts_at_zero*int(opens_training)
         backward_potential += int(has_target)*backward_drive
         overflows += outside(backward_potential, value_limit)
         backward_drive = int(not is_step)*backward_drive
         spent = int(has_target)*signed_spikes(backward_potential, binary)
         backward_potential -= spent
+        {_keep_errors(net, l)}
         error = int(summed_drive >= 0)*spent
         {_sum_errors(net)}
         """
@@ -553,6 +597,13 @@ _SENT: Final = """
         most_spikes = larger(most_spikes, abs(spike_count))"""
 
 
+def _keep_errors(net: Definition, l: int) -> str:
+    """Return the code that remembers the errors of earlier steps, before there is one of this."""
+    if not (has_sample_change(net, l) and has_own_weights(net, l)):
+        return ""
+    return "had_error = int(not opens_sample)*int(had_error + abs(error) > 0)"
+
+
 def _sum_errors(net: Definition) -> str:
     code = """
         errors_sent += abs(error)
@@ -578,10 +629,13 @@ def _update(net: Definition, l: int, error: str) -> str:
     rate = "_own_rate" if net.update == "normalized" else "update_rate"
     change = f"{rate}*input_count_pre*{error}"
     weight, travel = "weight", "weight_travel_pre"
+    kept = f"sample_change = had_error_post*sample_change + {change}"
     if not has_own_weights(net, l):
         weight, travel = "_kernel_weight", "_kernel_weight_travel"
+        kept = f"_kernel_sample_change += {change}"
     return f"""
         {weight} -= {change}
+        {kept if has_sample_change(net, l) else ""}
         {travel} += abs({change})
         weights_changed_pre += int(input_count_pre != 0)
         """

@@ -1,9 +1,14 @@
-"""The forms of input, targets and labels: values, expressions, or spikes of another group."""
+"""The forms of input, targets and labels: values, expressions, or spikes of another group.
+
+Brian2's TimedArray drops the mask of masked values. From the import of this module on it keeps a note
+of them, so that they can be refused.
+"""
 
 from __future__ import annotations
 
 import ast
 import math
+from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +19,8 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError,
 from brian2.utils.stringtools import get_identifiers
 from numpy.typing import NDArray
 
-from spikebp_brian2.parts import PartSynapses, whole_group
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_brian2.parts import PartNeurons, PartSynapses, whole_group
+from spikebp_plugins.common.errors import ArgumentError, as_array, wrong_argument
 
 
 class Source(NamedTuple):
@@ -28,7 +33,9 @@ class Source(NamedTuple):
     values : ndarray or None
         Values that stay until the user sets others.
     spikes : SpikeSource or None
-        A group, each spike of which counts 1, or its `spike_count`.
+        A group that spikes.
+    counted_by : str or None
+        The variable of the group that says how many spikes an event is; None if it is one.
     timed : TimedArray or None
         The array of which the expression takes its values.
     namespace : dict
@@ -38,6 +45,7 @@ class Source(NamedTuple):
     code: str | None = None
     values: NDArray[np.float64] | None = None
     spikes: SpikeSource | None = None
+    counted_by: str | None = None
     timed: TimedArray | None = None
     namespace: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default, never changed)
 
@@ -49,7 +57,7 @@ def as_source(name: str, given: Any, shape: tuple[int, ...], *, shared: bool = F
     ----------
     name : str
         The argument's name.
-    given : None, str, TimedArray, SpikeSource or array-like
+    given : None, str, TimedArray, SpikeSource, tuple of SpikeSource and str, or array-like
         The argument that the user gave.
     shape : tuple of int
         The shape of the layer that receives the values, in which numbers may be given.
@@ -66,26 +74,24 @@ def as_source(name: str, given: Any, shape: tuple[int, ...], *, shared: bool = F
     n_units = math.prod(shape)
     if given is None:
         return Source()
-    of_group = "" if shared else "a group that spikes, "
+    of_group = "" if shared else "a group that spikes, (group, 'variable that counts'), "
     values_allowed = f"{n_units} finite numbers" if n_units > 1 else "a finite number"
     allowed = f"an expression, a TimedArray, {of_group}or {values_allowed}"
     if isinstance(given, str):
         return Source(code=_checked_expression(name, given))
     if isinstance(given, BrianObject) and (shared or not isinstance(given, SpikeSource)):
         raise wrong_argument(name, allowed, f"{type(given).__name__} {given.name!r}")
-    if isinstance(given, SpikeSource):
-        if len(given) != n_units:
-            came = f"{type(given).__name__} {given.name!r} of {len(given)}"
-            raise wrong_argument(name, f"a group of {n_units} units", came)
-        _check_counts(name, given)
-        return Source(spikes=given)
+    if not shared and (of_group := _group_with_counts(given)) is not None:
+        return _spiking(name, *of_group, n_units)
     refuse_unit(name, given)
     if isinstance(given, TimedArray):
         return _timed(name, given, n_units, shared)
     try:
-        values = np.asarray(given, np.float64)
+        values = as_array(name, given, allowed).astype(np.float64)
         values = values.reshape(-1) if values.shape == shape else values
         values = np.broadcast_to(values, n_units).copy()
+    except ArgumentError:
+        raise
     except (TypeError, ValueError):
         values = np.array([np.nan])
     if not np.isfinite(values).all():
@@ -120,19 +126,32 @@ def check_units(name: str, code: str, part: Any, run_namespace: Any) -> None:
         )
 
 
-def _has_counts(source: SpikeSource) -> bool:
-    return "spike_count" in source.variables
+def _group_with_counts(given: Any) -> tuple[SpikeSource, str | None] | None:
+    """Return a group that spikes, and the name of the variable that counts; None for all else."""
+    if isinstance(given, SpikeSource):
+        is_layer = isinstance(whole_group(given), PartNeurons)
+        return given, "spike_count" if is_layer else None
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], SpikeSource):
+        return given
+    return None
 
 
-def _check_counts(name: str, source: SpikeSource) -> None:
-    """Raise ValueError if a unit may send several spikes at once that nothing counts."""
-    condition = getattr(source, "events", {}).get("spike") or ""
-    if not _has_counts(source) and "!=" in condition:
+def _spiking(name: str, group: SpikeSource, counted_by: Any, n_units: int) -> Source:
+    if len(group) != n_units:
+        came = f"{type(group).__name__} {group.name!r} of {len(group)}"
+        raise wrong_argument(name, f"a group of {n_units} units", came)
+    if not (counted_by is None or (isinstance(counted_by, str) and counted_by in group.variables)):
+        allowed = f"(group, 'variable') with a variable of {group.name!r} that counts"
+        raise wrong_argument(name, allowed, repr(counted_by))
+    condition = getattr(group, "events", {}).get("spike") or ""
+    if counted_by is None and "!=" in condition:
         raise wrong_argument(
             name,
-            "a group whose events are one spike each, or one with a variable spike_count",
-            f"{source.name!r}, whose event 'spike' may be several: {condition}",
+            "a group whose events are one spike each, or (group, 'variable') with the variable "
+            "that counts them",
+            f"{group.name!r}, whose event 'spike' may be several: {condition}",
         )
+    return Source(spikes=group, counted_by=counted_by)
 
 
 def refuse_unit(name: str, given: Any) -> None:
@@ -144,8 +163,24 @@ def refuse_unit(name: str, given: Any) -> None:
         raise DimensionMismatchError(f"{name} must be without a unit", dimensions)
 
 
+def _note_masks() -> None:
+    make = TimedArray.__init__
+
+    @wraps(make)
+    def noting(self: TimedArray, values: Any, *arguments: Any, **options: Any) -> None:
+        make(self, values, *arguments, **options)
+        self.was_masked = np.ma.is_masked(values)  # type: ignore[no-untyped-call]
+
+    TimedArray.__init__ = noting
+
+
+_note_masks()
+
+
 def _timed(name: str, array: TimedArray, n_units: int, shared: bool) -> Source:
     shape = array.values.shape
+    if getattr(array, "was_masked", False):
+        raise wrong_argument(name, "a TimedArray without masked values", "one of a masked array")
     if shared:
         fits, allowed = len(shape) == 1, "one-dimensional"
     else:
@@ -159,28 +194,27 @@ def _timed(name: str, array: TimedArray, n_units: int, shared: bool) -> Source:
 
 
 def deliver(
-    name: str, source: SpikeSource, target: NeuronGroup, variable: str, end: int, order: int
+    name: str, source: Source, target: NeuronGroup, variable: str, end: int, order: int
 ) -> Any:
-    """Return synapses that add the spikes of `source` to a variable of `target`.
-
-    An event is `spike_count` spikes if the source has that variable, as layers have, and else one.
+    """Return synapses that add the spikes of a source to a variable of `target`.
 
     Unit i of the source reaches unit i of the target; if the sizes differ, all units of the source
     reach unit 0. Spikes that the source fires before `order` of slot ``thresholds``, as groups do
     by default, arrive in the same dt; others arrive in the next. `end` is the order in that slot at
     which the step is over.
     """
-    spikes = "spike_count_pre" if _has_counts(source) else "1"
+    group, counted_by = source.spikes, source.counted_by
+    assert group is not None
     synapses = PartSynapses(
-        source,
+        group,
         target,
-        on_pre=f"{variable}_post += {spikes}",
+        on_pre=f"{variable}_post += {1 if counted_by is None else f'{counted_by}_pre'}",
         delay=0 * ms,
-        clock=source.clock,
+        clock=group.clock,
         name=name,
     )
     synapses.pre.user_code = ""
-    slot, fires = fires_at(source)
+    slot, fires = fires_at(group)
     # Spikes that are too late for a step are delivered behind it, in their own dt: Brian2 forgets
     # events at the end of a run, so that in the next dt they may be gone.
     if slot == "thresholds":
@@ -191,7 +225,7 @@ def deliver(
         is_early = is_early and slot != "after_thresholds"
         place = ("thresholds", order) if is_early else (slot, fires + 1)
     synapses.pre.when, synapses.pre.order = place
-    synapses.connect(j="i" if len(target) == len(source) else "0")
+    synapses.connect(j="i" if len(target) == len(group) else "0")
     return synapses
 
 

@@ -28,7 +28,16 @@ class StoredDefinition:
         """Take a definition with another learning rate, and how many steps a sample takes."""
         raise NotImplementedError
 
+    def check_finished(self) -> None:
+        """Check a run that an error has ended, or undo it."""
+        raise NotImplementedError
+
+    def drop_run(self) -> None:
+        """Undo a run that an error has ended."""
+        raise NotImplementedError
+
     def _full_state(self) -> dict[str, Any]:
+        self.check_finished()
         return {
             "net": self.net,
             "ends_by_event": self.ends_by_event,
@@ -74,6 +83,8 @@ def _restore(
         states = network._stored_state
     else:
         states = pickle.loads(Path(filename).read_bytes())
+    for one in ours:
+        one.drop_run()
     before = network._full_state()
     try:
         for one in ours:

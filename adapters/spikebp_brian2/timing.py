@@ -13,11 +13,15 @@ from brian2.units.fundamentalunits import have_same_dimensions
 from spikebp_plugins.common.errors import wrong_argument
 
 
-def check_step(step: Any) -> None:
-    """Raise ValueError unless `step` is a time, or None."""
-    is_time = isinstance(step, Quantity) and have_same_dimensions(step, second)
-    if step is not None and not (is_time and np.ndim(step) == 0):
-        raise wrong_argument("step", "a time, such as 5*ms", repr(step))
+def check_times(step: Any, dt: Any, clock: Any) -> None:
+    """Raise ValueError unless `step` and `dt` are durations, and `clock` a clock, or None."""
+    for name, value in (("step", step), ("dt", dt)):
+        is_time = isinstance(value, Quantity) and have_same_dimensions(value, second)
+        is_duration = is_time and np.ndim(value) == 0 and 0 < float(value) < np.inf
+        if not (value is None or is_duration):
+            raise wrong_argument(name, "a positive finite time, such as 5*ms", repr(value))
+    if not (clock is None or isinstance(getattr(clock, "dt", None), Quantity)):
+        raise wrong_argument("clock", "a Clock or None", repr(clock))
 
 
 def clock_of_steps(

@@ -111,27 +111,63 @@ def placed_weights(
 
 
 def read_state(net: Definition, read: VariableReader) -> LearningState:
-    """Return the learning state that the variables hold."""
+    """Return the learning state that the variables hold at present."""
     upper = range(1, net.n_layers + 1)
 
-    def matrix(l: int, name: str) -> NDArray[Any]:
-        shape = net.weight_shapes[l - 1]
-        if rules.has_constant_weight(net, l):
-            return np.zeros(shape)
-        return np.array(read((rules.part_with_weights(net, l), name))).reshape(shape)
-
     def feedback(l: int) -> NDArray[Any]:
-        turned: NDArray[Any] = net.connections[l - 1].backward_weights(matrix(l, "backward_weight"))
+        turned: NDArray[Any] = net.connections[l - 1].backward_weights(
+            _read_matrix(net, read, l, "backward_weight")
+        )
         return turned.copy()
 
     return LearningState(
-        weights=tuple(matrix(l, "weight") for l in upper),
+        weights=tuple(_read_matrix(net, read, l, "weight") for l in upper),
         backward_potentials=tuple(
             np.array(read((f"layer_{l}", "backward_potential"))) for l in upper[:-1]
         ),
         feedback=tuple(feedback(l) for l in upper[1:] if net.feedback == "random"),
         samples_seen=int(read(("schedule", "samples_seen"))[0]),
     )
+
+
+def _read_matrix(net: Definition, read: VariableReader, l: int, name: str) -> NDArray[Any]:
+    shape = net.weight_shapes[l - 1]
+    if rules.has_constant_weight(net, l):
+        return np.zeros(shape)
+    return np.array(read((rules.part_with_weights(net, l), name))).reshape(shape)
+
+
+def is_half_taught(read: VariableReader) -> bool:
+    """Return whether there is a sample that has had a target and is not over."""
+    return bool(read(("schedule", "in_training"))[0] and not read(("schedule", "sample_over"))[0])
+
+
+def read_state_after_last_sample(net: Definition, read: VariableReader) -> LearningState:
+    """Return the learning state without what a sample has taught that is not over."""
+    state = read_state(net, read)
+    if not is_half_taught(read):
+        return state
+    return state._replace(
+        weights=tuple(
+            W + _read_sample_change(net, read, l) for l, W in enumerate(state.weights, 1)
+        ),
+        backward_potentials=tuple(
+            np.array(read((f"layer_{l}", "backward_potential_before")))
+            for l in range(1, net.n_layers)
+        ),
+    )
+
+
+def _read_sample_change(net: Definition, read: VariableReader, l: int) -> NDArray[Any] | float:
+    """Return what the weights into layer l have lost in the present sample."""
+    if not rules.has_sample_change(net, l):
+        return 0.0
+    change = _read_matrix(net, read, l, "sample_change")
+    if not rules.has_own_weights(net, l):
+        return change
+    had_error = np.logical_or(read((f"layer_{l}", "had_error")), read((f"layer_{l}", "error")))
+    connection = net.connections[l - 1]
+    return np.where(connection.outer(np.ones(connection.n_below), had_error), change, 0.0)
 
 
 def read_operations(net: Definition, read: VariableReader, seen_before: int) -> Operations:
