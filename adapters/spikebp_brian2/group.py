@@ -23,7 +23,7 @@ from spikebp_brian2.guards import (
     RunGuard,
     check_constants_in_program,
     check_delays_in_program,
-    check_weights_in_program,
+    check_values_in_program,
     require_writable,
 )
 from spikebp_brian2.monitors import monitors_for_trace, recorded, trace_of
@@ -331,7 +331,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 self._deliveries.append(deliver(f"{self.name}_{name}", source, part, name, *orders))
                 sources.append((source.spikes, *fires_at(source.spikes)))
         self.contained_objects.extend(self._deliveries)
-        self._progress = RunProgress(self.clock, made.arrivals - 1, made.end, self.name)
+        clocks = [source.clock for source, *_ in sources]
+        self._progress = RunProgress(self.clock, clocks, made.arrivals - 1, made.end, self.name)
         self.contained_objects.extend(self._progress.marks)
         self._guard = RunGuard(proxy(self), self._deliveries, sources)
         for part in self.contained_objects:
@@ -769,12 +770,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._check_device()
         self.check_not_built()
         self._finish_run()
-        if self._progress.is_repeated():
-            raise RuntimeError(
-                f"Brian2 would repeat the step of {self.name!r} at {self.clock.t}, after which an "
-                "error has ended the run before: restore() a state, or go on with "
-                "SpikingMLPGroup(checkpoint, ...)"
-            )
+        self._progress.refuse_repetition(self.name)
         end = float(self.clock._i_end * self.clock.dt_)
         self._guard.check_script(end)
         for name, (code, part) in self._expressions.items():
@@ -793,7 +789,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         super().before_run(run_namespace)
 
     def _write_checks(self) -> None:
-        """Make the program check its constants, weights and delays when it starts."""
+        """Make the program check its constants and delays when it starts, its values at each run."""
         # The generated program has to know the pathways of contained synapses.
         self.device.synapses |= {
             part for part in self.contained_objects if isinstance(part, Synapses)
@@ -801,7 +797,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         if not self._checks_itself:
             if not self.device.run_args_applied:
                 self.device.apply_run_args()
-            self.device.insert_code("before_network_run", check_weights_in_program(self))
+            self.device.insert_code("before_network_run", check_values_in_program(self))
             self._checks_itself = True
         self.device.insert_code("main", check_delays_in_program(self, self._guard.places))
         if not self._takes_constants:

@@ -13,16 +13,16 @@ let a faster group send between two steps       before       its spikes would co
 set numbers of the definition or of the step    both         it would be another network
 set weights, potentials or counts that rules    both         they are off the grid, where sums are
 cannot compute                                               rounded
-write them while it runs                        before       it is found by nobody if they are back on
-                                                             the grid at the end
+write them while it runs                        before       once they are back on the grid nobody
+                                                             finds it
 restore a state from before samples came        before       they are no longer there
 present what is no input, learn a label that    after        expressions and spikes have no values
 is no class                                                  before
 let numbers grow beyond what doubles hold       after        sums are rounded (`range_check.py`)
 ==============================================  ===========  =======================================
 
-"Before" and "after" are those of a run. A run in this process is undone by what is found after it;
-if an error of the script's has ended it, that is when anything is read or run again.
+"Before" and "after" are those of a run. What is found after a run in this process undoes it; after
+an error of the script's own that is when anything is read or run again.
 A program checks its own values before its first run; what is found after it is raised by whatever
 reads what it has learned. `ProgramSettings` says that a program was given what was set.
 """
@@ -32,7 +32,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -519,28 +518,40 @@ def check_constants_in_program(mlp: NetworkOfParts, constants: Mapping[VariableK
     return "".join(checks)
 
 
-def check_weights_in_program(mlp: NetworkOfParts) -> str:
-    """Return C++ that checks weights as `check_on_grid` does; only the program knows them."""
-    name_of = partial(name_in_program, mlp)
-    checks = []
+def check_values_in_program(mlp: NetworkOfParts) -> str:
+    """Return C++ that checks what `check_on_grid` and `check_sample` do: only the program knows it.
+
+    It runs before each run of the program.
+    """
+    units, limit = (
+        f"{name_in_program(mlp, mlp.layers[0], variable)}[0]"
+        for variable in ("units_per_one", "value_limit")
+    )
+    checks = [
+        _check_in_program(mlp, layer, variable, size, scale)
+        for names, scale in ((GRID_VARIABLES, "units"), (COUNT_VARIABLES, "1.0"))
+        for layer, size in zip(mlp.layers, mlp.net.layer_sizes, strict=True)
+        for variable in sorted(names & layer.variables.keys())
+    ]
     for l, connection in enumerate(mlp.net.connections, 1):
-        if rules.has_constant_weight(mlp.net, l):
-            continue
-        part = mlp.parts[rules.part_with_weights(mlp.net, l)]
-        checks += [
-            f"""
-        for (int n = 0; n < {math.prod(connection.weight_shape)}; n++) {{
-            const double v = {name_of(part, variable)}[n];
-            if (!(fabs(v) < limit) || rint(v * units) != v * units) {{
-                std::cerr << "{part.name}.{variable} must hold multiples of 1/" << units
+        if not rules.has_constant_weight(mlp.net, l):
+            part, size = mlp.parts[rules.part_with_weights(mlp.net, l)], connection.weight_shape
+            checks += [
+                _check_in_program(mlp, part, variable, math.prod(size), "units")
+                for variable in ("weight", "backward_weight")
+                if variable in part.variables
+            ]
+    return f"{{ const double units = {units}, limit = {limit}; {''.join(checks)} }}"
+
+
+def _check_in_program(mlp: NetworkOfParts, part: Any, variable: str, size: int, scale: str) -> str:
+    """Return C++ that checks that a variable holds multiples of 1/scale, below the limit."""
+    return f"""
+        for (int n = 0; n < {size}; n++) {{
+            const double v = {name_in_program(mlp, part, variable)}[n];
+            if (!(fabs(v) < limit) || rint(v * {scale}) != v * {scale}) {{
+                std::cerr << "{part.name}.{variable} must hold multiples of 1/" << {scale}
                           << " below " << limit << "; got " << v << std::endl;
                 return 2;
             }}
         }}"""
-            for variable in ("weight", "backward_weight")
-            if variable in part.variables
-        ]
-    units, limit = (
-        f"{name_of(mlp.layers[0], variable)}[0]" for variable in ("units_per_one", "value_limit")
-    )
-    return f"{{ const double units = {units}, limit = {limit}; {''.join(checks)} }}"

@@ -84,24 +84,27 @@ class Part:
         user_identifiers: Iterable[str] | None = None,
         additional_variables: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Resolve names in the code of the part; called by Brian2.
-
-        Raises
-        ------
-        ValueError
-            If code of the user's calls a function that has the name of one of the rules, which it
-            would call instead.
-        """
-        if taken := FUNCTIONS.keys() & set(user_identifiers or ()):
-            raise ValueError(
-                f"{min(taken)!r} in code of {self.name!r} is a function of its rules: give a "
-                "function of yours another name"
-            )
+        """Resolve names in the code of the part; called by Brian2."""
+        self.refuse_names_of_rules(user_identifiers or ())
         # So may a script have functions of these names that it uses elsewhere.
         run_namespace = {name: it for name, it in run_namespace.items() if name not in FUNCTIONS}
         return super().resolve_all(  # type: ignore[misc]
             identifiers, run_namespace, user_identifiers, additional_variables
         )
+
+    def refuse_names_of_rules(self, names: Iterable[str]) -> None:
+        """Refuse names in code of the user's that are those of functions of the rules.
+
+        Raises
+        ------
+        ValueError
+            If there is one: the function of the rules would be called instead of the user's.
+        """
+        if taken := FUNCTIONS.keys() & set(names):
+            raise ValueError(
+                f"{min(taken)!r} in code of {self.name!r} is a function of its rules: give a "
+                "function of yours another name"
+            )
 
     def check_variable_write(self, variable: Any) -> None:
         """Refuse to set a variable where that is not possible; called by Brian2."""

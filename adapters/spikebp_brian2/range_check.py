@@ -41,7 +41,7 @@ class UnitExtremes(NamedTuple):
         The number of failed checks of the range.
     refused_values : ndarray of shape (n_units,)
         The number of inputs that were not finite, or no spike counts with
-        ``input_coding="spikes"``; and of targets that were not finite, or labels that are no class.
+        ``input_coding="spikes"``; of targets that were not finite, and labels that are no class.
     most_spikes, most_errors : ndarray of shape (n_units,)
         The largest magnitudes of spike counts and error counts in one step.
     """
@@ -84,8 +84,8 @@ def prove_range(net: Definition, state: LearningState, seen: RunExtremes) -> Non
     OverflowError
         If a value left the range, or may have; the message names the layer.
     ValueError
-        If an input was not finite, or no spike count with ``input_coding="spikes"``; if a target was
-        not finite, or a label no class.
+        If an input was not finite, or no spike count with ``input_coding="spikes"``; if a target
+        was not finite, or a label no class.
     """
     limit, units = arithmetic_of(net).limit, seen.units
     for l, what, allowed in (

@@ -185,8 +185,8 @@ SHARED_WEIGHT_EQUATION: Final = """
 weight = _kernel_weight : 1    # that of the kernel with the number weight_index
 """
 
-#: Further variable of synapses, or of their kernel, where weights learn at every step: what it takes
-#: to know the weights after the last sample in the middle of the next.
+#: Further variable of synapses, or of their kernel, where weights learn at every step. With it the
+#: weights after the last sample are known in the middle of the next.
 SAMPLE_CHANGE_EQUATION: Final = """
 sample_change : 1              # what the weight has lost in the present sample, if the unit above
                                # has had an error in it
@@ -481,7 +481,8 @@ def input_code(net: Definition, shown: SourceExpressions) -> str:
     if net.input_coding == "spikes":
         fire = """
         spike_count = int(is_busy)*(input_value + received_input)
-        refused_values += int(spike_count != rounded(spike_count, 1) or binary*abs(spike_count) > 1)"""
+        refused_values += int(spike_count != rounded(spike_count, 1)) \
+            + int(binary*abs(spike_count) > 1)"""
     else:
         fire = """
         refused_values += int(is_busy)*outside(input_value + received_input, inf)

@@ -1,25 +1,27 @@
 """How far a run in this process has come, which code of the user's may end with an error.
 
-Brian2 sends no notice of such an end. The clock then stands at the dt in which the error came, and the
-next run repeats that dt.
+Brian2 sends no notice of such an end. The clock then stands at the dt in which the error came, and
+the next run repeats that dt.
 """
 
 from __future__ import annotations
 
 import sys
 import traceback
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from brian2 import BrianObject, Clock, Network
 
 
 class RunProgress:
-    """The progress of a run: whether its end has been seen, and which step it has computed.
+    """The progress of a run: whether its end has been seen, and what it has begun.
 
     Parameters
     ----------
     clock : Clock
         The clock of the network.
+    of_sources : iterable of Clock
+        The clocks on which spikes arrive.
     begins, ends : int
         The orders in slot ``thresholds`` before the first and behind the last part of a step.
     name : str
@@ -35,41 +37,67 @@ class RunProgress:
         Whether a step has begun that is not over.
     """
 
-    def __init__(self, clock: Clock, begins: int, ends: int, name: str) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Clock, of_sources: Iterable[Clock], begins: int, ends: int, name: str
+    ) -> None:
         self.is_open = self.is_in_step = False
-        self._last: int | None = None
+        # The last dt that has begun, by clock.
+        self._begun: dict[Clock, int] = {}
         self.marks = [
             StepMark(self._begin_step, clock, begins, f"{name}_step_begins"),
             StepMark(self._end_step, clock, ends, f"{name}_step_ends"),
         ]
+        for number, other in enumerate(set(of_sources) - {clock}):
+            self.marks.append(StepMark(self._note, other, begins, f"{name}_arrivals_{number}"))
 
     def begin_run(self) -> None:
         """Note that a run begins."""
-        self._tick = self._clock.variables["timestep"].get_value()
-        self.is_open, self._last = True, None
+        self._begun, self.is_open = {}, True
 
     def end_run(self) -> None:
         """Note that a run has ended as it should, or that the state is another."""
-        self.is_open, self.is_in_step, self._last = False, False, None
+        self._begun, self.is_open, self.is_in_step = {}, False, False
 
-    def is_repeated(self) -> bool:
-        """Return whether the next dt is one whose step a run has computed that an error has ended."""
-        return self._last is not None and self._last == int(self._tick[0])
+    def refuse_repetition(self, name: str) -> None:
+        """Refuse a run that begins with a dt that an error has ended in the middle.
 
-    def _begin_step(self) -> None:
+        Raises
+        ------
+        RuntimeError
+            If it does so; `name` is that of the network.
+        """
+        if any(tick == _tick(clock) for clock, tick in self._begun.items()):
+            raise RuntimeError(
+                f"Brian2 would repeat the last dt of {name!r}, in the middle of which an error has "
+                "ended the run before: restore() a state, or go on with "
+                "SpikingMLPGroup(checkpoint, ...)"
+            )
+
+    def _note(self, clock: Clock) -> None:
+        self._begun[clock] = _tick(clock)
+
+    def _begin_step(self, clock: Clock) -> None:
         self.is_in_step = True
+        self._note(clock)
 
-    def _end_step(self) -> None:
-        self.is_in_step, self._last = False, int(self._tick[0])
+    def _end_step(self, _: Clock) -> None:
+        self.is_in_step = False
+
+
+def _tick(clock: Clock) -> int:
+    return int(clock.variables["timestep"].get_value()[0])
 
 
 class StepMark(BrianObject):  # type: ignore[misc]
-    """An object without code of its own that runs in each dt, and calls a function."""
+    """An object that calls a function with its clock in each dt."""
 
-    def __init__(self, call: Any, clock: Clock, order: int, name: str) -> None:
+    def __init__(self, call: Callable[[Clock], None], clock: Clock, order: int, name: str) -> None:
         super().__init__(clock=clock, when="thresholds", order=order, name=name)
-        self.run = call
+        self._call = call
+
+    def run(self) -> None:
+        """Call the function; called by Brian2."""
+        self._call(self._clock)
 
 
 def is_running(mlp: BrianObject) -> bool:

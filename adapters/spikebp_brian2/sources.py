@@ -1,7 +1,7 @@
 """The forms of input, targets and labels: values, expressions, or spikes of another group.
 
-Brian2's TimedArray drops the mask of masked values. From the import of this module on it keeps a note
-of them, so that they can be refused.
+Brian2's TimedArray drops the mask of masked values. From the import of this module on it keeps a
+note of them, so that they can be refused.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ def _checked_expression(name: str, code: str) -> str:
 
 def check_units(name: str, code: str, part: Any, run_namespace: Any) -> None:
     """Raise DimensionMismatchError if the value of an expression has a unit, as that of t has."""
-    variables = part.resolve_all(get_identifiers(code), run_namespace, user_identifiers=set())
+    names = get_identifiers(code)
+    part.refuse_names_of_rules(names)
+    variables = part.resolve_all(names, run_namespace, user_identifiers=set())
     if (dimensions := parse_expression_dimensions(code, variables)) is not DIMENSIONLESS:
         unit = get_unit(dimensions)
         raise DimensionMismatchError(

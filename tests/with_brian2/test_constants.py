@@ -168,9 +168,9 @@ class TestNumbersOfTheDefinition:
         change = False
         network.run(DT)
 
-    @pytest.mark.parametrize(("name", "made"), [("steps_per_sample", 7), ("dts_per_step", 1)])
-    def test_are_not_changed_by_code_of_the_users(self, name, made):
+    @pytest.mark.parametrize("name", ["steps_per_sample", "dts_per_step"])
+    def test_are_not_changed_by_code_of_the_users(self, name):
         mlp = SpikingMLPGroup(NET, name="mine")
         mlp.schedule.run_regularly(f"{name} = 3")
-        with pytest.raises(ValueError, match=rf"mine_schedule\.{name} must stay {made}, as"):
-            Network(mlp).run(SAMPLE)
+        cause = str(refusal_of(Network(mlp)))
+        assert f"must not write mine_schedule.{name} while 'mine' runs" in cause

@@ -14,6 +14,7 @@ pytest.importorskip("brian2", reason="Brian2 is not installed")
 from brian2 import (
     Clock,
     Network,
+    NetworkOperation,
     NeuronGroup,
     PoissonGroup,
     PopulationRateMonitor,
@@ -81,24 +82,43 @@ class TestTwoNetworksInSeries:
             sim.train(experiment.trace.spikes[2].sum(axis=1), np.zeros(N_SAMPLES, int))
             assert np.array_equal(b.weights[0], sim.weights[0])
 
-    def test_counts_of_a_group_of_the_users_are_read(self, experiment_with_counts):
+    def test_counts_of_a_group_of_the_users_are_read_where_the_user_says_so(
+        self, experiment_with_counts
+    ):
         experiment = experiment_with_counts
         group = NeuronGroup(
             9,
-            "spike_count : integer",
-            events={"spike": "spike_count != 0"},
+            "n : integer",
+            events={"spike": "n != 0"},
             namespace={"given": TimedArray(experiment.x.reshape(-1, 9), dt=DT)},
         )
-        group.run_regularly("spike_count = int(given(t, i))")
-        mlp = SpikingMLPGroup(NET, experiment.weights, input=group, label=labels(experiment))
+        group.run_regularly("n = int(given(t, i))")
+        mlp = SpikingMLPGroup(NET, experiment.weights, input=(group, "n"), label=labels(experiment))
         Network(group, mlp).run(N_SAMPLES * SAMPLE)
         experiment.assert_learned_by(mlp)
 
+    def test_a_group_that_counts_for_itself_sends_one_spike_for_an_event(self):
+        group = NeuronGroup(9, "spike_count : 1", threshold="True", reset="spike_count += 1")
+        mlp = SpikingMLPGroup(NET, input=group, label=0)
+        Network(group, mlp).run(2 * SAMPLE)
+        assert (mlp.input_layer.spikes_sent[:] == 14).all()
+
     def test_events_that_may_be_several_spikes_are_refused(self):
         group = NeuronGroup(9, "count : integer", events={"spike": "count != 0"}, name="several")
-        with pytest.raises(ValueError, match="or one with a variable spike_count; got 'several'"):
+        with pytest.raises(ValueError, match=r"or \(group, 'variable'\) .*; got 'several'"):
             SpikingMLPGroup(NET, input=group)
+        with pytest.raises(ValueError, match=r"a variable of 'several' that counts; got 'n'"):
+            SpikingMLPGroup(NET, input=(group, "n"))
         Network(group).run(DT)
+
+    def test_events_of_any_count_end_a_sample(self):
+        ends = NeuronGroup(
+            2, "spike_count : integer", events={"spike": "spike_count != 0"}, name="ends"
+        )
+        ends.run_regularly("spike_count = (1 - 2*i)*int(timestep(t, dt) % 3 == 2)")
+        mlp = SpikingMLPGroup(NET, sample_end=ends)
+        Network(ends, mlp).run(9 * DT)
+        assert mlp.operations.samples == 3
 
 
 class TestPartsOfTheNetwork:
@@ -197,7 +217,8 @@ class TestPartsOfTheNetwork:
 
     def test_may_have_code_of_the_users(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
-        mlp.layers[1].run_regularly("potential = potential", when="start")
+        mlp.layers[1].run_regularly("doubled = 2*potential", when="start")
+        mlp.input_layer.run_regularly("received_input += 0*i", when="start")
         Network(mlp).run(N_SAMPLES * SAMPLE)
         experiment.assert_learned_by(mlp)
 
@@ -234,9 +255,10 @@ class TestWhatASampleHolds:
 
     def test_is_checked_after_a_run(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, name="mine", **shown(experiment))
-        mlp.layers[1].run_regularly("potential *= 0.9")
+        potential = mlp.layers[1].variables["potential"].get_value()
+        leak = NetworkOperation(lambda: potential.__imul__(0.9))
         with pytest.raises(ValueError, match=r"mine_layer_1\.potential must hold multiples of 2"):
-            Network(mlp).run(2 * SAMPLE)
+            Network(mlp, leak).run(2 * SAMPLE)
         assert mlp.checkpoint().state.samples_seen == 0
 
 
@@ -301,7 +323,7 @@ def test_names_of_a_script_are_not_those_of_the_network(caplog):
     assert warnings_in(caplog) == []
     assert mlp.checkpoint().state.samples_seen == 2
     # Of what users wrote themselves Brian2 warns as ever.
-    mlp.synapses[0].run_regularly("weight = weight")
+    mlp.synapses[0].run_regularly("copy = weight")
     network.run(SAMPLE, namespace={"weight": 3, "factor": 1.0})
     (warning,) = [text for text in warnings_in(caplog) if "internal variable" in text]
     assert "'weight' is an internal variable" in warning

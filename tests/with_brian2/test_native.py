@@ -21,6 +21,7 @@ from brian2 import (
     network_operation,
     prefs,
     run,
+    second,
 )
 
 from spikebp_brian2 import SpikingMLPGroup
@@ -90,8 +91,8 @@ def test_a_sample_that_the_user_cuts_short_leaves_nothing_under_way(experiment):
     mlp.input_layer.input_value = experiment.x[1]
     network = Network(mlp)
     network.run((net.n_steps + 1) * DT)
-    cut = mlp.checkpoint()
     mlp.schedule.sample_over = True
+    cut = mlp.checkpoint()
     network.run(steps * DT)
     fresh = SpikingMLPGroup(cut, input=experiment.x[1], label=0)
     Network(fresh).run(steps * DT)
@@ -110,6 +111,9 @@ def test_a_checkpoint_goes_in_and_comes_out(experiment):
     with mlp.checkpoint().simulate("compiled") as sim:
         sim.train(experiment.x[6:], experiment.y[6:])
         assert_equal_states(sim.checkpoint().state, experiment.end)
+
+
+MASKED = np.ma.masked_array(np.ones(9), [False, True] * 4 + [False])
 
 
 class TestMisuse:
@@ -139,9 +143,19 @@ class TestMisuse:
             ),
             ({"sample_end": 5}, "sample_end must be a group that spikes, or None; got 5"),
             ({"step": 0.25 * ms}, "step must be a whole number of dt, which is 100. us; got"),
-            ({"step": 0 * ms}, "step must be a whole number of dt"),
-            ({"step": 5 * mV}, r"step must be a time, such as 5\*ms; got 5\. \* mvolt"),
-            ({"step": [1, 2] * ms}, "step must be a time, such as"),
+            ({"step": 0 * ms}, "step must be a positive finite time"),
+            ({"step": np.inf * second}, "step must be a positive finite time"),
+            ({"step": 5 * mV}, r"step must be a positive .*, such as 5\*ms; got 5\. \* mvolt"),
+            ({"step": [1, 2] * ms}, "step must be a positive finite time, such as"),
+            ({"dt": 0 * ms}, "dt must be a positive finite time, such as"),
+            ({"dt": -1 * ms}, "dt must be a positive finite time, such as"),
+            ({"clock": "x"}, "clock must be a Clock or None; got 'x'"),
+            ({"input": MASKED}, "9 finite numbers, without masked values; got a masked array"),
+            ({"target": MASKED[:3]}, "3 finite numbers, without masked values; got a masked"),
+            (
+                {"input": TimedArray(np.ma.stack([MASKED, MASKED]), dt=DT)},
+                "input must be a TimedArray without masked values; got one of a masked array",
+            ),
             ({"order": True}, "order must be an integer; got True"),
             ({"order": 1.5}, r"order must be an integer; got 1\.5"),
             ({"learning": "no"}, "learning must be True or False; got 'no'"),
@@ -201,7 +215,7 @@ class TestMisuse:
         for kind, given in (("SpikeGeneratorGroup", source), ("Synapses", synapses)):
             with pytest.raises(ValueError, match=f"label must be {allowed}; got {kind} '"):
                 SpikingMLPGroup(NET, label=given)
-        with pytest.raises(ValueError, match=r"that spikes, or 9 finite .*; got Synapses '"):
+        with pytest.raises(ValueError, match=r"that counts'\), or 9 finite .*; got Synapses '"):
             SpikingMLPGroup(NET, input=synapses)
         Network(source).run(DT)
 
@@ -295,7 +309,7 @@ class TestMisuse:
         @network_operation(when="end")
         def overwrite():
             if is_on:
-                getattr(owner, variable)[3] = value
+                owner.variables[variable].get_value()[3] = value
 
         network = Network(mlp, overwrite)
         before = mlp.checkpoint().state
@@ -305,13 +319,6 @@ class TestMisuse:
         assert_equal_states(mlp.checkpoint().state, before)
         is_on = False
         network.run(SAMPLE)
-
-    def test_weights_that_decay_off_the_grid_are_an_error(self, experiment):
-        mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
-        mlp.synapses[0].run_regularly("weight *= 0.999", dt=SAMPLE)
-        with pytest.raises(ValueError, match="weight of layer 1 must be a multiple of 2"):
-            Network(mlp).run(2 * SAMPLE)
-        assert mlp.checkpoint().state.samples_seen == 0
 
     def test_a_checkpoint_is_on_the_grid(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
@@ -370,19 +377,35 @@ class TestMisuse:
         Network(mlp).run(SAMPLE)
         assert mlp.checkpoint().state.samples_seen == (label >= 0)
 
-    def test_nan_is_an_error(self, experiment):
+    @pytest.mark.parametrize("value", [np.nan, -np.inf])
+    def test_what_is_not_finite_is_an_error(self, experiment, value):
         mlp = SpikingMLPGroup(NET, experiment.weights, label=1)
-        mlp.input_layer.input_value[2] = np.nan
-        with (
-            np.errstate(invalid="ignore"),
-            pytest.raises(OverflowError, match="a value of layer 0"),
-        ):
+        mlp.input_layer.input_value[2] = value
+        sentence = "input of a step must be finite; unit 2 of layer 0 received something else"
+        with np.errstate(invalid="ignore"), pytest.raises(ValueError, match=sentence):
+            Network(mlp).run(SAMPLE)
+        mlp = SpikingMLPGroup(NET, experiment.weights, target=np.zeros(3))
+        mlp.output_layer.target_value[1] = value
+        with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="its target finite"):
             Network(mlp).run(SAMPLE)
 
     def test_the_default_dt_may_change_until_the_run(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, step=1 * ms, **shown(experiment, 1 * ms))
         defaultclock.dt = 0.5 * ms
         Network(mlp).run(N_SAMPLES * NET.n_steps * ms)
+        experiment.assert_learned_by(mlp)
+
+    def test_the_default_dt_may_change_between_steps_alone(self, experiment):
+        step = {"step": 1 * ms, "clock": defaultclock}
+        mlp = SpikingMLPGroup(NET, experiment.weights, **step, **shown(experiment, 1 * ms))
+        network = Network(mlp)
+        network.run(4 * ms)
+        defaultclock.dt = 0.2 * ms
+        network.run(3.4 * ms)
+        defaultclock.dt = 0.1 * ms
+        assert "until the present step is over, which takes 5 dt" in str(refusal_of(network))
+        defaultclock.dt = 0.2 * ms
+        network.run((N_SAMPLES * NET.n_steps - 7.4) * ms)
         experiment.assert_learned_by(mlp)
 
 

@@ -15,6 +15,7 @@ from brian2 import (
     SpikeGeneratorGroup,
     SpikeMonitor,
     StateMonitor,
+    TimedArray,
     defaultclock,
     ms,
     mV,
@@ -26,6 +27,7 @@ from brian2.equations.equations import SUBEXPRESSION
 import spikebp_brian2
 from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork
+from spikebp_plugins.network.state import initial_state
 from tests.with_brian2.experiment import (
     DT,
     N_SAMPLES,
@@ -34,6 +36,7 @@ from tests.with_brian2.experiment import (
     Experiment,
     assert_equal_states,
     refusal_of,
+    shown,
 )
 
 #: How steps follow the clock: each tick, a clock of their own, or the last of several ticks.
@@ -71,6 +74,17 @@ def test_every_presentation_is_that_of_the_reference(steps, timing):
         network.run(mlp.present(x, y[:, 0]))
         assert mlp.trace().diff(sim.train(x, y[:, 0], record=True)) is None
         assert mlp.checkpoint().state.samples_seen == sim.samples_seen
+
+
+def test_samples_take_the_place_of_timed_arrays(experiment):
+    given = shown(experiment) | {"label": None, "target": TimedArray(np.ones((2, 3)), dt=DT)}
+    for feeds in (shown(experiment), given):
+        mlp = SpikingMLPGroup(NET, **feeds)
+        network = Network(mlp)
+        network.run(SAMPLE)
+        mlp.begin(initial_state(NET, experiment.weights))
+        network.run(mlp.present(experiment.x, experiment.y))
+        experiment.assert_learned_by(mlp)
 
 
 def test_input_spikes_are_presented_as_counts():
@@ -357,6 +371,7 @@ def test_weights_are_read_and_set(experiment):
         ([np.zeros((9, 8))], ValueError),
         ([w * mV for w in mlp.weights], DimensionMismatchError),
         ([w + 2.0**45 for w in mlp.weights], OverflowError),
+        (None, ValueError),
     ):
         with pytest.raises(error, match="weight"):
             mlp.weights = wrong
