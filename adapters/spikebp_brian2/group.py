@@ -789,7 +789,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         super().before_run(run_namespace)
 
     def _write_checks(self) -> None:
-        """Make the program check its constants and delays when it starts, its values at each run."""
+        """Make the program check its constants and delays at its start, its values at each run."""
         # The generated program has to know the pathways of contained synapses.
         self.device.synapses |= {
             part for part in self.contained_objects if isinstance(part, Synapses)
@@ -808,21 +808,23 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         """Set the number of dt per step, which follows the dt that the clock has in the run."""
         part, name = DTS_PER_STEP
         now, variable = dts_per_step(self._step, self.clock.dt), self.parts[part].variables[name]
-        if self._is_made and self._is_within_step():
-            before = int(variable.get_value()[0])
-            if now != before:
-                raise ValueError(
-                    f"the dt of {self.name!r} must stay as it is until the present step is over, "
-                    f"which takes {before} dt; at a dt of {self.clock.dt} it would take {now}"
-                )
+        if self._is_made and now != (before := self._dts_of_step_under_way(now)):
+            raise ValueError(
+                f"the dt of {self.name!r} must stay as it is until the present step is over, which "
+                f"takes {before} dt; at a dt of {self.clock.dt} it would take {now}"
+            )
         self.constants[DTS_PER_STEP] = now
         variable.set_value(now)
 
-    def _is_within_step(self) -> bool:
-        """Return whether some dt of a step have passed, or, in a program, may have."""
-        if self._is_runtime:
-            return bool(self.schedule.variables["dts_waited"].get_value()[0])
-        return self._presented.has_run
+    def _dts_of_step_under_way(self, otherwise: int) -> int:
+        """Return the number of dt of a step of which some have passed, or in a program may have."""
+        if not self._is_runtime:
+            return int(self.constants[DTS_PER_STEP]) if self._presented.has_run else otherwise
+        per_step, waited = (
+            int(self.schedule.variables[name].get_value()[0])
+            for name in ("dts_per_step", "dts_waited")
+        )
+        return per_step if waited else otherwise
 
     def admit(self, part: BrianObject) -> None:
         """Admit a part to a run; called by the part before the run.
