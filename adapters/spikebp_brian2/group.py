@@ -582,8 +582,9 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def present(self, x: Any, y: Any = None, *, n_steps: int | None = None) -> Quantity | None:
         """Show samples from the next run on, each for as many steps as the timing needs.
 
-        They take the place of `input`, `label` and `target`, values and expressions; spikes that
-        arrive still add up with them. Once they are over the input is 0, and nothing is learned.
+        They take the place of the values and expressions of `input`, `label` and `target`, and of
+        TimedArrays; spikes that arrive still add up with them. Once the samples are over the input
+        is 0, and nothing is learned.
         A program that is built takes others too, if it presents samples before its first run and
         none after it: that run then takes as long as these.
 

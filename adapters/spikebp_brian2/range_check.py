@@ -88,18 +88,17 @@ def prove_range(net: Definition, state: LearningState, seen: RunExtremes) -> Non
         was not finite, or a label no class.
     """
     limit, units = arithmetic_of(net).limit, seen.units
-    for l, what, allowed in (
+    for layer, what, allowed in (
         (0, "input", _allowed_input(net)),
-        (-1, "label", f"{allowed_labels(net)}, and its target finite"),
+        (net.n_layers, "label", f"{allowed_labels(net)}, and its target finite"),
     ):
-        if len(refused := np.flatnonzero(units[l].refused_values)):
-            layer = range(net.n_layers + 1)[l]
+        if len(refused := np.flatnonzero(units[layer].refused_values)):
             raise ValueError(
                 f"the {what} of a step must be {allowed}; unit {refused[0]} of layer {layer} "
                 "received something else in this run"
             )
-    for l, layer in enumerate(units):
-        if np.any(layer.overflows):
+    for l, of_layer in enumerate(units):
+        if np.any(of_layer.overflows):
             raise _overflow("a value", l, limit)
     largest = state._replace(
         weights=tuple(np.abs(W) + V for W, V in zip(state.weights, seen.travel, strict=True)),

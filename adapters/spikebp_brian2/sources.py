@@ -81,8 +81,8 @@ def as_source(name: str, given: Any, shape: tuple[int, ...], *, shared: bool = F
         return Source(code=_checked_expression(name, given))
     if isinstance(given, BrianObject) and (shared or not isinstance(given, SpikeSource)):
         raise wrong_argument(name, allowed, f"{type(given).__name__} {given.name!r}")
-    if not shared and (of_group := _group_with_counts(given)) is not None:
-        return _spiking(name, *of_group, n_units)
+    if not shared and (spiking := _group_with_counts(given)) is not None:
+        return _spiking(name, *spiking, n_units)
     refuse_unit(name, given)
     if isinstance(given, TimedArray):
         return _timed(name, given, n_units, shared)

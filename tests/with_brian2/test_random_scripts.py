@@ -1,6 +1,7 @@
 """Random scripts for Brian2: after each run the network is what the reference says, `==`."""
 
 import gc
+import signal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,6 +85,41 @@ def numbers_of(net):
     return "counts" if net.spikes == "graded" else "signs"
 
 
+class UsersError(Exception):
+    """An error of the script's own."""
+
+
+class Ending:
+    """How code of the script ends a run: in which dt (None for not at all), and at which place.
+
+    At "stop" and "signal" the run stops behind the dt; at the others an error comes at its start,
+    within the step, or at its end.
+    """
+
+    ERRORS = ("start", "step", "end")
+
+    def __init__(self, script):
+        self.dt = self.place = None
+        self.objects = [
+            NetworkOperation(lambda t: self._act(script, t, "start"), when="start", order=-9),
+            NetworkOperation(
+                lambda t: self._act(script, t, "step"), when="thresholds", order=script.order + 4
+            ),
+            NetworkOperation(lambda t: self._act(script, t, "end"), when="end", order=99),
+        ]
+
+    def _act(self, script, t, place):
+        if self.dt is None or round(t / script.grid.time(1)) != self.dt:
+            return
+        if self.place == place:
+            self.dt = None
+            raise UsersError
+        if place == "start" and self.place == "stop":
+            script.network.stop()
+        if place == "start" and self.place == "signal":
+            signal.raise_signal(signal.SIGINT)
+
+
 class Script(RuleBasedStateMachine):
     """A script that runs in parts, sets what is its own to set, and goes back to a store."""
 
@@ -161,6 +197,8 @@ class Script(RuleBasedStateMachine):
             objects.append(NetworkOperation(self._switch, dt=self.grid.step, when="start"))
         if self.series is not None:
             objects += self._make_second(*self.series)
+        self.ending = Ending(self)
+        objects += self.ending.objects
         self.namespace = {}
         for feed in self.feeds:
             objects += [*feed.objects, *feed.attach(self.players[0].mlp)]
@@ -215,16 +253,45 @@ class Script(RuleBasedStateMachine):
         if left := self.grid.n_dts - self.now:
             self._run(min(dts, left))
 
+    @rule(
+        dts=st.integers(1, 40),
+        last=st.integers(0, 39),
+        place=st.sampled_from(["stop", "signal", "start", "start", "step", "end"]),
+    )
+    def run_that_is_ended(self, dts, last, place):
+        if left := self.grid.n_dts - self.now:
+            dts = min(dts, left)
+            self.ending.dt, self.ending.place = self.now + last % dts, place
+            self._run(dts)
+
     def _run(self, dts):
         before = self.players[0].mlp.checkpoint().state
-        self.now += dts
+        end, ended = self.now + dts, self.ending.dt
         try:
-            self.network.run(self.grid.time(dts), namespace=self.namespace)
-        except OverflowError as error:
-            self._check_overflow(str(error), before)
-        else:
-            if self.steps is not None:
+            try:
+                self.network.run(self.grid.time(dts), namespace=self.namespace)
+            except UsersError:
+                self._follow_error(ended, before)
+                return
+            self.now = end if ended is None else ended + 1
+            if self.steps:
                 self._compare(self.steps)
+        except OverflowError as error:
+            self.now = end
+            self._check_overflow(str(error), before)
+        finally:
+            self.ending.dt = None
+
+    def _follow_error(self, dt, before):
+        """Check what is left by an error in a dt; only one at its start lets the script go on."""
+        place = self.ending.place
+        self.now = dt if place == "start" else dt + 1
+        if place == "step" and dt % self.grid.stride == 0:
+            assert_equal_states(self.players[0].mlp.checkpoint().state, before)
+        elif self.steps and (place != "step" or self.series is None):
+            self._compare(self.steps)
+        if place != "start":
+            self.now, self.stored = self.grid.n_dts, None
 
     def _check_overflow(self, message, before):
         """Check that the first of the networks, or the second, has rightly ended the script."""
