@@ -44,7 +44,6 @@ from spikebp_brian2.variables import (
     learned,
     placed_weights,
     read_operations,
-    read_state,
     read_state_after_last_sample,
     reader,
 )
@@ -486,11 +485,11 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
 
     @property
     def weights(self) -> tuple[NDArray[Any], ...]:
-        """The present weights W_1..W_L, as `net.weight_shapes` says; to be set between samples.
+        """The weights W_1..W_L of `checkpoint`, as `net.weight_shapes` says; set between samples.
 
-        With ``update="fractional"`` they hold what a sample has taught so far that is not over,
-        which `checkpoint` leaves out. Values that are set are rounded to the grid. Arrays that are
-        read are read-only, since to write into them would change nothing.
+        With ``update="fractional"`` the present ones, ``synapses[l - 1].weight``, hold what a
+        sample has taught so far that is not over. Values that are set are rounded to the grid.
+        Arrays that are read are read-only, since to write into them would change nothing.
 
         Raises
         ------
@@ -504,7 +503,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             If weights have a unit.
         """
         self._check_results()
-        found = read_state(self.net, reader(self)).weights
+        found = read_state_after_last_sample(self.net, reader(self)).weights
         for matrix in found:
             matrix.flags.writeable = False
         return found

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from spikebp_brian2 import SpikingMLPGroup
+from spikebp_brian2.variables import read_state, reader
 from spikebp_plugins import Checkpoint
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
@@ -396,7 +397,7 @@ def assert_equal(player, results, grid):
     # A checkpoint holds whole samples alone.
     whole = [player.start.state, *(result.state for result in results if result.closes)]
     assert_equal_states(mlp.checkpoint().state, whole[-1])
-    assert all(map(np.array_equal, mlp.weights, last.state.weights))
+    assert all(map(np.array_equal, read_state(mlp.net, reader(mlp)).weights, last.state.weights))
     assert np.array_equal(mlp.scores, last.scores)
     assert int(mlp.schedule.samples_shown[0]) == last.shown
     # In the middle of a sample the spikes of its first steps have been counted already.
