@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import _num_features
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import finite, wrong_argument
+from spikebp_plugins.estimators.samples import is_sparse
 
 try:  # releases of scikit-learn have it in different places
-    from sklearn.utils.validation import validate_data as validate_data
+    from sklearn.utils.validation import validate_data as _validate_data
 except ImportError:  # before scikit-learn 1.6
 
-    def validate_data(estimator: Any, /, *arrays: Any, **options: Any) -> Any:
-        """Return checked arrays, as the function of newer releases does."""
+    def _validate_data(estimator: Any, /, *arrays: Any, **options: Any) -> Any:
         return estimator._validate_data(*arrays, **options)
 
 
@@ -28,6 +28,17 @@ Weights = NDArray[np.float64]
 MOST_SHOWN: Final = 1000
 
 _NOTHING: Final = object()
+
+
+def validate_data(estimator: Any, /, *arrays: Any, **options: Any) -> Any:
+    """Return arrays that scikit-learn has checked; of a sparse `X` each entry is stored once."""
+    checked = _validate_data(estimator, *arrays, **options)
+    X, *y = checked if isinstance(checked, tuple) else (checked,)
+    if is_sparse(X) and not X.has_canonical_format:
+        X = X.tocsc().tocsr()  # a copy in order; equal entries stay in theirs, as toarray() has it
+        X.sum_duplicates()
+        finite("X", X.data, "finite, also where the entries of a sparse matrix are summed")
+    return (X, *y) if y else X
 
 
 def checked_data(estimator: Any, X: Any, y: Any = _NOTHING, **options: Any) -> Any:

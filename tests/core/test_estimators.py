@@ -614,6 +614,27 @@ def test_sparse_features_are_the_same_as_dense_ones(iris, cls, container, monkey
     assert equal_weights(*shuffled)
 
 
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_entries_of_a_sparse_matrix_that_are_given_twice_are_summed(iris, cls):
+    X, y = np.maximum(iris[0], 0), iris[1]
+    halves = X / 4
+    places = np.repeat(np.indices(X.shape).reshape(2, -1), 2, axis=1)
+    values = np.stack([halves, X - halves], axis=2).ravel()
+    indptr = np.arange(0, len(values) + 1, 2 * X.shape[1])
+    twice = csr_matrix((values, places[1][::-1].copy(), indptr), shape=X.shape)
+    summed, before = twice.toarray(), twice.copy()
+    models = [cls(**TINY).fit(features, y) for features in (csr_matrix(summed), twice)]
+    for model, features in zip(models, (csr_matrix(summed), twice), strict=True):
+        model.partial_fit(features, y)
+    assert equal_weights(*models)
+    np.testing.assert_array_equal(models[0].predict(summed), models[1].predict(twice))
+    np.testing.assert_array_equal(twice.data, before.data)
+    np.testing.assert_array_equal(twice.indices, before.indices)
+    twice.data[:] = 1e308
+    with pytest.raises(ValueError, match="X must be finite, also where the entries of a sparse"):
+        models[0].predict(twice)
+
+
 def test_epochs_are_printed(iris, capsys):
     model = SpikingMLPClassifier(**TINY, verbose=True, early_stopping=True).fit(*iris)
     lines = capsys.readouterr().out.splitlines()
