@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _num_features
 
 from spikebp_plugins.common.errors import finite, wrong_argument
+from spikebp_plugins.estimators.repetition import UNIT
 from spikebp_plugins.estimators.samples import is_sparse
 
 try:  # releases of scikit-learn have it in different places
@@ -87,7 +88,8 @@ def check_pixels(X: Any, image_shape: tuple[int, ...] | None) -> None:
 def checked_weights(weights: Any, n_samples: int, *, has_epochs: bool) -> Weights | None:
     """Return weights of samples, which must be finite, not negative and not too large.
 
-    Those of a stream may all be zero, but not those of epochs.
+    Those of a stream may all be zero. Those of epochs may not, and where the mean of those above
+    zero is below 1, they are divided by it: weights that sum to 1 would show next to nothing.
     """
     if weights is None:
         return None
@@ -103,6 +105,10 @@ def checked_weights(weights: Any, n_samples: int, *, has_epochs: bool) -> Weight
         raise wrong_argument("sample_weight", "not negative", checked[checked < 0][0])
     if has_epochs:
         check_not_zero("sample_weight", checked)
+        # The exact sum, which does not depend on the order.
+        mean = math.fsum(checked) / np.count_nonzero(checked)
+        if mean < 1 - UNIT:
+            checked = checked / mean
     check_shown("sample_weight", checked)
     return checked
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scipy.sparse import coo_matrix, csr_matrix
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.ensemble import AdaBoostClassifier
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_split
 from sklearn.utils.class_weight import compute_class_weight
@@ -503,6 +504,42 @@ def test_copies_of_samples_are_made_a_few_at_a_time():
     assert np.array_equal(np.concatenate(parts), order)
 
 
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_weights_whose_mean_is_below_one_show_as_many_samples_as_there_are(iris, cls):
+    X, y = iris
+    weights = np.random.RandomState(3).randint(1, 4, 150) * 1.0
+    weights[:50] = 0
+    shown = [
+        cls(**TINY).fit(X, y, sample_weight=w)
+        for w in (weights / 100 / weights.sum(), weights / weights[50:].mean())
+    ]
+    assert equal_weights(*shown)
+    for even in (1 / 150, 5e-324):
+        assert equal_weights(
+            cls(**TINY).fit(X, y, sample_weight=np.full(150, even)), cls(**TINY).fit(X, y)
+        )
+
+
+@pytest.mark.filterwarnings("ignore:The SAMME.R algorithm:FutureWarning")
+def test_boosting_learns_no_less_than_one_network():
+    X, y = load_digits(return_X_y=True)
+    network = SpikingMLPClassifier((20,), max_iter=2, random_state=0)
+    boosted = AdaBoostClassifier(network, n_estimators=3, random_state=0)
+    alone = network.fit(X[:600], y[:600]).score(X[600:], y[600:])
+    assert boosted.fit(X[:600], y[:600]).score(X[600:], y[600:]) > alone
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_call_whose_weights_are_all_small_is_warned_of(iris, cls):
+    X, y = iris
+    known = {"classes": [0, 1, 2]} if cls is SpikingMLPClassifier else {}
+    weights = np.r_[0.5, np.full(149, 1e-3)]
+    model, other = (cls(**TINY).partial_fit(X, y, **known, sample_weight=weights) for _ in "ab")
+    with pytest.raises(RuntimeWarning, match=r"all weights of this call are below 0\.5, and"):
+        model.partial_fit(X, y, sample_weight=np.full(150, 1 / 150))
+    assert equal_weights(model.partial_fit(X, y), other.partial_fit(X, y))
+
+
 def test_fractions_of_a_weight_are_shown_in_some_epochs(iris):
     X, y = iris
     weights = np.array([0.3, 2.5, 1.0])[y]
@@ -515,6 +552,7 @@ def test_fractions_of_a_weight_are_shown_in_some_epochs(iris):
     assert model.checkpoint_.state.samples_seen == times.sum()
 
 
+@pytest.mark.filterwarnings("ignore:all weights of this call")
 @pytest.mark.parametrize("rows_at_once", [7, 1])
 def test_a_stream_carries_fractions_on_for_each_class(iris, rows_at_once):
     X, y = iris
@@ -586,10 +624,16 @@ def test_balanced_weights_need_all_samples(iris):
 
 
 def test_epochs_in_which_nothing_is_shown_change_nothing(iris):
+    model = SpikingMLPClassifier(
+        **TINY | {"max_iter": 8}, shuffle=False, early_stopping=True, validation_fraction=0.5
+    )
+    kept, held_out = train_test_split(
+        np.arange(150), test_size=0.5, random_state=TINY["random_state"], stratify=iris[1]
+    )
     weights = np.zeros(150)
-    weights[3] = 0.25
-    model = SpikingMLPClassifier(**TINY | {"max_iter": 8}).fit(*iris, sample_weight=weights)
-    assert model.checkpoint_.state.samples_seen == 2
+    weights[held_out], weights[kept[0]] = 2, 0.25
+    model.fit(*iris, sample_weight=weights)
+    assert model.checkpoint_.state.samples_seen <= 2
     assert np.isnan(model.loss_curve_).sum() == 6
 
 
