@@ -50,7 +50,7 @@ def pages() -> Iterator[tuple[str, str]]:
     """Yield the name of each page, and its text."""
     page_of = runpy.run_path(str(ROOT / "examples" / "browser" / "make_page.py"))["page_of"]
     for name, checkpoint in checkpoints():
-        yield f"{name}.html", page_of(checkpoint)
+        yield f"{name}.html", page_of(checkpoint, weight_bits=16)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

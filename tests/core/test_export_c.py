@@ -1,12 +1,24 @@
 """The commands ``spikebp export-c`` and ``spikebp import-c``."""
 
+import shlex
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, to_c
+from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, load_dataset, to_c
 from spikebp_plugins.cli.program import app
+from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.embedded import to_state_bytes
+from spikebp_plugins.embedded.host_library import HostLibrary
+from spikebp_plugins.embedded.host_samples import samples_in_c
+from spikebp_plugins.embedded.network_in_c import SETTINGS_FOR_16_BITS, NetworkInC
+from spikebp_plugins.embedded.state_bytes import bytes_of
+from spikebp_plugins.embedded.toolchain import find_compiler
+from spikebp_plugins.network.samples import check_batch
+from tests.documentation import sections
 
 
 @pytest.fixture
@@ -40,6 +52,60 @@ def test_a_network_is_written_with_its_header_and_a_guide(folder):
 def test_the_name_and_the_bits_have_defaults(folder):
     run("export-c", "trained.npz")
     assert (folder / "net.c").read_text("utf-8") == to_c(Checkpoint.load("trained.npz")).source
+
+
+@pytest.fixture
+def of_the_readme(tmp_path, monkeypatch):
+    """Return the folder in which the commands of the README have run as they stand."""
+    monkeypatch.chdir(tmp_path)
+    for command in sections("README.md", "sh")["In C, on a microcontroller"].splitlines():
+        run(*shlex.split(command)[1:])
+    return tmp_path
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_the_program_of_the_readme_compiles_without_a_warning(of_the_readme, compiler):
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} not found")
+    command = [compiler, "-std=c99", "-Wall", "-Wextra", "-c", "net.c"]
+    done = subprocess.run(command, cwd=of_the_readme, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
+def test_the_program_of_the_readme_learns_for_20_epochs_and_refuses_no_sample(of_the_readme):
+    before, data = Checkpoint.load("trained.npz"), load_dataset("digits", raw=True)
+    network = NetworkInC.holding(before, None)
+    library = HostLibrary(network)
+    library.read_state(before.state)
+
+    def learned(x, y):
+        """Return the scores of samples that C learns."""
+        shown = library.show(samples_in_c(network, check_batch(before.net, x, y)), False)
+        assert shown.n == len(x)
+        return shown.drive * 2.0**-network.fraction_bits / before.net.n_steps
+
+    with before.simulate("compiled") as sim:
+        x, y = data.x_train[:500], data.y_train[:500]
+        assert np.array_equal(sim.train(x, y), learned(x, y))
+        after = library.write_state(before.state)
+        assert bytes_of(network, after) == to_state_bytes(sim.checkpoint())
+    for epoch in range(20):
+        order = shuffled(len(data.x_train), 0, epoch)
+        learned(data.x_train[order], data.y_train[order])
+
+
+def test_settings_that_the_message_names_make_weights_that_16_bits_hold(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    short = ("train", "--layers", "12", "--save")
+    run(*short, "default.npz")
+    printed = run("export-c", "default.npz", "--weight-bits", 16, exit_code=2)
+    assert printed.endswith(f"weight_bits=32 is enough, or train with {SETTINGS_FOR_16_BITS}\n")
+    run(*short, "small.npz", *SETTINGS_FOR_16_BITS.split())
+    run("export-c", "small.npz", "--weight-bits", 16)
+    assert "int16_t net_weight_t" in (tmp_path / "net.h").read_text("utf-8")
+    page = sections("docs/microcontrollers.md", "sh")["Numbers, and what happens at their limits"]
+    assert SETTINGS_FOR_16_BITS in " ".join(page.replace("\\", "").split())
 
 
 def test_samples_of_one_step_follow_each_other_unless_it_is_said(folder):
