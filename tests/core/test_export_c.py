@@ -54,13 +54,15 @@ def test_the_name_and_the_bits_have_defaults(folder):
     assert (folder / "net.c").read_text("utf-8") == to_c(Checkpoint.load("trained.npz")).source
 
 
-@pytest.fixture
-def of_the_readme(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def of_the_readme(tmp_path_factory):
     """Return the folder in which the commands of the README have run as they stand."""
-    monkeypatch.chdir(tmp_path)
-    for command in sections("README.md", "sh")["In C, on a microcontroller"].splitlines():
-        run(*shlex.split(command)[1:])
-    return tmp_path
+    folder = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        for command in sections("README.md", "sh")["In C, on a microcontroller"].splitlines():
+            run(*shlex.split(command)[1:])
+    return folder
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
@@ -74,7 +76,7 @@ def test_the_program_of_the_readme_compiles_without_a_warning(of_the_readme, com
 
 @pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
 def test_the_program_of_the_readme_learns_for_20_epochs_and_refuses_no_sample(of_the_readme):
-    before, data = Checkpoint.load("trained.npz"), load_dataset("digits", raw=True)
+    before, data = Checkpoint.load(of_the_readme / "trained.npz"), load_dataset("digits", raw=True)
     network = NetworkInC.holding(before, None)
     library = HostLibrary(network)
     library.read_state(before.state)
