@@ -25,7 +25,6 @@ bytes.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,9 +35,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import (
-    PathLike,
+    FileLike,
     check_version,
     equal_arrays,
+    name_of,
     read_archive,
     scalar,
     unreadable,
@@ -79,13 +79,14 @@ class Checkpoint:
     replay: ReplayBuffer | None = None
 
     @staticmethod
-    def load(path: PathLike, net: Definition | None = None) -> Checkpoint:
+    def load(path: FileLike, net: Definition | None = None) -> Checkpoint:
         """Read a checkpoint.
 
         Parameters
         ----------
-        path : str or path-like
-            A file written by ``Simulator.save`` or ``Checkpoint.save``.
+        path : str, path-like or file object
+            A file written by ``Simulator.save`` or ``Checkpoint.save``; of a file object, such as a
+            pipe, all is read that is left.
         net : Definition or None, default=None
             The definition that the checkpoint must have.
 
@@ -100,10 +101,10 @@ class Checkpoint:
         ValueError
             If the file is no checkpoint, damaged, of a newer format, or of another definition.
         """
-        checkpoint = from_arrays(os.fspath(path), read_archive(path, "checkpoint"))
+        checkpoint = from_arrays(name_of(path), read_archive(path, "checkpoint"))
         if net is not None and checkpoint.net != net:
             changes = differences(checkpoint.net, net)
-            raise ValueError(f"{os.fspath(path)} is a checkpoint of another definition: {changes}")
+            raise ValueError(f"{name_of(path)} is a checkpoint of another definition: {changes}")
         return checkpoint
 
     @staticmethod
@@ -220,14 +221,14 @@ class Checkpoint:
     def __repr__(self) -> str:
         return f"Checkpoint({self.net!r}, samples_seen={self.state.samples_seen})"
 
-    def save(self, path: PathLike) -> None:
+    def save(self, path: FileLike) -> None:
         """Write the checkpoint, whole or not at all.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, path-like or file object
             The file, which is replaced if it exists and keeps its permissions; a link is
-            followed, and what is no regular file refused.
+            followed, and what is no regular file refused. Or one that is open for writing bytes.
         """
         write_archive(path, to_arrays(self))
 

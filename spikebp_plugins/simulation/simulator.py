@@ -20,7 +20,7 @@ from spikebp_plugins.backends.outcome import (
     room_for_early,
 )
 from spikebp_plugins.backends.registry import backend_for
-from spikebp_plugins.common.archive import PathLike
+from spikebp_plugins.common.archive import FileLike
 from spikebp_plugins.common.errors import integer, real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.common.synchronized import synchronized
@@ -447,14 +447,14 @@ class Simulator:
         check_replay(replay)
         return Checkpoint(self.net, self._state.copy(), None if replay is None else replay.copy())
 
-    def save(self, path: PathLike, *, replay: ReplayBuffer | None = None) -> None:
+    def save(self, path: FileLike, *, replay: ReplayBuffer | None = None) -> None:
         """Write a checkpoint, whole or not at all.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, path-like or file object
             The file, which is replaced if it exists and keeps its permissions; a link is
-            followed, and what is no regular file refused.
+            followed, and what is no regular file refused. Or one that is open for writing bytes.
         replay : ReplayBuffer or None, default=None
             The buffer that the network has learned with, read by ``Checkpoint.load(path).replay``.
         """
