@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -201,10 +202,11 @@ class Simulator:
         UnsupportedError
             If `margin` is given and the back end shows whole samples only.
         OverflowError
-            If a value leaves the range of the arithmetic. What was learned from earlier samples
-            (on some back ends: from earlier blocks of samples) is kept. After this, as after an
-            interrupt, `replay` has seen those new samples that have been learned; what was to be
-            learned again after the last of them may be missing.
+            If a value leaves the range of the arithmetic; the message has the index of the sample.
+            What was learned from earlier samples (on some back ends: from earlier blocks of
+            samples) is kept. After this, as after an interrupt, `replay` has seen those new samples
+            that have been learned; what was to be learned again after the last of them may be
+            missing.
         RuntimeError
             If a sample of a stream is open.
         """
@@ -268,7 +270,7 @@ class Simulator:
         UnsupportedError
             If `margin` is given and the back end shows whole samples only.
         OverflowError
-            If a value leaves the range of the arithmetic.
+            If a value leaves the range of the arithmetic; the message has the index of the sample.
         """
         engine = self._open_engine()
         if margin is None and not (record or progress):
@@ -287,7 +289,10 @@ class Simulator:
         """Show samples in blocks, each until the output is sure."""
         margin = self._checked_margin(margin, record)
         doing = "predicting" if batch.y is None else "training"
-        with progress_bar(len(batch), doing, wanted=progress) as bar:
+        with (
+            _naming_the_sample(engine),
+            progress_bar(len(batch), doing, wanted=progress) as bar,
+        ):
             blocks = [room_for_early(batch[:0])]
             for block in batch.blocks(engine.block_size(batch.n_steps)):
                 blocks.append(engine.show_until(block, margin))
@@ -373,10 +378,12 @@ class Simulator:
             show, doing = engine.predict, "predicting"
         elif replay is not None:
             show, each = partial(train_with, engine, replay), 1 + replay.n_replayed
-        if len(batch.x) == 1 and not progress:  # the bar would take longer than the sample
-            scores, recording = show(batch, record)
-        else:
-            scores, recording = self._by_blocks(engine, show, batch, each, record, doing, progress)
+        with _naming_the_sample(engine, replay):
+            if len(batch.x) == 1 and not progress:  # the bar would take longer than the sample
+                outcome = show(batch, record)
+            else:
+                outcome = self._by_blocks(engine, show, batch, each, record, doing, progress)
+        scores, recording = outcome
         if not record or recording is None:
             return scores
         return Trace(*recording, scores, self.weights)
@@ -496,6 +503,21 @@ class Simulator:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.net!r}, backend={self.backend!r})"
+
+
+@contextmanager
+def _naming_the_sample(engine: Backend, replay: ReplayBuffer | None = None) -> Iterator[None]:
+    """Add to the error of an overflow the index of the sample in which it came."""
+    before = engine.operations.samples if replay is None else replay.n_seen
+    try:
+        yield
+    except OverflowError as error:
+        # Those that were shown, or are in the buffer, were in range.
+        if replay is None:
+            where = f"sample {engine.operations.samples - before}"
+        else:
+            where = f"sample {replay.n_seen - before}, or in one that was learned again before it"
+        raise OverflowError(f"{error}, in {where}") from error
 
 
 def _of_no_samples(batch: Batch) -> Outcome:

@@ -1194,7 +1194,9 @@ def test_what_leaves_the_range_leaves_what_was_learned(iris):
     X, y = iris[0].copy(), iris[1]
     X[-1] = 1e30
     model = SpikingMLPClassifier(**TINY, shuffle=False)
-    with pytest.raises(OverflowError, match="layer"):
+    with pytest.raises(
+        OverflowError, match=r"of layer 0 must stay below \S+ in magnitude; it reached \S+$"
+    ):
         model.fit(X, y)
     assert model.checkpoint_.state.samples_seen == 149
 
