@@ -173,10 +173,11 @@ def _starting_point(
     if before is not None:
         _check_agrees(before, body, fields if body is None else body.fields(data) | fields, path)
         options.check_fits(before.net, data)
-        if before.replay is not None:
-            # The buffer would be lost, and replayed samples do not count as samples of an epoch.
-            allowed = "a checkpoint without a replay buffer: with one go on in Python"
-            raise wrong_argument("resume", allowed, repr(before.replay))
+        for kept in (before.replay, before.encoder):
+            # It would be lost, and replayed samples do not count as samples of an epoch.
+            if kept is not None:
+                allowed = "a checkpoint without a replay buffer or an encoder: go on in Python"
+                raise wrong_argument("resume", allowed, repr(kept))
         return before
     net = (body or HiddenLayers()).network(data, fields)
     options.check_memory(net)

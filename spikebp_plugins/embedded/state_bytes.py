@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any, Final
 
@@ -87,7 +88,7 @@ def from_state_bytes(data: bytes, checkpoint: Checkpoint) -> Checkpoint:
         raise wrong_argument("data", "the state of this network", "that of another")
     if zlib.crc32(data[:-CHECKSUM_BYTES]) != int.from_bytes(data[-CHECKSUM_BYTES:], "little"):
         raise wrong_argument("data", "undamaged", "bytes with another checksum")
-    return Checkpoint(checkpoint.net, state_of(network, data, checkpoint.state))
+    return replace(checkpoint, state=state_of(network, data, checkpoint.state))
 
 
 def bytes_of(network: NetworkInC, state: LearningState) -> bytes:

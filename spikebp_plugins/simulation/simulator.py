@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +27,7 @@ from spikebp_plugins.common.archive import FileLike
 from spikebp_plugins.common.errors import integer, real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.common.synchronized import synchronized
+from spikebp_plugins.data.windows import WindowEncoder
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.fields import Definition
@@ -323,7 +326,8 @@ class Simulator:
         ----------
         encoder : EventEncoder, WindowEncoder or None, default=None
             Turns events of a sensor into input, or the last readings of several. The stream hands
-            the readings on to this very object, which belongs to no other stream.
+            the readings on to this very object, which belongs to no other stream. Where a network
+            that has learned is given a `WindowEncoder` without a range, a warning says so.
         n_steps : int or None, default=None
             A sample closes by itself after this many steps; with None the user closes it, or a
             `WindowEncoder` after those of the definition.
@@ -348,8 +352,17 @@ class Simulator:
         engine = self._open_engine()
         self._check_no_open_sample()
         check_replay(replay)
-        self._stream = Stream(engine, encoder, n_steps, replay, self._lock, self._claim)
-        return self._stream
+        stream = Stream(engine, encoder, n_steps, replay, self._lock, self._claim)
+        if isinstance(encoder, WindowEncoder) and not encoder.is_calibrated and self.samples_seen:
+            warnings.warn(
+                f"the network has learned {self.samples_seen} samples, and the encoder is to learn "
+                "its range anew: take the encoder that was saved with it, Checkpoint.encoder, or "
+                "give low and high",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        self._stream = stream
+        return stream
 
     def _claim(self, stream: Stream, replay: ReplayBuffer | None) -> None:
         """Let a stream with a replay buffer open a sample, if no other stream has an open one."""
@@ -443,18 +456,31 @@ class Simulator:
         return self._final[2] if self._engine is None else self._engine.work
 
     @synchronized
-    def checkpoint(self, replay: ReplayBuffer | None = None) -> Checkpoint:
+    def checkpoint(
+        self, replay: ReplayBuffer | None = None, encoder: WindowEncoder | None = None
+    ) -> Checkpoint:
         """Return definition and learning state, from which any back end can continue.
 
         Parameters
         ----------
         replay : ReplayBuffer or None, default=None
             The buffer that the network has learned with, of which the checkpoint takes a copy.
+        encoder : WindowEncoder or None, default=None
+            The encoder of its stream, of which the checkpoint takes a copy.
         """
         check_replay(replay)
-        return Checkpoint(self.net, self._state.copy(), None if replay is None else replay.copy())
+        if not (encoder is None or isinstance(encoder, WindowEncoder)):
+            raise wrong_argument("encoder", "a WindowEncoder or None", repr(encoder))
+        kept = None if replay is None else replay.copy()
+        return Checkpoint(self.net, self._state.copy(), kept, copy.deepcopy(encoder))
 
-    def save(self, path: FileLike, *, replay: ReplayBuffer | None = None) -> None:
+    def save(
+        self,
+        path: FileLike,
+        *,
+        replay: ReplayBuffer | None = None,
+        encoder: WindowEncoder | None = None,
+    ) -> None:
         """Write a checkpoint, whole or not at all.
 
         Parameters
@@ -464,8 +490,10 @@ class Simulator:
             followed, and what is no regular file refused. Or one that is open for writing bytes.
         replay : ReplayBuffer or None, default=None
             The buffer that the network has learned with, read by ``Checkpoint.load(path).replay``.
+        encoder : WindowEncoder or None, default=None
+            The encoder of its stream, read by ``Checkpoint.load(path).encoder``.
         """
-        self.checkpoint(replay).save(path)
+        self.checkpoint(replay, encoder).save(path)
 
     @synchronized
     def close(self) -> None:
