@@ -69,6 +69,12 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     return markdown
 
 
-if __name__ == "__main__":
+def save(folder: Path) -> None:
+    """Write the pages into a folder, which is made if it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, page in pages():
-        Path(sys.argv[1], name).write_text(page, "utf-8")
+        (folder / name).write_text(page, "utf-8")
+
+
+if __name__ == "__main__":
+    save(Path(sys.argv[1]))

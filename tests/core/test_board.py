@@ -179,6 +179,26 @@ def test_the_memory_of_an_exported_network_is_known_before_it_is_compiled(tmp_pa
     assert 0 <= nothing.data + nothing.bss - sum(program.memory.values()) <= 128
 
 
+def test_code_and_stack_are_those_that_the_guide_says(tmp_path):
+    data = load_dataset("digits", raw=True)
+    sim = Simulator(SpikingMLP((64, 32, 10), input_scale=data.input_scale))
+    many_trains = sim.net.replace(
+        update="fractional", n_steps=8, spikes_per_unit=1, learning_rate=2**-7, fraction_bits=14
+    )
+    for before in (sim.checkpoint(), Simulator(many_trains).checkpoint()):
+        exported = to_c(before)
+        exported.save(tmp_path)
+        program = board.build(tmp_path, M3, tmp_path / "learn.elf")
+        learned = board.learn(program, tmp_path, data.x_train[:40], data.y_train[:40])
+        (stack,) = re.findall(r"up to ([\d,]+) bytes of stack", exported.guide)
+        low, high = re.findall(r"tables are (\d+) to (\d+) kB", exported.guide)[0]
+        assert 900 < learned.stack_used <= int(stack.replace(",", ""))
+        assert int(low) * 1000 < program.code < int(high) * 1000
+        if before.net == sim.net:
+            page = (ROOT / "docs" / "microcontrollers.md").read_text("utf-8")
+            assert f"tables of a default network are {program.code / 1000:.0f} kB" in page
+
+
 def test_floating_point_would_be_noticed(tmp_path):
     main = """
         int main(void) {

@@ -143,7 +143,34 @@ def test_short_shell_lines_run(page, tmp_path, monkeypatch):
         run(*(word.replace("mnist", "digits") for word in arguments), *shorter * is_train)
 
 
+def error_after(epochs, *options):
+    """Return the test error that the command prints for its last epoch."""
+    printed = run("train", "--epochs", epochs, *options).output
+    return re.findall(rf"epoch {epochs}/{epochs}: test error (\S+) %", printed)[0]
+
+
+def page_on_commands():
+    return " ".join((ROOT / "docs" / "command_line.md").read_text("utf-8").split())
+
+
 def test_the_network_of_the_page_on_commands_learns_to_the_error_that_it_says():
-    (error,) = re.findall(r"epoch 5/5: test error (\S+) %", run("train").output)
-    page = " ".join((ROOT / "docs" / "command_line.md").read_text("utf-8").split())
-    assert f"a test error of {error} % after five epochs" in page
+    assert f"a test error of {error_after(5)} % after five epochs" in page_on_commands()
+
+
+@pytest.mark.thorough
+def test_the_settings_of_the_paper_take_the_epochs_that_the_page_says():
+    page = page_on_commands()
+    (options,) = re.findall(r"Those of the paper are `(.+?)`", page)
+    after = [error_after(epochs, *options.split()) for epochs in (5, 20)]
+    assert f"is {after[0]} % after five epochs, and {after[1]} after 20" in page
+
+
+def test_the_commands_without_json_are_those_that_the_page_names():
+    commands = typer.main.get_command(app).commands
+    without = {
+        name
+        for name, command in commands.items()
+        if "--json" not in {option for given in command.params for option in given.opts}
+    }
+    assert without == {"export-c", "import-c"}
+    assert "all but `export-c` and `import-c` have `--json`" in page_on_commands()
