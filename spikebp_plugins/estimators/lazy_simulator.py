@@ -98,6 +98,7 @@ class LazySimulator:
         """Return the simulator on a back end, opened unless it is open there."""
         if self._simulator is None or backend != self._backend:
             simulator = self.checkpoint.simulate(backend)
+            simulator.may_get_one_hot = False
             self._shut()
             self._simulator, self._backend = simulator, backend
             # Some back ends hold processes, which must not outlive the estimator.

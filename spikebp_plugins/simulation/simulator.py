@@ -137,6 +137,8 @@ class Simulator:
         self._final: tuple[LearningState, Operations, Work | None] = (state, Operations(), None)
         self._stream: Stream | None = None
         self._replay: ReplayBuffer | None = None  # of the last call that had one
+        #: Whether rows of targets may be those of one-hot labels, of which `train` then warns.
+        self.may_get_one_hot = net.label_targets != (0, 1) and net.n_outputs > 1
 
     @synchronized
     def __getstate__(self) -> dict[str, Any]:
@@ -177,7 +179,8 @@ class Simulator:
             ``net.layer_shapes[0]``.
         y : array-like of shape (n_samples,), (n_samples, n_outputs) or \
                 (n_samples, n_steps, n_outputs)
-            Integer labels, which ask for `label_targets` of the definition, or real targets.
+            Integer labels, which ask for `label_targets` of the definition, or real targets. Of
+            one-hot rows, which ask for less than labels do, the first call warns.
         replay : ReplayBuffer or None, default=None
             Samples of the past: after each new sample some of them are learned again, and then it
             is kept among them. They count among `samples_seen` and `operations`; what is returned,
@@ -217,6 +220,8 @@ class Simulator:
         self._check_no_open_sample()
         if y is None:
             raise wrong_argument("y", "an array of targets", "None")
+        if self.may_get_one_hot:
+            self._warn_of_one_hot(y)
         check_replay(replay)
         if margin is not None:
             if replay is not None:
@@ -285,6 +290,25 @@ class Simulator:
         if margin is None:
             return self._run(engine, batch, record, progress)
         return self._run_until(engine, batch, margin, record, progress)
+
+    def _warn_of_one_hot(self, y: Any) -> None:
+        """Warn, in the first call that has rows of targets, if they are those of labels."""
+        try:
+            rows = np.asarray(y)
+        except ValueError:  # which the check of y says better
+            return
+        if rows.ndim != 2 or not len(rows) or rows.dtype.kind not in "iufb":
+            return
+        self.may_get_one_hot = False
+        if np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():
+            wrong, right = self.net.label_targets
+            warnings.warn(
+                "y has rows of 0 and 1, which ask the right output for 1 spike a step and others "
+                f"for none, where a label asks for {right:g} and {wrong:g} (label_targets): give "
+                "labels, y.argmax(axis=1), or set label_targets=(0, 1)",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     def _run_until(
         self, engine: Backend, batch: Batch, margin: Any, record: bool, progress: bool | None

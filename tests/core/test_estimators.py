@@ -1052,6 +1052,11 @@ def test_a_sine_is_learned_in_any_size(size):
     assert np.log2(model.target_scale_) % 1 == 0
 
 
+def test_targets_of_a_regressor_are_not_taken_for_labels():
+    X, y = np.array([[0.0], [1.0]]), np.array([-1.0, 1.0])
+    SpikingMLPRegressor(**TINY, target_scale=1.0).fit(X, y).partial_fit(X, y)
+
+
 def test_the_automatic_scale_is_a_power_of_two():
     y = np.array([[3.0, 0.0, 1e-300, -1e300], [-3.0, 0.0, 1e-300, 1e300]])
     scale = automatic_scale(y, 2.0)

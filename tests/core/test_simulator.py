@@ -478,6 +478,21 @@ def test_an_overflow_is_in_the_sample_that_it_names(backend):
         assert buffer.n_seen == 50
 
 
+@pytest.mark.parametrize("is_list", [True, False])
+def test_rows_of_one_hot_labels_are_warned_of_once(is_list):
+    net = SpikingMLP((3, 4, 3))
+    rows = np.eye(3).tolist() if is_list else np.eye(3, dtype=int)
+    with Simulator(net, "reference") as sim:
+        sim.train(np.eye(3), [0, 1, 2])
+        with pytest.raises(RuntimeWarning, match=r"1 spike .* for 36 and 6 \(label_targets\)"):
+            sim.train(np.eye(3), rows)
+        sim.train(np.eye(3), rows)
+    for others in (6 * np.eye(3), np.ones((3, 3)), np.zeros((3, 3)), np.zeros((0, 3))):
+        Simulator(net, "reference").train(np.eye(3)[: len(others)], others)
+    Simulator(net.replace(label_targets=(0, 1)), "reference").train(np.eye(3), rows)
+    Simulator(SpikingMLP((3, 1)), "reference").train(np.eye(3), [[1], [1], [1]])
+
+
 def test_a_weight_that_overflows_names_its_layer():
     net = SpikingMLP.paper((1, 1), n_steps=1, learning_rate=1.0, fraction_bits=30)
     messages = []
