@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import UnsupportedError, refused_kind
+from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.embedded.geometry import GEOMETRIES, geometry_of
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS, number_types
 from spikebp_plugins.embedded.pixel_trains import PixelTrains, pixel_trains
@@ -86,11 +87,20 @@ class NetworkInC:
 
         Raises
         ------
+        ValueError
+            If an estimator scales the input of the network, which a program does not.
         UnsupportedError
             If there is no program in C for the network.
         OverflowError
             If a number does not fit its type.
         """
+        if checkpoint.input_is_scaled:
+            allowed = (
+                "one whose input nobody scales: fit with a number as input_scale, 1/255 for 8-bit "
+                "pixels, or take Checkpoint(checkpoint.net, checkpoint.state) for a program that "
+                "is shown what network_inputs returns"
+            )
+            raise wrong_argument("checkpoint", allowed, "one of an estimator that scales features")
         net, state = checkpoint.net, checkpoint.state
         if weight_bits is None:
             weight_bits = next(filter(partial(_has_room, net, state), WEIGHT_BITS), WEIGHT_BITS[-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -150,7 +150,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def checkpoint_(self) -> Checkpoint:
         """Definition and learning state, from which any back end can continue."""
         check_is_fitted(self)
-        return self._learned.checkpoint
+        is_scaled = self._scaling is not None
+        return replace(self._learned.checkpoint, input_is_scaled=is_scaled)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn from samples for `max_iter` epochs.

@@ -10,6 +10,7 @@ A file is an uncompressed npz of little-endian arrays, in this order:
 ``backward_potential_l`` l = 1..L-1, shape (n_l,)
 ``feedback_l``           l = 2..L, shape (n_l, n_{l-1}), or that of the connection, only with
                          ``feedback="random"``
+``input_is_scaled``      bool, true; only if an estimator scales features to the input
 ``replay``               int64, shape (4,): capacity, n_replayed, seed and n_seen of a replay
                          buffer, if there is one
 ``replay_x``             the samples that it keeps, in the type in which they came; left out, like
@@ -86,12 +87,15 @@ class Checkpoint:
     encoder : WindowEncoder or None, default=None
         The encoder of the network's stream, to be handed to ``Simulator.stream``, which goes on
         with the next reading.
+    input_is_scaled : bool, default=False
+        Whether an estimator scales features to the input. A program in C does not, and refuses.
     """
 
     net: Definition
     state: LearningState
     replay: ReplayBuffer | None = None
     encoder: WindowEncoder | None = None
+    input_is_scaled: bool = False
 
     @staticmethod
     def load(path: FileLike, net: Definition | None = None) -> Checkpoint:
@@ -272,6 +276,8 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     learned = chain(state.weights, state.backward_potentials, state.feedback)
     pairs = zip(_expected(net), learned, strict=True)
     arrays |= {name: encode(array) for (name, _), array in pairs}
+    if checkpoint.input_is_scaled:
+        arrays["input_is_scaled"] = np.array(True)
     if checkpoint.replay is not None:
         arrays |= _arrays_of(checkpoint.replay)
     if checkpoint.encoder is not None:
@@ -335,7 +341,7 @@ def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
         replay, encoder = _replay_from(net, arrays), _encoder_from(net, arrays)
     except (ValueError, RecursionError) as error:  # what cannot be read at all is refused already
         raise refuse(error) from error
-    return Checkpoint(net, state, replay, encoder)
+    return Checkpoint(net, state, replay, encoder, "input_is_scaled" in arrays)
 
 
 def _encoder_from(net: Definition, arrays: Mapping[str, NDArray[Any]]) -> WindowEncoder | None:

@@ -124,6 +124,7 @@ class Simulator:
         """
         simulator = cls.__new__(cls)
         simulator._start(checkpoint.net, checkpoint.state, backend, options)
+        simulator._input_is_scaled = checkpoint.input_is_scaled
         return simulator
 
     def _start(
@@ -137,6 +138,7 @@ class Simulator:
         self._final: tuple[LearningState, Operations, Work | None] = (state, Operations(), None)
         self._stream: Stream | None = None
         self._replay: ReplayBuffer | None = None  # of the last call that had one
+        self._input_is_scaled = False  # of the checkpoint that it goes on from
         #: Whether rows of targets may be those of one-hot labels, of which `train` then warns.
         self.may_get_one_hot = net.label_targets != (0, 1) and net.n_outputs > 1
 
@@ -144,7 +146,7 @@ class Simulator:
     def __getstate__(self) -> dict[str, Any]:
         # Back ends hold processes, modules and memory of engines, which nothing can copy.
         return {
-            "checkpoint": Checkpoint(self.net, self._state.copy()),
+            "checkpoint": self.checkpoint(),
             "backend": self.backend,
             "options": self._options,
             "operations": self.operations,
@@ -154,6 +156,7 @@ class Simulator:
     def __setstate__(self, copied: dict[str, Any]) -> None:
         checkpoint = copied["checkpoint"]
         self._start(checkpoint.net, checkpoint.state, copied["backend"], copied["options"])
+        self._input_is_scaled = checkpoint.input_is_scaled
         self._earlier = copied["operations"]
         if copied["closed"]:
             self.close()
@@ -496,7 +499,8 @@ class Simulator:
         if not (encoder is None or isinstance(encoder, WindowEncoder)):
             raise wrong_argument("encoder", "a WindowEncoder or None", repr(encoder))
         kept = None if replay is None else replay.copy()
-        return Checkpoint(self.net, self._state.copy(), kept, copy.deepcopy(encoder))
+        state, encoder = self._state.copy(), copy.deepcopy(encoder)
+        return Checkpoint(self.net, state, kept, encoder, self._input_is_scaled)
 
     def save(
         self,

@@ -1,5 +1,6 @@
 """The commands ``spikebp export-c`` and ``spikebp import-c``."""
 
+import pickle
 import shlex
 import shutil
 import subprocess
@@ -8,7 +9,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, load_dataset, to_c
+from spikebp_plugins import (
+    Checkpoint,
+    Simulator,
+    SpikingMLP,
+    SpikingMLPClassifier,
+    load_dataset,
+    to_c,
+)
 from spikebp_plugins.cli.program import app
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.embedded import to_state_bytes
@@ -175,6 +183,35 @@ def test_a_damaged_state_names_the_file(folder):
     assert printed.startswith("error: state.bin is not a readable state of this network in C: data")
     assert "checksum" in printed
     assert not (folder / "again.npz").exists()
+
+
+@pytest.mark.parametrize("how", ["estimator", "file", "simulator", "river"])
+def test_a_network_whose_input_an_estimator_scales_is_refused(tmp_path, how):
+    X, y = [[0.0, 9.0], [1.0, 3.0]], [0, 1]
+    model = SpikingMLPClassifier(hidden_layer_sizes=(3,), max_iter=1).fit(X, y)
+    checkpoint = model.checkpoint_
+    if how == "file":
+        checkpoint.save(tmp_path / "net.npz")
+        checkpoint = Checkpoint.load(tmp_path / "net.npz")
+    if how == "simulator":
+        with checkpoint.simulate() as sim:
+            checkpoint = pickle.loads(pickle.dumps(sim)).checkpoint()
+    if how == "river":
+        river = pytest.importorskip("spikebp_plugins.river", reason="river is not installed")
+        model = river.SpikingMLPClassifier()
+        model.learn_one({"a": 1.0}, 0)
+        checkpoint = model.checkpoint
+    message = "checkpoint must be one whose input nobody scales: fit with a number as input_scale"
+    for make in (to_c, to_state_bytes):
+        with pytest.raises(ValueError, match=message):
+            make(checkpoint)
+    assert to_c(Checkpoint(checkpoint.net, checkpoint.state)).source
+
+
+def test_a_network_whose_input_is_multiplied_by_a_number_is_written():
+    model = SpikingMLPClassifier(hidden_layer_sizes=(3,), max_iter=1, input_scale=1 / 8)
+    checkpoint = model.fit([[0.0, 9.0], [1.0, 3.0]], [0, 1]).checkpoint_
+    assert to_c(checkpoint).source == to_c(checkpoint.simulate().checkpoint()).source
 
 
 def test_what_c_does_not_know_is_refused(folder):
