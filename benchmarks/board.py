@@ -57,12 +57,12 @@ class SpikingInC:
 
     def build(self, folder, core):
         # Samples of a shuffled set share too little for what changed to be worth a look.
-        to_c(self.sim.checkpoint(), incremental=False).save(folder)
+        to_c(self.sim.checkpoint(), 16, incremental=False).save(folder)
         return build(folder, core, folder / "learn.elf")
 
     @property
     def state(self):
-        return to_state_bytes(self.sim.checkpoint())
+        return to_state_bytes(self.sim.checkpoint(), 16)
 
     def train(self, x, y):
         self.sim.train(x, y)

@@ -101,14 +101,14 @@ def measure(name, hidden, n):
     for incremental in (True, False):
         with tempfile.TemporaryDirectory() as folder_name:
             folder = Path(folder_name)
-            to_c(start, incremental=incremental).save(folder)
+            to_c(start, 16, incremental=incremental).save(folder)
             main = HERE / "board_streams.c"
             program = build(folder, CORES["M3"], folder / "stream.elf", main)
             (folder / "samples").write_bytes(samples_file(x, y))
             printed = emulate(program, folder, "samples", "after")
             report = dict(re.findall(r"^(.+): (\d+)$", printed, re.M))
             assert report["failed"] == "0"
-            assert (folder / "after").read_bytes() == to_state_bytes(sim.checkpoint())
+            assert (folder / "after").read_bytes() == to_state_bytes(sim.checkpoint(), 16)
         way = "incremental" if incremental else "full"
         row[f"ram_{way}"] = program.ram
         row[f"code_{way}"] = program.code

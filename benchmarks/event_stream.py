@@ -101,7 +101,7 @@ class EncodedSpiking:
         self.sim = Simulator(NET)
 
     def prepare(self, block):
-        x, y = next(ENCODER.batches(block, NET.n_steps, size=len(block)))
+        x, y = next(ENCODER.batches(block, NET.n_steps, size=len(block), start=0))
         return x, TARGET[y]
 
     def learn(self, block):
@@ -117,7 +117,7 @@ class Perceptron:
         self.model = MLPClassifier((200,), solver="sgd", learning_rate_init=0.01)
 
     def prepare(self, block):
-        x, y = next(ENCODER.batches(block, NET.n_steps, size=len(block)))
+        x, y = next(ENCODER.batches(block, NET.n_steps, size=len(block), start=0))
         return x.sum(axis=1).astype(np.float64), y
 
     def learn(self, block):

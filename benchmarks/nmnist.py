@@ -167,7 +167,7 @@ def measure(options):
         accuracies, seconds = [], []
         for seed in range(options.seeds):
             shuffled = recordings.shuffled(seed)
-            x, y = next(kind.encoder.batches(shuffled, kind.n_steps, size=len(recordings)))
+            x, y = next(kind.encoder.batches(shuffled, kind.n_steps, size=len(recordings), start=0))
             model = kind(seed, options)
             begin = perf_counter()
             model.fit(x[:n_train], y[:n_train])

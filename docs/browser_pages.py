@@ -50,7 +50,7 @@ def pages() -> Iterator[tuple[str, str]]:
     """Yield the name of each page, and its text."""
     page_of = runpy.run_path(str(ROOT / "examples" / "browser" / "make_page.py"))["page_of"]
     for name, checkpoint in checkpoints():
-        yield f"{name}.html", page_of(checkpoint)
+        yield f"{name}.html", page_of(checkpoint, weight_bits=16)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -69,6 +69,12 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     return markdown
 
 
-if __name__ == "__main__":
+def save(folder: Path) -> None:
+    """Write the pages into a folder, which is made if it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, page in pages():
-        Path(sys.argv[1], name).write_text(page, "utf-8")
+        (folder / name).write_text(page, "utf-8")
+
+
+if __name__ == "__main__":
+    save(Path(sys.argv[1]))

@@ -52,7 +52,8 @@ rows = []
 print("nines seen  nines known  others known")
 with TemporaryDirectory() as folder:
     here = options.here
-    learner = checkpoint.simulate("c:16") if here else emulated.Board(checkpoint, Path(folder))
+    board = None if here else emulated.Board(checkpoint, Path(folder), weight_bits=16)
+    learner = board or checkpoint.simulate("c:16")
     for before, after in zip((0, *TRIED_AFTER), TRIED_AFTER, strict=False):
         if after > 0:
             now = shown[before:after].ravel()

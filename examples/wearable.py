@@ -74,7 +74,7 @@ with Simulator(net) as sim:
     print(f"windows moved by a reading take {100 * share:.0f} % of the multiply-adds in full")
     if options.board:
         with TemporaryDirectory() as folder:
-            board = emulated.Board(before, Path(folder), weight_bits=32)
+            board = emulated.Board(before, Path(folder))
             board.train(encoded(x), y)
         same = all(map(np.array_equal, sim.weights, board.checkpoint().state.weights))
         print(f"on the board: {board.learned.to_learn:,.0f} instructions a beat; the same: {same}")

@@ -27,5 +27,4 @@ Ctrl-C before it has imported anything; ``__init__.pyi`` says where each comes f
 
 import lazy_loader as _lazy_loader
 
-# Without __all__, help() shows this text and not all docstrings of all classes.
-__getattr__, __dir__, _ = _lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _lazy_loader.attach_stub(__name__, __file__)

@@ -281,8 +281,8 @@ class Board:
         Where its program and files are written.
     core : Core, optional
         The processor; by default a Cortex-M3.
-    weight_bits : int, default=16
-        Bits of a weight: 16, 32 or 64.
+    weight_bits : {16, 32, 64} or None, default=None
+        Bits of a weight; None takes the fewest with room to learn.
 
     Attributes
     ----------
@@ -300,7 +300,7 @@ class Board:
         checkpoint: Checkpoint,
         folder: Path,
         core: Core = CORES["M3"],
-        weight_bits: int = 16,
+        weight_bits: int | None = None,
     ) -> None:
         to_c(checkpoint, weight_bits).save(folder)
         self._program = build(folder, core, folder / "learn.elf")

@@ -65,7 +65,7 @@ def page_of(
     classes: list[str] | None = None,
     features: list[str] | None = None,
     limits: tuple[float, float] | None = None,
-    weight_bits: int = 16,
+    weight_bits: int | None = None,
 ) -> str:
     """Return the page of a network.
 
@@ -78,8 +78,8 @@ def page_of(
         names, each has a slider, also in an image.
     limits : tuple of two floats or None, optional
         Where the sliders end; by default at 0, and at what stands for 1.
-    weight_bits : {16, 32, 64}, default=16
-        Bits of a weight.
+    weight_bits : {16, 32, 64} or None, default=None
+        Bits of a weight; None takes the fewest with room to learn.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--classes", **names, help="names of the outputs")
     parser.add_argument("--features", **names, help="names of the inputs, which get sliders")
     parser.add_argument("--limits", type=float, nargs=2, help="where the sliders end")
-    parser.add_argument("--weight-bits", type=int, default=16, help="16, 32 or 64")
+    parser.add_argument("--weight-bits", type=int, help="16, 32 or 64")
     given = vars(parser.parse_args())
     path = given.pop("page")
     try:

@@ -12,14 +12,16 @@ def main() -> None:
         # All that takes time is imported here, where Ctrl-C has its line.
         import signal
 
-        ends_on_ctrl_c = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if ends_on_ctrl_c:
+        # Those that end this process, by Ctrl-C and by `kill`, and that nobody else handles.
+        usual = (signal.SIG_DFL, signal.default_int_handler)
+        ending = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) in usual]
+        for ends in ending:
             # KeyboardInterrupt would not do: NumPy's import, for one, makes an ImportError of it.
-            signal.signal(signal.SIGINT, _end_at_once)
+            signal.signal(ends, _end_at_once)
         from spikebp_plugins.cli.program import app
 
-        if ends_on_ctrl_c:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for ends in ending:
+            signal.signal(ends, signal.default_int_handler)
         app(prog_name="spikebp")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -27,6 +29,6 @@ def main() -> None:
 
 
 def _end_at_once(*_: object) -> None:
-    """End the process after Ctrl-C, in the middle of an import if need be."""
+    """End the process after a signal, in the middle of an import if need be."""
     os.write(2, b"interrupted\n")
     os._exit(130)

@@ -13,7 +13,12 @@ from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.checkpoint import Checkpoint
 
 WeightBits = Annotated[
-    int, typer.Option(metavar="16|32|64", help="Bits of a weight; those of the rest follow.")
+    int | None,
+    typer.Option(
+        metavar="16|32|64",
+        help="Bits of a weight; those of the rest follow.",
+        show_default="the fewest with room to learn",
+    ),
 ]
 
 
@@ -22,7 +27,7 @@ def export_c(
     output: Annotated[
         Path, typer.Option(help="The file in C; its header and a guide go to the same folder.")
     ] = Path("net.c"),
-    weight_bits: WeightBits = 16,
+    weight_bits: WeightBits = None,
     incremental: Annotated[
         bool,
         typer.Option(

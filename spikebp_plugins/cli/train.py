@@ -59,7 +59,7 @@ def train(
 ) -> None:
     """Train a network on a data set, or go on training one.
 
-    Ctrl-C saves a checkpoint and says how to go on. A run that was
+    Ctrl-C, or SIGTERM, saves a checkpoint and says how to go on. A run that was
     interrupted and resumed ends in the very same checkpoint as one that was not.
     """
     if save is not None:
@@ -173,10 +173,11 @@ def _starting_point(
     if before is not None:
         _check_agrees(before, body, fields if body is None else body.fields(data) | fields, path)
         options.check_fits(before.net, data)
-        if before.replay is not None:
-            # The buffer would be lost, and replayed samples do not count as samples of an epoch.
-            allowed = "a checkpoint without a replay buffer: with one go on in Python"
-            raise wrong_argument("resume", allowed, repr(before.replay))
+        for kept in (before.replay, before.encoder):
+            # It would be lost, and replayed samples do not count as samples of an epoch.
+            if kept is not None:
+                allowed = "a checkpoint without a replay buffer or an encoder: go on in Python"
+                raise wrong_argument("resume", allowed, repr(kept))
         return before
     net = (body or HiddenLayers()).network(data, fields)
     options.check_memory(net)
@@ -217,7 +218,8 @@ def _save_interrupted(
     sim: Simulator, course: TrainingPlan, path: Path, arguments: list[str]
 ) -> None:
     # A second Ctrl-C must not interrupt the saving.
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    endings = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(ends, signal.SIG_IGN) for ends in endings]
     try:
         sim.save(path)
         command = shlex.join(["spikebp", *_without_resume(arguments), "--resume", str(path)])
@@ -228,7 +230,8 @@ def _save_interrupted(
             err=True,
         )
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for ends, handler in zip(endings, previous, strict=True):
+            signal.signal(ends, handler)
 
 
 def _without_resume(arguments: list[str]) -> list[str]:

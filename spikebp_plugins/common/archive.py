@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import math
 import os
-import secrets
 import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -18,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.unfinished_files import hidden_name, opened, remove_unfinished
 
 PathLike = str | os.PathLike[str]
+FileLike = PathLike | IO[bytes]
 
 #: The most characters of another library's message on a damaged file, which may quote all of it.
 LONGEST_REASON: Final = 300
@@ -79,25 +79,34 @@ def file_target(path: PathLike, name: str = "path") -> FileTarget:
 
 
 @contextmanager
-def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
+def whole_file(path: FileLike) -> Iterator[IO[bytes]]:
     """Open a file for writing; it appears under its name only when it is complete.
 
     An interrupted write leaves an earlier file as it was. A file that is replaced hands on its
-    permissions. `file_target` says where files are written.
+    permissions. `file_target` says where files are written. A file object gets all bytes at the
+    end.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        _check_file(path, "write")
+        buffer = io.BytesIO()
+        yield buffer
+        _write_all(path, buffer.getvalue())
+        return
     target, existing = file_target(path)
+    remove_unfinished(target.parent)
     # It has a name before it exists, so that after an interrupt at any time it can be removed.
-    name = os.fspath(target.parent / f".spikebp-{secrets.token_hex(8)}")
+    name = hidden_name(target.parent)
     try:
         # The content may be private: only this user can read it from the start.
-        private = partial(os.open, mode=0o666 if existing is None else 0o600)
-        with open(name, "xb", opener=private) as file:
+        with opened(name, 0o666 if existing is None else 0o600) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if existing is not None:
-            os.chmod(name, stat.S_IMODE(existing.st_mode))
-        os.replace(name, target)
+            if os.name == "nt":  # which renames no file that is open
+                file.close()
+            if existing is not None:
+                os.chmod(name, stat.S_IMODE(existing.st_mode))
+            os.replace(name, target)
     except BaseException as error:
         with suppress(FileNotFoundError):
             os.unlink(name)
@@ -107,7 +116,26 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_archive(path: PathLike, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _check_file(file: Any, method: str) -> None:
+    """Refuse what is neither a path nor a file of bytes with a method, "read" or "write"."""
+    if not hasattr(file, method) or isinstance(file, io.TextIOBase):
+        raise wrong_argument("path", f"a path, or a file open to {method} bytes", repr(file))
+
+
+def _write_all(file: Any, content: bytes) -> None:
+    """Write bytes to a file object, of which a raw one may take some at a time."""
+    if not isinstance(file, io.RawIOBase):
+        file.write(content)
+        return
+    buffered = io.BufferedWriter(file)
+    try:
+        buffered.write(content)
+        buffered.flush()
+    finally:
+        buffered.detach()
+
+
+def write_archive(path: FileLike, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays to an uncompressed npz file, whole or not at all.
 
     NumPy's own ``savez`` may stamp the time and the platform into the file.
@@ -128,13 +156,13 @@ def equal_arrays(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[An
     return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
 
 
-def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
+def read_archive(path: FileLike, kind: str) -> dict[str, NDArray[Any]]:
     """Return the arrays of an uncompressed npz file, which takes no more memory than its length.
 
     Parameters
     ----------
-    path : str or path-like
-        The file.
+    path : str, path-like or file object
+        The file; of a file object all is read that is left.
     kind : str
         The expected kind of file, for the message.
 
@@ -146,11 +174,13 @@ def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
         If the file is truncated, damaged, compressed, or no archive of numbers with different
         names.
     """
-    with open(path, "rb") as file:
+    with _readable(path) as file:
         arrays: dict[str, NDArray[Any]] = {}
         try:
             with zipfile.ZipFile(file) as archive:
-                left = os.fstat(file.fileno()).st_size
+                left = file.seek(0, os.SEEK_END)
+                if min((entry.header_offset for entry in archive.infolist()), default=0) > 0:
+                    raise ValueError("something else comes before its arrays")
                 for entry in archive.infolist():
                     name = entry.filename.removesuffix(".npy")
                     left -= entry.file_size
@@ -163,6 +193,19 @@ def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
             # A damaged file can make zipfile and NumPy raise almost any type of error.
             raise unreadable(path, kind, error) from error
     return arrays
+
+
+def _readable(path: FileLike) -> IO[bytes]:
+    """Return a file that can be read anywhere."""
+    if isinstance(path, (str, os.PathLike)):
+        return open(path, "rb")
+    _check_file(path, "read")
+    return io.BytesIO(path.read())
+
+
+def name_of(path: FileLike) -> str:
+    """Return the name of a file for a message."""
+    return os.fspath(path) if isinstance(path, (str, os.PathLike)) else f"the {type(path).__name__}"
 
 
 def _array(name: str, content: bytes) -> NDArray[Any]:
@@ -179,9 +222,9 @@ def _array(name: str, content: bytes) -> NDArray[Any]:
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
-def unreadable(path: PathLike, kind: str, reason: object) -> ValueError:
+def unreadable(path: FileLike, kind: str, reason: object) -> ValueError:
     """Return the error for a file that is damaged or of another kind."""
-    return ValueError(f"{os.fspath(path)} is not a readable {kind}: {in_one_line(reason)}")
+    return ValueError(f"{name_of(path)} is not a readable {kind}: {in_one_line(reason)}")
 
 
 def in_one_line(reason: object) -> str:
@@ -190,14 +233,14 @@ def in_one_line(reason: object) -> str:
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
 
 
-def check_version(path: PathLike, kind: str, name: str, array: NDArray[Any], newest: int) -> None:
+def check_version(path: FileLike, kind: str, name: str, array: NDArray[Any], newest: int) -> None:
     """Refuse a file whose array `name` is no version of its format, or one after `newest`."""
     found = scalar(array)
     if found is None or found < 1:
         raise unreadable(path, kind, f"{name} must be a positive integer")
     if found > newest:
         raise ValueError(
-            f"{os.fspath(path)} has {kind} format {found}, newer than the {newest} that this "
+            f"{name_of(path)} has {kind} format {found}, newer than the {newest} that this "
             "version of spikebp-plugins reads"
         )
 

@@ -218,8 +218,10 @@ class EventEncoder:
         brighter, darker = (np.bincount(index[some], minlength=size) for some in (up, ~up))
         return brighter - darker
 
-    def encode(self, events: Any, n_steps: int | None = None, *, start: int = 0) -> Integers:
-        """Return the spike counts of one recording.
+    def encode(
+        self, events: Any, n_steps: int | None = None, *, start: int | None = None
+    ) -> Integers:
+        """Return the spike counts of one recording, as ``Stream.feed`` shows them.
 
         Parameters
         ----------
@@ -227,8 +229,9 @@ class EventEncoder:
             Events in the order of time.
         n_steps : int or None, default=None
             Steps to return; later events are left out. None takes as many as the events need.
-        start : int, default=0
-            The time in microseconds at which the first step begins.
+        start : int or None, default=None
+            The time in microseconds at which the first step begins; None begins it with the first
+            event.
 
         Returns
         -------
@@ -238,11 +241,13 @@ class EventEncoder:
         Raises
         ------
         ValueError
-            As for `locate`: recordings whose times do not begin near zero need a `start`.
+            If an argument is not allowed; for events as for `locate`.
         """
-        start = time_stamp("start", start)
+        start = None if start is None else time_stamp("start", start)
         n_steps = None if n_steps is None else integer("n_steps", n_steps, 0)
         located = self.locate(events, start)
+        if start is None:
+            start = int(located.time[0]) if len(located.time) else 0
         step = self.steps_since(start, located.time)
         if n_steps is None:
             n_steps = int(step[-1]) + 1 if len(step) else 0
@@ -252,7 +257,12 @@ class EventEncoder:
         return sums.reshape(n_steps, self.n_inputs)
 
     def batches(
-        self, recordings: Iterable[tuple[Any, int]], n_steps: int, size: int = 100
+        self,
+        recordings: Iterable[tuple[Any, int]],
+        n_steps: int,
+        size: int = 100,
+        *,
+        start: int | None = None,
     ) -> Iterator[tuple[NDArray[np.int32], Integers]]:
         """Encode recordings batch by batch, so that only one batch is in memory.
 
@@ -264,6 +274,8 @@ class EventEncoder:
             Steps of each sample.
         size : int, default=100
             Recordings in a batch.
+        start : int or None, default=None
+            As for `encode`.
 
         Yields
         ------
@@ -273,7 +285,10 @@ class EventEncoder:
             Labels.
         """
         size = integer("size", size, 1)
-        samples = ((self.encode(x, n_steps).astype(np.int32), label) for x, label in recordings)
+        samples = (
+            (self.encode(x, n_steps, start=start).astype(np.int32), label)
+            for x, label in recordings
+        )
         while batch := list(islice(samples, size)):
             counts, labels = zip(*batch, strict=True)
             yield np.stack(counts), np.array(labels, np.int64)

@@ -17,6 +17,8 @@ beyond the bin of this level, where a bin is :math:`t_{k+1} - t_k`.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -35,6 +37,9 @@ Reals = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 CODINGS: Final = ("thermometer", "graded", "signed")
+
+#: The arguments of an encoder but for the range.
+SETTINGS: Final = ("n_channels", "length", "levels", "coding", "hop", "dead_band", "calibration")
 
 #: A level is a byte.
 MOST_LEVELS: Final = 255
@@ -326,6 +331,55 @@ class WindowEncoder:
     def reset(self) -> None:
         """Forget all readings, as another recording begins; low and high stay."""
         self.past = self.beginning(self.past.scale)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return settings, range and last readings as arrays, for `from_arrays`."""
+        past = self.past
+        settings = json.dumps({name: getattr(self, name) for name in SETTINGS}, sort_keys=True)
+        arrays: dict[str, NDArray[Any]] = {
+            "settings": np.frombuffer(settings.encode(), np.uint8),
+            "low": past.scale.low,
+            "high": past.scale.high,
+            "to_learn": past.to_learn,
+            "codes": past.codes,
+            "n_missing": np.array(past.n_missing, np.int64),
+        }
+        return arrays if past.levels is None else arrays | {"levels": past.levels}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> WindowEncoder:
+        """Return the encoder of some arrays, which goes on with the next reading.
+
+        Raises
+        ------
+        ValueError
+            If they are not those of an encoder.
+        """
+        if missing := {"settings", "low", "high", "to_learn", "codes", "n_missing"} - arrays.keys():
+            raise wrong_argument("encoder", "complete", f"none of {sorted(missing)}")
+        settings = json.loads(arrays["settings"].tobytes())
+        if not isinstance(settings, dict) or settings.keys() != set(SETTINGS):
+            raise wrong_argument("settings", f"an object of {', '.join(SETTINGS)}", repr(settings))
+        for name in ("low", "high"):  # a number for all channels would take the memory of many
+            if arrays[name].shape != (settings["n_channels"],):
+                raise wrong_argument(name, "a number for each channel", arrays[name].shape)
+        self = cls(**settings, low=arrays["low"], high=arrays["high"])
+        codes, levels = arrays["codes"], arrays.get("levels")
+        n_codes = min(codes.size // self._width, self.length - 1)
+        for name, array, shape, most in (
+            ("codes", codes, (n_codes, self._width), self.largest_byte),
+            ("levels", levels, (self.n_channels,), self.levels),
+        ):
+            if array is not None and (
+                array.dtype != np.uint8 or array.shape != shape or array.max(initial=0) > most
+            ):
+                raise wrong_argument(name, f"bytes up to {most} of shape {shape}", repr(array))
+        to_learn = self.checked("to_learn", arrays["to_learn"])
+        integer("readings to learn from", len(to_learn), 0, self.calibration - 1)
+        most = self.length + self.calibration + self.hop
+        n_missing = integer("n_missing", arrays["n_missing"][()], 1, most)
+        self.past = PastReadings(self.past.scale, to_learn, codes, levels, n_missing)
+        return self
 
     def checked(self, name: str, values: Any, one: bool | None = False) -> Reals:
         """Return readings as an array of shape (n_readings, n_channels).

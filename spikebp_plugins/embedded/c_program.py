@@ -115,7 +115,10 @@ class CProgram(CFiles):
 
 
 def to_c(
-    checkpoint: Checkpoint, weight_bits: int = 16, stem: str = "net", incremental: bool = True
+    checkpoint: Checkpoint,
+    weight_bits: int | None = None,
+    stem: str = "net",
+    incremental: bool = True,
 ) -> CProgram:
     """Return a network as a program in C, which goes on learning from where the checkpoint is.
 
@@ -126,8 +129,9 @@ def to_c(
     ----------
     checkpoint : Checkpoint
         The network, and what it has learned.
-    weight_bits : {16, 32, 64}, default=16
-        Bits of a weight. Potentials have 32 with 16, and otherwise 64.
+    weight_bits : {16, 32, 64} or None, default=None
+        Bits of a weight. Potentials have 32 with 16, and otherwise 64. None takes the fewest with
+        which all weights may become 16 times as large as the largest is, and 16 at least.
     stem : str, default="net"
         The name of the files, and what all public names begin with: an identifier of C.
     incremental : bool, default=True
@@ -147,8 +151,7 @@ def to_c(
     if not isinstance(checkpoint, Checkpoint):
         raise wrong_argument("checkpoint", "a Checkpoint", type(checkpoint).__name__)
     check_stem(stem)
-    network = NetworkInC.of(checkpoint.net, weight_bits, boolean("incremental", incremental))
-    network.check_state(checkpoint.state)
+    network = NetworkInC.holding(checkpoint, weight_bits, boolean("incremental", incremental))
     return program_of(network, checkpoint.state, stem)
 
 

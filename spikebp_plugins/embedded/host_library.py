@@ -96,7 +96,8 @@ class HostLibrary:
             path = Path(folder, "library")
             path.write_bytes(_compiled(network.net, types.weight_bits, network.incremental))
             self._library = ctypes.CDLL(str(path))
-        weakref.finalize(self, _ctypes.dlclose, self._library._handle)
+        # Not at the end of the process: what closes simulators then still asks for their state.
+        weakref.finalize(self, _ctypes.dlclose, self._library._handle).atexit = False
         self._library.host_show.restype = ctypes.c_int64
         self._library.host_feedback.restype = ctypes.c_void_p
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import UnsupportedError, refused_kind
+from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.embedded.geometry import GEOMETRIES, geometry_of
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS, number_types
 from spikebp_plugins.embedded.pixel_trains import PixelTrains, pixel_trains
 from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
@@ -27,6 +29,17 @@ CHECKSUM_BYTES: Final = 4
 
 #: The values that C runs, of fields whose values not every back end runs.
 CHOICES_IN_C: Final = {"timing": STEP_TIMINGS}
+
+#: By default weights may become so many times as large as the largest of them, and as 1. Those of
+#: the default network, which are below 1/2 at first, reach 5.
+ROOM_TO_LEARN: Final = 16
+
+#: Options of ``spikebp train`` with which weights of 16 bits have room. Large targets make large
+#: weights, and a rate that is finer than the last bit teaches too much.
+SETTINGS_FOR_16_BITS: Final = (
+    "--update fractional --steps 8 --spikes-per-unit 1 --rate 0.0078125 --label-targets 0.25 3 "
+    "--fraction-bits 14"
+)
 
 #: The longest samples that are shown as a whole: the drive of layer 1 is kept for each step.
 MOST_STEPS_PREPARED: Final = 32
@@ -56,6 +69,44 @@ class NetworkInC:
         self.n_weights = sum(self.sizes_of_weights)
         self.n_feedback = sum(self.sizes_of_weights[1:]) if net.feedback == "random" else 0
         self.n_hidden = sum(net.layer_sizes[1:-1])
+
+    @classmethod
+    def holding(
+        cls, checkpoint: Checkpoint, weight_bits: int | None, incremental: bool = True
+    ) -> NetworkInC:
+        """Return a network for C whose types hold what was learned.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint
+            The network, and what it has learned.
+        weight_bits : {16, 32, 64} or None
+            Bits of a weight; None takes the fewest with which weights have `ROOM_TO_LEARN`.
+        incremental : bool, default=True
+            As for the constructor.
+
+        Raises
+        ------
+        ValueError
+            If an estimator scales the input of the network, which a program does not.
+        UnsupportedError
+            If there is no program in C for the network.
+        OverflowError
+            If a number does not fit its type.
+        """
+        if checkpoint.input_is_scaled:
+            allowed = (
+                "one whose input nobody scales: fit with a number as input_scale, 1/255 for 8-bit "
+                "pixels, or take Checkpoint(checkpoint.net, checkpoint.state) for a program that "
+                "is shown what network_inputs returns"
+            )
+            raise wrong_argument("checkpoint", allowed, "one of an estimator that scales features")
+        net, state = checkpoint.net, checkpoint.state
+        if weight_bits is None:
+            weight_bits = next(filter(partial(_has_room, net, state), WEIGHT_BITS), WEIGHT_BITS[-1])
+        network = cls.of(net, weight_bits, incremental)
+        network.check_state(state)
+        return network
 
     @classmethod
     def of(cls, net: Definition, weight_bits: int, incremental: bool = True) -> NetworkInC:
@@ -137,11 +188,14 @@ class NetworkInC:
             if reached > largest:
                 wider = (number_types(self.net, bits) for bits in WEIGHT_BITS)
                 enough = next(t.weight_bits for t in wider if reached <= getattr(t, limit))
-                raise OverflowError(
+                message = (
                     f"each {name} must be at most {largest} units of the last place with "
                     f"weight_bits={self.types.weight_bits}; one is {reached}, for which "
                     f"weight_bits={enough} is enough"
                 )
+                if self.types.weight_bits == WEIGHT_BITS[0]:
+                    message += f", or train with {SETTINGS_FOR_16_BITS}"
+                raise OverflowError(message)
 
     def _joined(self, arrays: Iterable[NDArray[Any]]) -> NDArray[np.int64]:
         parts = [self.units(array).reshape(-1) for array in arrays]
@@ -250,6 +304,20 @@ class NetworkInC:
             "NET_WEIGHT_BITS": self.types.weight_bits,
             "NET_STATE_SIZE": self.state_size,
         }
+
+
+def _has_room(net: Definition, state: LearningState, weight_bits: int) -> bool:
+    """Return whether types hold what was learned, and weights that have become far larger."""
+    if why_not_in_c(net, weight_bits) is not None:
+        return False
+    network = NetworkInC(net, weight_bits)
+    largest = max((float(np.abs(w).max(initial=1)) for w in state.weights), default=1.0)
+    needed = ROOM_TO_LEARN * largest * 2**network.fraction_bits
+    try:
+        network.check_state(state)
+    except OverflowError:
+        return False
+    return bool(needed <= network.types.largest_weight)
 
 
 def why_not_in_c(net: Definition, weight_bits: int = 64) -> str | None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any, Final
 
@@ -36,15 +37,15 @@ LETTERS: Final = b"SBPC"
 VERSION: Final = 1
 
 
-def to_state_bytes(checkpoint: Checkpoint, weight_bits: int = 16) -> bytes:
+def to_state_bytes(checkpoint: Checkpoint, weight_bits: int | None = None) -> bytes:
     """Return the state of a checkpoint as bytes that its program in C reads.
 
     Parameters
     ----------
     checkpoint : Checkpoint
         The network, and what it has learned.
-    weight_bits : {16, 32, 64}, default=16
-        Bits of a weight of the program.
+    weight_bits : {16, 32, 64} or None, default=None
+        Bits of a weight of the program; None takes those that `to_c` would take now.
 
     Raises
     ------
@@ -55,8 +56,7 @@ def to_state_bytes(checkpoint: Checkpoint, weight_bits: int = 16) -> bytes:
     OverflowError
         If a number does not fit its type.
     """
-    network = NetworkInC.of(checkpoint.net, weight_bits)
-    network.check_state(checkpoint.state)
+    network = NetworkInC.holding(checkpoint, weight_bits)
     return bytes_of(network, checkpoint.state)
 
 
@@ -88,7 +88,7 @@ def from_state_bytes(data: bytes, checkpoint: Checkpoint) -> Checkpoint:
         raise wrong_argument("data", "the state of this network", "that of another")
     if zlib.crc32(data[:-CHECKSUM_BYTES]) != int.from_bytes(data[-CHECKSUM_BYTES:], "little"):
         raise wrong_argument("data", "undamaged", "bytes with another checksum")
-    return Checkpoint(checkpoint.net, state_of(network, data, checkpoint.state))
+    return replace(checkpoint, state=state_of(network, data, checkpoint.state))
 
 
 def bytes_of(network: NetworkInC, state: LearningState) -> bytes:

@@ -102,7 +102,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         sample_weight : array-like of shape (n_samples,) or None, default=None
             The times that each sample is shown, 0 or more, on average at most 1,000; fractions are
             carried on to the next samples of the same class. None shows each once. A call whose
-            weights are all 0 changes nothing.
+            weights are all 0 changes nothing; below 1/2, it warns.
 
         Returns
         -------

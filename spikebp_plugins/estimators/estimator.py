@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,9 @@ from spikebp_plugins.network.samples import real_targets
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+#: `partial_fit` warns of weights that are all below this.
+SELDOM_SHOWN: Final = 0.5
 
 
 class FitParameters(NamedTuple):
@@ -146,7 +150,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def checkpoint_(self) -> Checkpoint:
         """Definition and learning state, from which any back end can continue."""
         check_is_fitted(self)
-        return self._learned.checkpoint
+        is_scaled = self._scaling is not None
+        return replace(self._learned.checkpoint, input_is_scaled=is_scaled)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn from samples for `max_iter` epochs.
@@ -161,7 +166,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             Labels of any kind, or the targets of a regressor.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             The times that an epoch shows each sample, 0 or more, on average at most 1,000: with 2.5
-            twice in one epoch, and three times in the next. None shows each once.
+            twice in one epoch, and three times in the next. None shows each once. Where the mean of
+            those above 0 is below 1, all are divided by it.
 
         Returns
         -------
@@ -434,6 +440,13 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _train_once(self, samples: Samples) -> None:
         if samples.are_left_out:
             return
+        if samples.weights is not None and samples.weights.max() < SELDOM_SHOWN:
+            warnings.warn(
+                f"all weights of this call are below {SELDOM_SHOWN}, and a weight is how often "
+                "a sample is shown: multiply them so that their mean is about 1",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         self._learned.rate = self._learned.rate._replace(in_stream=True)
         order: NDArray[np.int64] = np.arange(len(samples.y))
         if samples.weights is not None:

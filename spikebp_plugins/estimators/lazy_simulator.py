@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,7 @@ class LazySimulator:
         """Return the simulator on a back end, opened unless it is open there."""
         if self._simulator is None or backend != self._backend:
             simulator = self.checkpoint.simulate(backend)
+            simulator.may_get_one_hot = False
             self._shut()
             self._simulator, self._backend = simulator, backend
             # Some back ends hold processes, which must not outlive the estimator.
@@ -126,14 +128,16 @@ class LazySimulator:
         while start < len(x):
             self._take_rate(self.rate.now)
             rows = slice(start, start + self.rate.lasts(len(x) - start))
-            scores.append(self.open(backend).train(x[rows], y[rows], progress=False))
+            with _naming_no_sample():
+                scores.append(self.open(backend).train(x[rows], y[rows], progress=False))
             self.rate = after(self.rate, scores[-1], rows)
             start = rows.stop
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
     def predict(self, backend: str | None, x: Any) -> NDArray[np.float64]:
         """Return the scores of samples on a back end."""
-        scores: NDArray[np.float64] = self.open(backend).predict(x, progress=False)
+        with _naming_no_sample():
+            scores: NDArray[np.float64] = self.open(backend).predict(x, progress=False)
         return scores
 
     def _take_rate(self, rate: float) -> None:
@@ -147,3 +151,12 @@ class LazySimulator:
             self._work += self._simulator.operations
         self._close()
         self._simulator = None
+
+
+@contextmanager
+def _naming_no_sample() -> Iterator[None]:
+    """Take from the error of an overflow the index of the sample, which is none of a user's row."""
+    try:
+        yield
+    except OverflowError as error:
+        raise error.__cause__ or error from None

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import _num_features
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import finite, wrong_argument
+from spikebp_plugins.estimators.repetition import UNIT
+from spikebp_plugins.estimators.samples import is_sparse
 
 try:  # releases of scikit-learn have it in different places
-    from sklearn.utils.validation import validate_data as validate_data
+    from sklearn.utils.validation import validate_data as _validate_data
 except ImportError:  # before scikit-learn 1.6
 
-    def validate_data(estimator: Any, /, *arrays: Any, **options: Any) -> Any:
-        """Return checked arrays, as the function of newer releases does."""
+    def _validate_data(estimator: Any, /, *arrays: Any, **options: Any) -> Any:
         return estimator._validate_data(*arrays, **options)
 
 
@@ -28,6 +29,17 @@ Weights = NDArray[np.float64]
 MOST_SHOWN: Final = 1000
 
 _NOTHING: Final = object()
+
+
+def validate_data(estimator: Any, /, *arrays: Any, **options: Any) -> Any:
+    """Return arrays that scikit-learn has checked; of a sparse `X` each entry is stored once."""
+    checked = _validate_data(estimator, *arrays, **options)
+    X, *y = checked if isinstance(checked, tuple) else (checked,)
+    if is_sparse(X) and not X.has_canonical_format:
+        X = X.tocsc().tocsr()  # a copy in order; equal entries stay in theirs, as toarray() has it
+        X.sum_duplicates()
+        finite("X", X.data, "finite, also where the entries of a sparse matrix are summed")
+    return (X, *y) if y else X
 
 
 def checked_data(estimator: Any, X: Any, y: Any = _NOTHING, **options: Any) -> Any:
@@ -76,7 +88,8 @@ def check_pixels(X: Any, image_shape: tuple[int, ...] | None) -> None:
 def checked_weights(weights: Any, n_samples: int, *, has_epochs: bool) -> Weights | None:
     """Return weights of samples, which must be finite, not negative and not too large.
 
-    Those of a stream may all be zero, but not those of epochs.
+    Those of a stream may all be zero. Those of epochs may not, and where the mean of those above
+    zero is below 1, they are divided by it: weights that sum to 1 would show next to nothing.
     """
     if weights is None:
         return None
@@ -92,6 +105,10 @@ def checked_weights(weights: Any, n_samples: int, *, has_epochs: bool) -> Weight
         raise wrong_argument("sample_weight", "not negative", checked[checked < 0][0])
     if has_epochs:
         check_not_zero("sample_weight", checked)
+        # The exact sum, which does not depend on the order.
+        mean = math.fsum(checked) / np.count_nonzero(checked)
+        if mean < 1 - UNIT:
+            checked = checked / mean
     check_shown("sample_weight", checked)
     return checked
 

@@ -10,11 +10,19 @@ A file is an uncompressed npz of little-endian arrays, in this order:
 ``backward_potential_l`` l = 1..L-1, shape (n_l,)
 ``feedback_l``           l = 2..L, shape (n_l, n_{l-1}), or that of the connection, only with
                          ``feedback="random"``
+``input_is_scaled``      bool, true; only if an estimator scales features to the input
 ``replay``               int64, shape (4,): capacity, n_replayed, seed and n_seen of a replay
                          buffer, if there is one
 ``replay_x``             the samples that it keeps, in the type in which they came; left out, like
                          ``replay_y``, before the first
 ``replay_y``             their labels (int64) or targets
+``encoder_settings``     uint8, the arguments of a window encoder as JSON, if there is one
+``encoder_low``,         float64, its range
+``encoder_high``
+``encoder_to_learn``     float64, the readings that are to tell it
+``encoder_codes``        uint8, the last readings, ``encoder_levels`` (left out before the first)
+                         their levels
+``encoder_n_missing``    int64, the readings until the next window
 =======================  =======================================================================
 
 Matrices and potentials are int64 integers in units of 2^-f in fixed arithmetic, and of the type of
@@ -25,7 +33,6 @@ bytes.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,15 +43,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import (
-    PathLike,
+    FileLike,
     check_version,
     equal_arrays,
+    name_of,
     read_archive,
     scalar,
     unreadable,
     write_archive,
 )
-from spikebp_plugins.common.errors import REALS, ArgumentError, integer, wrong_argument
+from spikebp_plugins.common.errors import REALS, integer, wrong_argument
+from spikebp_plugins.data.windows import WindowEncoder
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.definition import definition_from_dict
 from spikebp_plugins.network.fields import Definition
@@ -56,6 +65,9 @@ if TYPE_CHECKING:
     from spikebp_plugins.simulation.simulator import Simulator
 
 FORMAT_VERSION: Final = 1
+
+#: The names of an encoder's arrays begin with this.
+OF_ENCODER: Final = "encoder_"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,20 +84,28 @@ class Checkpoint:
         Weights, backward potentials, feedback weights and samples seen.
     replay : ReplayBuffer or None, default=None
         Samples that the network learns again, to be handed to ``Simulator.train``.
+    encoder : WindowEncoder or None, default=None
+        The encoder of the network's stream, to be handed to ``Simulator.stream``, which goes on
+        with the next reading.
+    input_is_scaled : bool, default=False
+        Whether an estimator scales features to the input. A program in C does not, and refuses.
     """
 
     net: Definition
     state: LearningState
     replay: ReplayBuffer | None = None
+    encoder: WindowEncoder | None = None
+    input_is_scaled: bool = False
 
     @staticmethod
-    def load(path: PathLike, net: Definition | None = None) -> Checkpoint:
+    def load(path: FileLike, net: Definition | None = None) -> Checkpoint:
         """Read a checkpoint.
 
         Parameters
         ----------
-        path : str or path-like
-            A file written by ``Simulator.save`` or ``Checkpoint.save``.
+        path : str, path-like or file object
+            A file written by ``Simulator.save`` or ``Checkpoint.save``; of a file object, such as a
+            pipe, all is read that is left.
         net : Definition or None, default=None
             The definition that the checkpoint must have.
 
@@ -100,10 +120,10 @@ class Checkpoint:
         ValueError
             If the file is no checkpoint, damaged, of a newer format, or of another definition.
         """
-        checkpoint = from_arrays(os.fspath(path), read_archive(path, "checkpoint"))
+        checkpoint = from_arrays(name_of(path), read_archive(path, "checkpoint"))
         if net is not None and checkpoint.net != net:
             changes = differences(checkpoint.net, net)
-            raise ValueError(f"{os.fspath(path)} is a checkpoint of another definition: {changes}")
+            raise ValueError(f"{name_of(path)} is a checkpoint of another definition: {changes}")
         return checkpoint
 
     @staticmethod
@@ -212,7 +232,7 @@ class Checkpoint:
             for matrix, known in zip(getattr(start, name), getattr(self.state, name), strict=True):
                 matrix[tuple(map(slice, known.shape))] = known
         state = self.state._replace(weights=start.weights, feedback=start.feedback)
-        return Checkpoint(larger, state)
+        return replace(self, net=larger, state=state)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Checkpoint) and equal_arrays(to_arrays(self), to_arrays(other))
@@ -220,14 +240,14 @@ class Checkpoint:
     def __repr__(self) -> str:
         return f"Checkpoint({self.net!r}, samples_seen={self.state.samples_seen})"
 
-    def save(self, path: PathLike) -> None:
+    def save(self, path: FileLike) -> None:
         """Write the checkpoint, whole or not at all.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, path-like or file object
             The file, which is replaced if it exists and keeps its permissions; a link is
-            followed, and what is no regular file refused.
+            followed, and what is no regular file refused. Or one that is open for writing bytes.
         """
         write_archive(path, to_arrays(self))
 
@@ -256,7 +276,14 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     learned = chain(state.weights, state.backward_potentials, state.feedback)
     pairs = zip(_expected(net), learned, strict=True)
     arrays |= {name: encode(array) for (name, _), array in pairs}
-    return arrays if checkpoint.replay is None else arrays | _arrays_of(checkpoint.replay)
+    if checkpoint.input_is_scaled:
+        arrays["input_is_scaled"] = np.array(True)
+    if checkpoint.replay is not None:
+        arrays |= _arrays_of(checkpoint.replay)
+    if checkpoint.encoder is not None:
+        given = checkpoint.encoder.to_arrays()
+        arrays |= {f"{OF_ENCODER}{name}": array for name, array in given.items()}
+    return arrays
 
 
 def _arrays_of(replay: ReplayBuffer) -> dict[str, NDArray[Any]]:
@@ -311,10 +338,25 @@ def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
         samples_seen=samples_seen,
     )
     try:
-        replay = _replay_from(net, arrays)
-    except ArgumentError as error:  # what cannot be read at all is refused already
+        replay, encoder = _replay_from(net, arrays), _encoder_from(net, arrays)
+    except (ValueError, RecursionError) as error:  # what cannot be read at all is refused already
         raise refuse(error) from error
-    return Checkpoint(net, state, replay)
+    return Checkpoint(net, state, replay, encoder, "input_is_scaled" in arrays)
+
+
+def _encoder_from(net: Definition, arrays: Mapping[str, NDArray[Any]]) -> WindowEncoder | None:
+    """Return the encoder that arrays of a file hold, or None."""
+    given = {
+        name.removeprefix(OF_ENCODER): array
+        for name, array in arrays.items()
+        if name.startswith(OF_ENCODER)
+    }
+    if not given:
+        return None
+    encoder = WindowEncoder.from_arrays(given)
+    if encoder.n_inputs != net.n_inputs:
+        raise wrong_argument("encoder", f"one of {net.n_inputs} inputs", encoder.n_inputs)
+    return encoder
 
 
 def _replay_from(net: Definition, arrays: Mapping[str, NDArray[Any]]) -> ReplayBuffer | None:

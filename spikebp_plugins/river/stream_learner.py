@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -106,7 +106,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
         Input 0 is constant, and the features follow, as `network_inputs` has them.
         """
         checkpoint = self._learned.checkpoint
-        return checkpoint if self._n_fixed else _cut(checkpoint, self._n_inputs)
+        checkpoint = checkpoint if self._n_fixed else _cut(checkpoint, self._n_inputs)
+        return replace(checkpoint, input_is_scaled=self._scales)
 
     @property
     def features(self) -> list[Hashable]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -20,10 +23,11 @@ from spikebp_plugins.backends.outcome import (
     room_for_early,
 )
 from spikebp_plugins.backends.registry import backend_for
-from spikebp_plugins.common.archive import PathLike
+from spikebp_plugins.common.archive import FileLike
 from spikebp_plugins.common.errors import integer, real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.common.synchronized import synchronized
+from spikebp_plugins.data.windows import WindowEncoder
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.fields import Definition
@@ -120,6 +124,7 @@ class Simulator:
         """
         simulator = cls.__new__(cls)
         simulator._start(checkpoint.net, checkpoint.state, backend, options)
+        simulator._input_is_scaled = checkpoint.input_is_scaled
         return simulator
 
     def _start(
@@ -133,12 +138,15 @@ class Simulator:
         self._final: tuple[LearningState, Operations, Work | None] = (state, Operations(), None)
         self._stream: Stream | None = None
         self._replay: ReplayBuffer | None = None  # of the last call that had one
+        self._input_is_scaled = False  # of the checkpoint that it goes on from
+        #: Whether rows of targets may be those of one-hot labels, of which `train` then warns.
+        self.may_get_one_hot = net.label_targets != (0, 1) and net.n_outputs > 1
 
     @synchronized
     def __getstate__(self) -> dict[str, Any]:
         # Back ends hold processes, modules and memory of engines, which nothing can copy.
         return {
-            "checkpoint": Checkpoint(self.net, self._state.copy()),
+            "checkpoint": self.checkpoint(),
             "backend": self.backend,
             "options": self._options,
             "operations": self.operations,
@@ -148,6 +156,7 @@ class Simulator:
     def __setstate__(self, copied: dict[str, Any]) -> None:
         checkpoint = copied["checkpoint"]
         self._start(checkpoint.net, checkpoint.state, copied["backend"], copied["options"])
+        self._input_is_scaled = checkpoint.input_is_scaled
         self._earlier = copied["operations"]
         if copied["closed"]:
             self.close()
@@ -173,7 +182,8 @@ class Simulator:
             ``net.layer_shapes[0]``.
         y : array-like of shape (n_samples,), (n_samples, n_outputs) or \
                 (n_samples, n_steps, n_outputs)
-            Integer labels, which ask for `label_targets` of the definition, or real targets.
+            Integer labels, which ask for `label_targets` of the definition, or real targets. Of
+            one-hot rows, which ask for less than labels do, the first call warns.
         replay : ReplayBuffer or None, default=None
             Samples of the past: after each new sample some of them are learned again, and then it
             is kept among them. They count among `samples_seen` and `operations`; what is returned,
@@ -201,10 +211,11 @@ class Simulator:
         UnsupportedError
             If `margin` is given and the back end shows whole samples only.
         OverflowError
-            If a value leaves the range of the arithmetic. What was learned from earlier samples
-            (on some back ends: from earlier blocks of samples) is kept. After this, as after an
-            interrupt, `replay` has seen those new samples that have been learned; what was to be
-            learned again after the last of them may be missing.
+            If a value leaves the range of the arithmetic; the message has the index of the sample.
+            What was learned from earlier samples (on some back ends: from earlier blocks of
+            samples) is kept. After this, as after an interrupt, `replay` has seen those new samples
+            that have been learned; what was to be learned again after the last of them may be
+            missing.
         RuntimeError
             If a sample of a stream is open.
         """
@@ -212,6 +223,8 @@ class Simulator:
         self._check_no_open_sample()
         if y is None:
             raise wrong_argument("y", "an array of targets", "None")
+        if self.may_get_one_hot:
+            self._warn_of_one_hot(y)
         check_replay(replay)
         if margin is not None:
             if replay is not None:
@@ -268,7 +281,7 @@ class Simulator:
         UnsupportedError
             If `margin` is given and the back end shows whole samples only.
         OverflowError
-            If a value leaves the range of the arithmetic.
+            If a value leaves the range of the arithmetic; the message has the index of the sample.
         """
         engine = self._open_engine()
         if margin is None and not (record or progress):
@@ -281,13 +294,35 @@ class Simulator:
             return self._run(engine, batch, record, progress)
         return self._run_until(engine, batch, margin, record, progress)
 
+    def _warn_of_one_hot(self, y: Any) -> None:
+        """Warn, in the first call that has rows of targets, if they are those of labels."""
+        try:
+            rows = np.asarray(y)
+        except ValueError:  # which the check of y says better
+            return
+        if rows.ndim != 2 or not len(rows) or rows.dtype.kind not in "iufb":
+            return
+        self.may_get_one_hot = False
+        if np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():
+            wrong, right = self.net.label_targets
+            warnings.warn(
+                "y has rows of 0 and 1, which ask the right output for 1 spike a step and others "
+                f"for none, where a label asks for {right:g} and {wrong:g} (label_targets): give "
+                "labels, y.argmax(axis=1), or set label_targets=(0, 1)",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
     def _run_until(
         self, engine: Backend, batch: Batch, margin: Any, record: bool, progress: bool | None
     ) -> EarlySamples:
         """Show samples in blocks, each until the output is sure."""
         margin = self._checked_margin(margin, record)
         doing = "predicting" if batch.y is None else "training"
-        with progress_bar(len(batch), doing, wanted=progress) as bar:
+        with (
+            _naming_the_sample(engine),
+            progress_bar(len(batch), doing, wanted=progress) as bar,
+        ):
             blocks = [room_for_early(batch[:0])]
             for block in batch.blocks(engine.block_size(batch.n_steps)):
                 blocks.append(engine.show_until(block, margin))
@@ -318,7 +353,8 @@ class Simulator:
         ----------
         encoder : EventEncoder, WindowEncoder or None, default=None
             Turns events of a sensor into input, or the last readings of several. The stream hands
-            the readings on to this very object, which belongs to no other stream.
+            the readings on to this very object, which belongs to no other stream. Where a network
+            that has learned is given a `WindowEncoder` without a range, a warning says so.
         n_steps : int or None, default=None
             A sample closes by itself after this many steps; with None the user closes it, or a
             `WindowEncoder` after those of the definition.
@@ -343,8 +379,17 @@ class Simulator:
         engine = self._open_engine()
         self._check_no_open_sample()
         check_replay(replay)
-        self._stream = Stream(engine, encoder, n_steps, replay, self._lock, self._claim)
-        return self._stream
+        stream = Stream(engine, encoder, n_steps, replay, self._lock, self._claim)
+        if isinstance(encoder, WindowEncoder) and not encoder.is_calibrated and self.samples_seen:
+            warnings.warn(
+                f"the network has learned {self.samples_seen} samples, and the encoder is to learn "
+                "its range anew: take the encoder that was saved with it, Checkpoint.encoder, or "
+                "give low and high",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        self._stream = stream
+        return stream
 
     def _claim(self, stream: Stream, replay: ReplayBuffer | None) -> None:
         """Let a stream with a replay buffer open a sample, if no other stream has an open one."""
@@ -373,10 +418,12 @@ class Simulator:
             show, doing = engine.predict, "predicting"
         elif replay is not None:
             show, each = partial(train_with, engine, replay), 1 + replay.n_replayed
-        if len(batch.x) == 1 and not progress:  # the bar would take longer than the sample
-            scores, recording = show(batch, record)
-        else:
-            scores, recording = self._by_blocks(engine, show, batch, each, record, doing, progress)
+        with _naming_the_sample(engine, replay):
+            if len(batch.x) == 1 and not progress:  # the bar would take longer than the sample
+                outcome = show(batch, record)
+            else:
+                outcome = self._by_blocks(engine, show, batch, each, record, doing, progress)
+        scores, recording = outcome
         if not record or recording is None:
             return scores
         return Trace(*recording, scores, self.weights)
@@ -436,29 +483,45 @@ class Simulator:
         return self._final[2] if self._engine is None else self._engine.work
 
     @synchronized
-    def checkpoint(self, replay: ReplayBuffer | None = None) -> Checkpoint:
+    def checkpoint(
+        self, replay: ReplayBuffer | None = None, encoder: WindowEncoder | None = None
+    ) -> Checkpoint:
         """Return definition and learning state, from which any back end can continue.
 
         Parameters
         ----------
         replay : ReplayBuffer or None, default=None
             The buffer that the network has learned with, of which the checkpoint takes a copy.
+        encoder : WindowEncoder or None, default=None
+            The encoder of its stream, of which the checkpoint takes a copy.
         """
         check_replay(replay)
-        return Checkpoint(self.net, self._state.copy(), None if replay is None else replay.copy())
+        if not (encoder is None or isinstance(encoder, WindowEncoder)):
+            raise wrong_argument("encoder", "a WindowEncoder or None", repr(encoder))
+        kept = None if replay is None else replay.copy()
+        state, encoder = self._state.copy(), copy.deepcopy(encoder)
+        return Checkpoint(self.net, state, kept, encoder, self._input_is_scaled)
 
-    def save(self, path: PathLike, *, replay: ReplayBuffer | None = None) -> None:
+    def save(
+        self,
+        path: FileLike,
+        *,
+        replay: ReplayBuffer | None = None,
+        encoder: WindowEncoder | None = None,
+    ) -> None:
         """Write a checkpoint, whole or not at all.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, path-like or file object
             The file, which is replaced if it exists and keeps its permissions; a link is
-            followed, and what is no regular file refused.
+            followed, and what is no regular file refused. Or one that is open for writing bytes.
         replay : ReplayBuffer or None, default=None
             The buffer that the network has learned with, read by ``Checkpoint.load(path).replay``.
+        encoder : WindowEncoder or None, default=None
+            The encoder of its stream, read by ``Checkpoint.load(path).encoder``.
         """
-        self.checkpoint(replay).save(path)
+        self.checkpoint(replay, encoder).save(path)
 
     @synchronized
     def close(self) -> None:
@@ -496,6 +559,21 @@ class Simulator:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.net!r}, backend={self.backend!r})"
+
+
+@contextmanager
+def _naming_the_sample(engine: Backend, replay: ReplayBuffer | None = None) -> Iterator[None]:
+    """Add to the error of an overflow the index of the sample in which it came."""
+    before = engine.operations.samples if replay is None else replay.n_seen
+    try:
+        yield
+    except OverflowError as error:
+        # Those that were shown, or are in the buffer, were in range.
+        if replay is None:
+            where = f"sample {engine.operations.samples - before}"
+        else:
+            where = f"sample {replay.n_seen - before}, or in one that was learned again before it"
+        raise OverflowError(f"{error}, in {where}") from error
 
 
 def _of_no_samples(batch: Batch) -> Outcome:

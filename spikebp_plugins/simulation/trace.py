@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import (
-    PathLike,
+    FileLike,
     check_version,
     equal_arrays,
     read_archive,
@@ -63,14 +63,14 @@ class Trace:
         n_samples, n_steps = self.step_scores.shape[:2]
         return f"<Trace of {sizes}: {n_samples} samples, {n_steps} steps>"
 
-    def save(self, path: PathLike) -> None:
+    def save(self, path: FileLike) -> None:
         """Write the trace to an npz file, whole or not at all.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, path-like or file object
             The file, which is replaced if it exists and keeps its permissions; a link is
-            followed, and what is no regular file refused.
+            followed, and what is no regular file refused. Or one that is open for writing bytes.
         """
         write_archive(path, self._arrays())
 
@@ -87,7 +87,7 @@ class Trace:
         return arrays | {f"weights_{layer}": m for layer, m in enumerate(self.weights, 1)}
 
     @classmethod
-    def load(cls, path: PathLike) -> Trace:
+    def load(cls, path: FileLike) -> Trace:
         """Read a trace.
 
         Raises

@@ -56,7 +56,7 @@ def trained_on_digits():
 
 def built(checkpoint, core, folder):
     """Return the program of the board for what a network has learned."""
-    to_c(checkpoint).save(folder)
+    to_c(checkpoint, 16).save(folder)
     return board.build(folder, core, folder / "learn.elf")
 
 
@@ -113,7 +113,7 @@ def test_a_board_goes_on_from_the_state_that_it_is_given(tmp_path):
     sim.train(x[:100], y[:100])
     before = sim.checkpoint()
     program = built(exported, M3, tmp_path)
-    learned = board.learn(program, tmp_path, x[100:], y[100:], to_state_bytes(before))
+    learned = board.learn(program, tmp_path, x[100:], y[100:], to_state_bytes(before, 16))
     sim.train(x[100:], y[100:])
     assert_same_learning(learned, before, sim)
 
@@ -121,7 +121,7 @@ def test_a_board_goes_on_from_the_state_that_it_is_given(tmp_path):
 def test_a_board_refuses_a_damaged_state_and_leaves_none(tmp_path):
     exported, x, y = trained_on_digits()
     program = built(exported, M3, tmp_path)
-    state = bytearray(to_state_bytes(exported))
+    state = bytearray(to_state_bytes(exported, 16))
     state[1000] ^= 1
     with pytest.raises(RuntimeError, match="ended with code 3"):
         board.learn(program, tmp_path, x, y, bytes(state))
@@ -173,10 +173,30 @@ def test_programs_have_no_floating_point_and_no_heap(core, tmp_path):
 
 def test_the_memory_of_an_exported_network_is_known_before_it_is_compiled(tmp_path):
     exported, _, _ = trained_on_digits()
-    program = to_c(exported)
+    program = to_c(exported, 16)
     program.save(tmp_path)
     nothing = control_program("int main(void) { return 0; }", tmp_path)
     assert 0 <= nothing.data + nothing.bss - sum(program.memory.values()) <= 128
+
+
+def test_code_and_stack_are_those_that_the_guide_says(tmp_path):
+    data = load_dataset("digits", raw=True)
+    sim = Simulator(SpikingMLP((64, 32, 10), input_scale=data.input_scale))
+    many_trains = sim.net.replace(
+        update="fractional", n_steps=8, spikes_per_unit=1, learning_rate=2**-7, fraction_bits=14
+    )
+    for before in (sim.checkpoint(), Simulator(many_trains).checkpoint()):
+        exported = to_c(before)
+        exported.save(tmp_path)
+        program = board.build(tmp_path, M3, tmp_path / "learn.elf")
+        learned = board.learn(program, tmp_path, data.x_train[:40], data.y_train[:40])
+        (stack,) = re.findall(r"up to ([\d,]+) bytes of stack", exported.guide)
+        low, high = re.findall(r"tables are (\d+) to (\d+) kB", exported.guide)[0]
+        assert 900 < learned.stack_used <= int(stack.replace(",", ""))
+        assert int(low) * 1000 < program.code < int(high) * 1000
+        if before.net == sim.net:
+            page = (ROOT / "docs" / "microcontrollers.md").read_text("utf-8")
+            assert f"tables of a default network are {program.code / 1000:.0f} kB" in page
 
 
 def test_floating_point_would_be_noticed(tmp_path):
@@ -230,7 +250,7 @@ def test_a_program_may_use_the_unit_for_floating_point(tmp_path):
 
 def control_program(main, folder, core=M3):
     """Return a program of a test, with a small network."""
-    to_c(trained_on_digits()[0]).save(folder)
+    to_c(trained_on_digits()[0], 16).save(folder)
     source = folder / "control.c"
     source.write_text(main)
     return board.build(folder, core, folder / "control.elf", source)

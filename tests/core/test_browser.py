@@ -418,3 +418,10 @@ def test_what_no_page_can_be_made_of_is_refused(monkeypatch, trained):
     monkeypatch.setattr(make_page, "find_spec", lambda _: None)
     with pytest.raises(RuntimeError, match="pip install ziglang"):
         make_page.page_of(trained)
+
+
+def test_the_folder_of_the_pages_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(site, "pages", lambda: [("digits.html", "a page")])
+    for _ in range(2):
+        site.save(tmp_path / "site" / "pages")
+    assert (tmp_path / "site" / "pages" / "digits.html").read_text("utf-8") == "a page"

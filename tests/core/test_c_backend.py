@@ -1,6 +1,8 @@
 """The back end `c`: equal to the reference in every number, and what it needs to run."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -240,6 +242,16 @@ def test_networks_have_numbers_of_their_own():
         assert np.array_equal(matrices[0], matrices[1])
         assert np.array_equal(matrices[0], matrices[2])
     assert one.operations == other.operations == copy.operations
+
+
+def test_a_script_that_leaves_an_estimator_open_ends_as_it_should():
+    code = """
+from spikebp_plugins import SpikingMLPRegressor
+model = SpikingMLPRegressor(hidden_layer_sizes=(2,), backend="c", max_iter=1)
+model.fit([[0.0], [1.0]], [0.0, 1.0])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_interrupt_between_blocks_keeps_what_was_learned(monkeypatch):

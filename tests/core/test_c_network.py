@@ -13,7 +13,6 @@ from spikebp_plugins import (
     Simulator,
     Sparse,
     SpikingMLP,
-    SpikingMLPClassifier,
     SpikingNetwork,
     UnsupportedError,
     to_c,
@@ -273,7 +272,7 @@ def test_a_state_goes_in_parts(part):
         sim.train(inputs_of(mlp(), 5), [0, 1, 2, 0, 1])
         later = sim.checkpoint()
     c = CNetwork(start, 16)
-    data = to_state_bytes(later)
+    data = to_state_bytes(later, 16)
     for offset in range(0, len(data), part):
         piece = data[offset : offset + part]
         assert c.call("read_state", offset, piece, len(piece)) == "OK"
@@ -294,7 +293,7 @@ def test_a_state_goes_in_parts(part):
 def test_bytes_of_another_network_change_nothing_and_damaged_ones_are_refused():
     c = CNetwork(checkpoint_of(mlp()), 16)
     before = c.state_bytes
-    other = to_state_bytes(checkpoint_of(mlp(n_steps=5)))
+    other = to_state_bytes(checkpoint_of(mlp(n_steps=5)), 16)
     assert c.call("read_state", 0, other, len(other)) == "WRONG_STATE"
     wide = to_state_bytes(checkpoint_of(mlp()), 32)
     assert c.call("read_state", 0, wide, 12) == "WRONG_STATE"
@@ -310,7 +309,7 @@ def test_bytes_of_another_network_change_nothing_and_damaged_ones_are_refused():
     assert c.call("read_state", 0, before, len(before)) == "OK"
     assert c.state_bytes == before
     # A state may come at any rate: the key is the same.
-    at_half = to_state_bytes(checkpoint_of(mlp()).at_rate(0.05))
+    at_half = to_state_bytes(checkpoint_of(mlp()).at_rate(0.05), 16)
     assert at_half == before
 
 
@@ -327,7 +326,7 @@ def test_numbers_out_of_range_in_a_state_are_refused():
 
 def test_bytes_that_are_none_of_a_state_are_refused():
     start = checkpoint_of(mlp())
-    good = to_state_bytes(start)
+    good = to_state_bytes(start, 16)
     later = bytearray(good)
     later[4] = 2
     cases = {
@@ -336,7 +335,7 @@ def test_bytes_that_are_none_of_a_state_are_refused():
         bytes(later): "version 2",
         good[:-1]: f"{len(good) - 1} bytes",
         good[:50] + b"\xff" + good[51:]: "another checksum",
-        to_state_bytes(checkpoint_of(mlp(seed=1))): "that of another",
+        to_state_bytes(checkpoint_of(mlp(seed=1)), 16): "that of another",
     }
     for data, reason in cases.items():
         with pytest.raises(ValueError, match=f"data must be .*; got .*{reason}"):
@@ -366,7 +365,7 @@ REFUSED = {
 @pytest.mark.parametrize("reason", REFUSED)
 def test_what_c_does_not_know_is_refused_with_the_reason(reason):
     with pytest.raises(UnsupportedError, match=reason):
-        to_c(checkpoint_of(mlp(**REFUSED[reason])))
+        to_c(checkpoint_of(mlp(**REFUSED[reason])), 16)
 
 
 def test_sparse_connections_are_refused():
@@ -379,24 +378,28 @@ def test_numbers_that_do_not_fit_are_refused():
     start = checkpoint_of(mlp(fraction_bits=14), scale=3.0)
     said = "at most 32767 units of the last place with weight_bits=16; one is .*weight_bits=32 is"
     with pytest.raises(OverflowError, match=f"each weight must be {said} enough"):
-        to_c(start)
-    assert "int32_t net_weight_t" in to_c(start, 32).header
+        to_c(start, 16)
+    assert "int32_t net_weight_t" in to_c(start).header
     start.state.weights[0][0, 0] = 2.0**18
     start.state.backward_potentials[0][0] = 2.0**17
     with pytest.raises(OverflowError, match=r"each weight .* weight_bits=64 is enough"):
         to_c(start, 32)
+    assert "int64_t net_weight_t" in to_c(start).header
     for w in start.state.weights:
         w[:] = 0
     with pytest.raises(OverflowError, match=r"each backward potential .* weight_bits=32 is enough"):
-        to_c(start)
+        to_c(start, 16)
 
 
-def test_an_estimator_as_it_comes_is_told_how_many_bits_it_needs():
-    model = SpikingMLPClassifier(max_iter=3, random_state=0)
-    model.fit(np.random.RandomState(0).normal(size=(90, 3)), np.arange(90) % 3)
-    with pytest.raises(OverflowError, match=r"one is .*, for which weight_bits=32 is enough"):
-        to_c(model.checkpoint_)
-    assert "int32_t net_weight_t" in to_c(model.checkpoint_, 32).header
+@pytest.mark.parametrize(
+    ("largest", "fraction_bits", "bits"),
+    [(1.9375, 10, 16), (2, 10, 32), (1, 11, 32), (1, 26, 32), (16, 22, 32), (33, 22, 64)],
+)
+def test_weights_have_room_to_become_sixteen_times_as_large(largest, fraction_bits, bits):
+    start = checkpoint_of(mlp(fraction_bits=fraction_bits, learning_rate=1.0), scale=0.0)
+    start.state.weights[0][2, 1] = -largest
+    assert f"int{bits}_t net_weight_t" in to_c(start).header
+    assert to_state_bytes(start) == to_state_bytes(start, bits)
 
 
 @pytest.mark.parametrize(
@@ -433,7 +436,7 @@ def test_the_network_of_the_guide_takes_the_memory_that_it_says():
         label_targets=(1, 5),
         input_scale=1 / 255,
     )
-    program = to_c(Simulator(net, "reference").checkpoint())
+    program = to_c(Simulator(net, "reference").checkpoint(), 16)
     use = program.memory_by_use()
     assert use["weights"] == 2 * 83_900
     assert use["together"] == sum(program.memory.values())

@@ -1,7 +1,9 @@
 """Checkpoints: the same bytes for the same state, all of it or an error."""
 
+import io
 import json
 import os
+import signal
 import stat
 import time
 import zipfile
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Checkpoint, ReplayBuffer, Simulator, SpikingMLP
-from spikebp_plugins.common.archive import file_target, unreadable, write_archive
+from spikebp_plugins.common.archive import file_target, unreadable, whole_file, write_archive
 from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
     arrays_in,
@@ -256,6 +258,113 @@ def test_an_interrupt_just_after_the_file_was_made_leaves_none(file, monkeypatch
         sim.save(file)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
+
+
+def killed_while_it_saves(sim, path, function):
+    """Save in another process, which is killed in the middle."""
+    child = os.fork()
+    if child == 0:
+        setattr(os, function, lambda *_: os._exit(9))
+        sim.save(path)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+@POSIX
+def test_a_save_removes_what_kills_have_left_and_nothing_else(file):
+    before, sim = file.read_bytes(), trained(NETS["fixed"])
+    others = {".spikebp-notes", "spikebp-" + "0" * 16, ".spikebp-" + "0" * 15, "a.npz", file.name}
+    for name in others - {file.name}:
+        (file.parent / name).touch()
+    for function in ("fsync", "replace"):
+        killed_while_it_saves(sim, file, function)
+        assert len(list(file.parent.iterdir())) == len(others) + 1
+        assert file.read_bytes() == before
+    sim.save(file)
+    assert {path.name for path in file.parent.iterdir()} == others
+    assert Checkpoint.load(file) == sim.checkpoint()
+
+
+@pytest.mark.thorough
+@POSIX
+def test_a_hundred_kills_at_any_time_leave_the_last_file_and_nothing_else(file):
+    sims = [trained(NETS["fixed"], n_samples=n) for n in (3, 4)]
+    times = np.random.RandomState(0).uniform(0, 0.01, 100)
+    for seconds in times:
+        child = os.fork()
+        if child == 0:
+            while True:
+                for sim in sims:
+                    sim.save(file)
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        Checkpoint.load(file)
+        sims[0].save(file)
+        assert list(file.parent.iterdir()) == [file]
+        assert Checkpoint.load(file) == sims[0].checkpoint()
+
+
+def test_a_save_leaves_files_that_are_being_written(tmp_path):
+    with whole_file(tmp_path / "slow") as slow:
+        slow.write(b"begun")
+        slow.flush()
+        trained(NETS["fixed"]).save(tmp_path / "net.npz")
+        slow.write(b", and ended")
+    assert (tmp_path / "slow").read_bytes() == b"begun, and ended"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+class Slow(io.RawIOBase):
+    """A raw file that takes a few bytes at a time."""
+
+    def __init__(self):
+        self.content = b""
+
+    def writable(self):
+        return True
+
+    def write(self, content):
+        self.content += bytes(content[:100])
+        return min(100, len(content))
+
+
+def test_what_is_open_for_bytes_is_written_and_read(tmp_path):
+    sim = trained(NETS["fixed"])
+    sim.save(tmp_path / "net.npz")
+    expected, buffer, slow = (tmp_path / "net.npz").read_bytes(), io.BytesIO(b"12345"), Slow()
+    buffer.seek(5)
+    for file in (buffer, slow):
+        sim.save(file)
+    assert buffer.getvalue() == b"12345" + expected
+    assert slow.content == expected
+    assert not slow.closed
+    buffer.seek(5)
+    assert Checkpoint.load(buffer) == sim.checkpoint()
+    assert buffer.read() == b""
+    output, input_ = os.pipe()
+    with open(output, "rb") as read:
+        with open(input_, "wb") as written:
+            sim.save(written)
+        assert Checkpoint.load(read) == sim.checkpoint()
+
+
+def test_open_files_that_hold_something_else_are_refused():
+    sim, twice = trained(NETS["fixed"]), io.BytesIO()
+    for _ in range(2):
+        sim.save(twice)
+    for content, reason in (
+        (twice.getvalue(), "something else comes before its arrays"),
+        (b"", "File is not a zip file"),
+    ):
+        message = f"the BytesIO is not a readable checkpoint: {reason}"
+        with pytest.raises(ValueError, match=message):
+            Checkpoint.load(io.BytesIO(content))
+    for wrong in (io.StringIO(), 3, None):
+        with pytest.raises(ValueError, match="path must be a path, or a file open to write bytes"):
+            sim.save(wrong)
+        with pytest.raises(ValueError, match="path must be a path, or a file open to read bytes"):
+            Checkpoint.load(wrong)
 
 
 @POSIX

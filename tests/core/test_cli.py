@@ -389,7 +389,8 @@ def test_a_replay_buffer_is_not_lost_by_resuming(folder):
         sim.save("a.npz", replay=buffer)
     before = Path("a.npz").read_bytes()
     said = run("train", "--resume", "a.npz", "--save", "a.npz", exit_code=2).stderr
-    assert said.startswith("error: resume must be a checkpoint without a replay buffer: with one")
+    message = "error: resume must be a checkpoint without a replay buffer or an encoder: go on in"
+    assert said.startswith(message)
     assert Path("a.npz").read_bytes() == before
 
 
@@ -526,7 +527,8 @@ def test_ctrl_c_while_the_command_starts_is_one_line(module, raised):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send to one process")
-def test_a_process_that_gets_sigint_ends_with_130(folder):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_gets_a_signal_ends_with_130(folder, sent):
     # Whoever starts the tests may ignore SIGINT, which a child inherits.
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -544,7 +546,7 @@ def test_a_process_that_gets_sigint_ends_with_130(folder):
     with process:
         assert process.stdout.readline().startswith("epoch 1/2")
         time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert errors.startswith("interrupted: net.npz holds the network after ")

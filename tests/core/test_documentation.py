@@ -1,13 +1,11 @@
 """What the README says of the core works as it stands."""
 
 import re
-import shlex
 
 import numpy as np
 import pytest
 
 from spikebp_plugins import Checkpoint, SpikingMLP
-from tests.core.test_cli import run
 from tests.documentation import ROOT, sections
 
 
@@ -34,21 +32,6 @@ def test_the_code_of_the_overview_runs(capsys):
     (code,) = sections("docs/index.md").values()
     exec(code, {})
     assert float(capsys.readouterr().out) > 0.9
-
-
-def test_the_commands_of_the_page_on_commands_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    commands = sections("docs/command_line.md", "sh")["From a shell"].splitlines()
-    assert len(commands) > 2
-    for command in commands:
-        program, *arguments = shlex.split(command.replace("mnist", "digits"))
-        assert program == "spikebp"
-        short = ["--epochs", "1"] if "--epochs" in arguments else []
-        printed = run(*arguments, *short)
-        if command == "spikebp train":
-            (error,) = re.findall(r"epoch 5/5: test error (\S+) %", printed.output)
-            page = " ".join((ROOT / "docs" / "command_line.md").read_text("utf-8").split())
-            assert f"a test error of {error} % after five epochs" in page
 
 
 def test_the_code_of_the_comparison_runs():

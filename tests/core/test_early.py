@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikebp_plugins import ReplayBuffer, Simulator, SpikingMLP, UnsupportedError
+from spikebp_plugins import Operations, ReplayBuffer, Simulator, SpikingMLP, UnsupportedError
 from spikebp_plugins.backends.base import Backend
 from tests.core.experiment import MAGNITUDES
 from tests.core.literal import LiteralNetwork, asked_by
@@ -204,7 +204,8 @@ def test_one_output_has_no_lead():
 class WholeSamples(Backend):
     """Shows whole samples."""
 
-    state = operations = predict = train = None
+    state = predict = train = None
+    operations = Operations()
 
     def __init__(self, net, state):
         super().__init__(net, state)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scipy.sparse import coo_matrix, csr_matrix
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.ensemble import AdaBoostClassifier
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_split
 from sklearn.utils.class_weight import compute_class_weight
@@ -503,6 +504,42 @@ def test_copies_of_samples_are_made_a_few_at_a_time():
     assert np.array_equal(np.concatenate(parts), order)
 
 
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_weights_whose_mean_is_below_one_show_as_many_samples_as_there_are(iris, cls):
+    X, y = iris
+    weights = np.random.RandomState(3).randint(1, 4, 150) * 1.0
+    weights[:50] = 0
+    shown = [
+        cls(**TINY).fit(X, y, sample_weight=w)
+        for w in (weights / 100 / weights.sum(), weights / weights[50:].mean())
+    ]
+    assert equal_weights(*shown)
+    for even in (1 / 150, 5e-324):
+        assert equal_weights(
+            cls(**TINY).fit(X, y, sample_weight=np.full(150, even)), cls(**TINY).fit(X, y)
+        )
+
+
+@pytest.mark.filterwarnings("ignore:The SAMME.R algorithm:FutureWarning")
+def test_boosting_learns_no_less_than_one_network():
+    X, y = load_digits(return_X_y=True)
+    network = SpikingMLPClassifier((20,), max_iter=2, random_state=0)
+    boosted = AdaBoostClassifier(network, n_estimators=3, random_state=0)
+    alone = network.fit(X[:600], y[:600]).score(X[600:], y[600:])
+    assert boosted.fit(X[:600], y[:600]).score(X[600:], y[600:]) > alone
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_call_whose_weights_are_all_small_is_warned_of(iris, cls):
+    X, y = iris
+    known = {"classes": [0, 1, 2]} if cls is SpikingMLPClassifier else {}
+    weights = np.r_[0.5, np.full(149, 1e-3)]
+    model, other = (cls(**TINY).partial_fit(X, y, **known, sample_weight=weights) for _ in "ab")
+    with pytest.raises(RuntimeWarning, match=r"all weights of this call are below 0\.5, and"):
+        model.partial_fit(X, y, sample_weight=np.full(150, 1 / 150))
+    assert equal_weights(model.partial_fit(X, y), other.partial_fit(X, y))
+
+
 def test_fractions_of_a_weight_are_shown_in_some_epochs(iris):
     X, y = iris
     weights = np.array([0.3, 2.5, 1.0])[y]
@@ -515,6 +552,7 @@ def test_fractions_of_a_weight_are_shown_in_some_epochs(iris):
     assert model.checkpoint_.state.samples_seen == times.sum()
 
 
+@pytest.mark.filterwarnings("ignore:all weights of this call")
 @pytest.mark.parametrize("rows_at_once", [7, 1])
 def test_a_stream_carries_fractions_on_for_each_class(iris, rows_at_once):
     X, y = iris
@@ -586,10 +624,16 @@ def test_balanced_weights_need_all_samples(iris):
 
 
 def test_epochs_in_which_nothing_is_shown_change_nothing(iris):
+    model = SpikingMLPClassifier(
+        **TINY | {"max_iter": 8}, shuffle=False, early_stopping=True, validation_fraction=0.5
+    )
+    kept, held_out = train_test_split(
+        np.arange(150), test_size=0.5, random_state=TINY["random_state"], stratify=iris[1]
+    )
     weights = np.zeros(150)
-    weights[3] = 0.25
-    model = SpikingMLPClassifier(**TINY | {"max_iter": 8}).fit(*iris, sample_weight=weights)
-    assert model.checkpoint_.state.samples_seen == 2
+    weights[held_out], weights[kept[0]] = 2, 0.25
+    model.fit(*iris, sample_weight=weights)
+    assert model.checkpoint_.state.samples_seen <= 2
     assert np.isnan(model.loss_curve_).sum() == 6
 
 
@@ -612,6 +656,27 @@ def test_sparse_features_are_the_same_as_dense_ones(iris, cls, container, monkey
         for rows in (slice(None), slice(None, None, -1))
     ]
     assert equal_weights(*shuffled)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_entries_of_a_sparse_matrix_that_are_given_twice_are_summed(iris, cls):
+    X, y = np.maximum(iris[0], 0), iris[1]
+    halves = X / 4
+    places = np.repeat(np.indices(X.shape).reshape(2, -1), 2, axis=1)
+    values = np.stack([halves, X - halves], axis=2).ravel()
+    indptr = np.arange(0, len(values) + 1, 2 * X.shape[1])
+    twice = csr_matrix((values, places[1][::-1].copy(), indptr), shape=X.shape)
+    summed, before = twice.toarray(), twice.copy()
+    models = [cls(**TINY).fit(features, y) for features in (csr_matrix(summed), twice)]
+    for model, features in zip(models, (csr_matrix(summed), twice), strict=True):
+        model.partial_fit(features, y)
+    assert equal_weights(*models)
+    np.testing.assert_array_equal(models[0].predict(summed), models[1].predict(twice))
+    np.testing.assert_array_equal(twice.data, before.data)
+    np.testing.assert_array_equal(twice.indices, before.indices)
+    twice.data[:] = 1e308
+    with pytest.raises(ValueError, match="X must be finite, also where the entries of a sparse"):
+        models[0].predict(twice)
 
 
 def test_epochs_are_printed(iris, capsys):
@@ -987,6 +1052,11 @@ def test_a_sine_is_learned_in_any_size(size):
     assert np.log2(model.target_scale_) % 1 == 0
 
 
+def test_targets_of_a_regressor_are_not_taken_for_labels():
+    X, y = np.array([[0.0], [1.0]]), np.array([-1.0, 1.0])
+    SpikingMLPRegressor(**TINY, target_scale=1.0).fit(X, y).partial_fit(X, y)
+
+
 def test_the_automatic_scale_is_a_power_of_two():
     y = np.array([[3.0, 0.0, 1e-300, -1e300], [-3.0, 0.0, 1e-300, 1e300]])
     scale = automatic_scale(y, 2.0)
@@ -1129,7 +1199,9 @@ def test_what_leaves_the_range_leaves_what_was_learned(iris):
     X, y = iris[0].copy(), iris[1]
     X[-1] = 1e30
     model = SpikingMLPClassifier(**TINY, shuffle=False)
-    with pytest.raises(OverflowError, match="layer"):
+    with pytest.raises(
+        OverflowError, match=r"of layer 0 must stay below \S+ in magnitude; it reached \S+$"
+    ):
         model.fit(X, y)
     assert model.checkpoint_.state.samples_seen == 149
 

@@ -42,10 +42,13 @@ def counted(recording, encoder, n_steps, start):
 )
 def test_encoding_counts_the_events_of_each_step(recording, polarity, step, n_steps):
     encoder = EventEncoder(5, 4, step=step, polarity=polarity)
-    found = encoder.encode(recording, n_steps)
-    assert found.dtype == np.int64
-    assert found.shape == (n_steps, encoder.n_inputs)
-    assert found.tolist() == counted(recording, encoder, n_steps, 0)
+    first = int(recording["t"][0]) if len(recording) else 0
+    for start in (None, 0):
+        found = encoder.encode(recording, n_steps, start=start)
+        assert found.dtype == np.int64
+        assert found.shape == (n_steps, encoder.n_inputs)
+        expected = counted(recording, encoder, n_steps, first if start is None else 0)
+        assert found.tolist() == expected
 
 
 @given(recordings(), st.integers(1, 400), st.integers(0, 50))
@@ -63,7 +66,7 @@ def test_counting_a_step_is_encoding_it(polarity, recording):
     encoder = EventEncoder(5, 4, step=1000, polarity=polarity)
     assert (
         encoder.count(encoder.locate(recording)).tolist()
-        == encoder.encode(recording, 1)[0].tolist()
+        == encoder.encode(recording, 1, start=0)[0].tolist()
     )
 
 
@@ -114,7 +117,7 @@ WRONG = {
 def test_the_first_wrong_event_is_named(name):
     wrong, message = WRONG[name]
     with pytest.raises(ValueError, match="must be") as error:
-        EventEncoder(5, 4, step=10).encode(wrong)
+        EventEncoder(5, 4, step=10).encode(wrong, start=0)
     assert str(error.value).startswith(message)
 
 

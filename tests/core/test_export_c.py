@@ -1,12 +1,32 @@
 """The commands ``spikebp export-c`` and ``spikebp import-c``."""
 
+import pickle
+import shlex
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, to_c
+from spikebp_plugins import (
+    Checkpoint,
+    Simulator,
+    SpikingMLP,
+    SpikingMLPClassifier,
+    load_dataset,
+    to_c,
+)
 from spikebp_plugins.cli.program import app
+from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.embedded import to_state_bytes
+from spikebp_plugins.embedded.host_library import HostLibrary
+from spikebp_plugins.embedded.host_samples import samples_in_c
+from spikebp_plugins.embedded.network_in_c import SETTINGS_FOR_16_BITS, NetworkInC
+from spikebp_plugins.embedded.state_bytes import bytes_of
+from spikebp_plugins.embedded.toolchain import find_compiler
+from spikebp_plugins.network.samples import check_batch
+from tests.documentation import sections
 
 
 @pytest.fixture
@@ -40,6 +60,62 @@ def test_a_network_is_written_with_its_header_and_a_guide(folder):
 def test_the_name_and_the_bits_have_defaults(folder):
     run("export-c", "trained.npz")
     assert (folder / "net.c").read_text("utf-8") == to_c(Checkpoint.load("trained.npz")).source
+
+
+@pytest.fixture(scope="module")
+def of_the_readme(tmp_path_factory):
+    """Return the folder in which the commands of the README have run as they stand."""
+    folder = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        for command in sections("README.md", "sh")["In C, on a microcontroller"].splitlines():
+            run(*shlex.split(command)[1:])
+    return folder
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_the_program_of_the_readme_compiles_without_a_warning(of_the_readme, compiler):
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} not found")
+    command = [compiler, "-std=c99", "-Wall", "-Wextra", "-c", "net.c"]
+    done = subprocess.run(command, cwd=of_the_readme, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
+def test_the_program_of_the_readme_learns_for_20_epochs_and_refuses_no_sample(of_the_readme):
+    before, data = Checkpoint.load(of_the_readme / "trained.npz"), load_dataset("digits", raw=True)
+    network = NetworkInC.holding(before, None)
+    library = HostLibrary(network)
+    library.read_state(before.state)
+
+    def learned(x, y):
+        """Return the scores of samples that C learns."""
+        shown = library.show(samples_in_c(network, check_batch(before.net, x, y)), False)
+        assert shown.n == len(x)
+        return shown.drive * 2.0**-network.fraction_bits / before.net.n_steps
+
+    with before.simulate("compiled") as sim:
+        x, y = data.x_train[:500], data.y_train[:500]
+        assert np.array_equal(sim.train(x, y), learned(x, y))
+        after = library.write_state(before.state)
+        assert bytes_of(network, after) == to_state_bytes(sim.checkpoint())
+    for epoch in range(20):
+        order = shuffled(len(data.x_train), 0, epoch)
+        learned(data.x_train[order], data.y_train[order])
+
+
+def test_settings_that_the_message_names_make_weights_that_16_bits_hold(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    short = ("train", "--layers", "12", "--save")
+    run(*short, "default.npz")
+    printed = run("export-c", "default.npz", "--weight-bits", 16, exit_code=2)
+    assert printed.endswith(f"weight_bits=32 is enough, or train with {SETTINGS_FOR_16_BITS}\n")
+    run(*short, "small.npz", *SETTINGS_FOR_16_BITS.split())
+    run("export-c", "small.npz", "--weight-bits", 16)
+    assert "int16_t net_weight_t" in (tmp_path / "net.h").read_text("utf-8")
+    page = sections("docs/microcontrollers.md", "sh")["Numbers, and what happens at their limits"]
+    assert SETTINGS_FOR_16_BITS in " ".join(page.replace("\\", "").split())
 
 
 def test_samples_of_one_step_follow_each_other_unless_it_is_said(folder):
@@ -107,6 +183,35 @@ def test_a_damaged_state_names_the_file(folder):
     assert printed.startswith("error: state.bin is not a readable state of this network in C: data")
     assert "checksum" in printed
     assert not (folder / "again.npz").exists()
+
+
+@pytest.mark.parametrize("how", ["estimator", "file", "simulator", "river"])
+def test_a_network_whose_input_an_estimator_scales_is_refused(tmp_path, how):
+    X, y = [[0.0, 9.0], [1.0, 3.0]], [0, 1]
+    model = SpikingMLPClassifier(hidden_layer_sizes=(3,), max_iter=1).fit(X, y)
+    checkpoint = model.checkpoint_
+    if how == "file":
+        checkpoint.save(tmp_path / "net.npz")
+        checkpoint = Checkpoint.load(tmp_path / "net.npz")
+    if how == "simulator":
+        with checkpoint.simulate() as sim:
+            checkpoint = pickle.loads(pickle.dumps(sim)).checkpoint()
+    if how == "river":
+        river = pytest.importorskip("spikebp_plugins.river", reason="river is not installed")
+        model = river.SpikingMLPClassifier()
+        model.learn_one({"a": 1.0}, 0)
+        checkpoint = model.checkpoint
+    message = "checkpoint must be one whose input nobody scales: fit with a number as input_scale"
+    for make in (to_c, to_state_bytes):
+        with pytest.raises(ValueError, match=message):
+            make(checkpoint)
+    assert to_c(Checkpoint(checkpoint.net, checkpoint.state)).source
+
+
+def test_a_network_whose_input_is_multiplied_by_a_number_is_written():
+    model = SpikingMLPClassifier(hidden_layer_sizes=(3,), max_iter=1, input_scale=1 / 8)
+    checkpoint = model.fit([[0.0, 9.0], [1.0, 3.0]], [0, 1]).checkpoint_
+    assert to_c(checkpoint).source == to_c(checkpoint.simulate().checkpoint()).source
 
 
 def test_what_c_does_not_know_is_refused(folder):

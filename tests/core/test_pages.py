@@ -107,8 +107,8 @@ def test_every_public_name_is_in_the_api():
     assert set(dir(spikebp_plugins)) <= named
 
 
-def test_help_has_all_public_names_and_fits_a_screen_and_a_half():
+def test_help_begins_with_a_description_of_all_public_names():
     shown = pydoc.plain(pydoc.render_doc(spikebp_plugins))
-    assert len(shown.splitlines()) < 75
+    assert shown.index("networks  ") < shown.index("PACKAGE CONTENTS")
     described = set(re.findall(r"\w+", spikebp_plugins.__doc__))
     assert set(dir(spikebp_plugins)) <= described

@@ -28,6 +28,13 @@ def test_each_name_is_that_of_its_module():
         _ = spikebp_plugins.nothing
 
 
+def test_a_star_brings_the_names():
+    names = {}
+    exec("from spikebp_plugins import *", names)
+    assert names.keys() - {"__builtins__"} == set(dir(spikebp_plugins))
+    assert names["Simulator"] is spikebp_plugins.Simulator
+
+
 def test_nothing_that_takes_long_is_imported_before_it_is_asked_for():
     code = "import sys; import spikebp_plugins.cli; print(*sys.modules)"
     found = {name.split(".")[0] for name in printed_by(code)} - set(sys.stdlib_module_names)

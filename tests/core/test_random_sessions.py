@@ -8,6 +8,7 @@ shown.
 
 import copy
 import pickle
+import re
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from operator import methodcaller as do
@@ -137,11 +138,14 @@ class Side:
 
 
 def outcome(call, side):
-    """Return what a call returns, or the name and the message of its error."""
+    """Return what a call returns, or the name and the message of its error.
+
+    The index of a sample is that in a call, and the sides may show samples in other calls.
+    """
     try:
         return call(side)
     except (OverflowError, RuntimeError, ValueError) as error:
-        return type(error).__name__, str(error)
+        return type(error).__name__, re.sub(", in sample .*", "", str(error))
 
 
 def assert_same(found, expected):

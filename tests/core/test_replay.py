@@ -414,7 +414,7 @@ def test_a_stream_of_events_learns_what_training_does():
         stream.feed(events[4:])
         stream.advance_to(40)
         stream.close_sample()
-        x = encoder.encode(events, net.n_steps)[np.newaxis]
+        x = encoder.encode(events, net.n_steps, start=0)[np.newaxis]
         expected.train(x, [label], replay=other)
     assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
     assert np.array_equal(buffer.x, other.x)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikebp_plugins import Checkpoint, Operations, Simulator, SpikingMLP
+from spikebp_plugins import Checkpoint, Operations, ReplayBuffer, Simulator, SpikingMLP
 from spikebp_plugins.backends import get_backend
 from tests.core.small_nets import (
     ENGINES,
@@ -422,12 +422,13 @@ def test_an_overflow_leaves_the_state_before_the_sample(backend, case):
         with pytest.raises(OverflowError) as said:
             expected.train(x, y)
         assert str(caught.value) == str(said.value)
+        assert str(said.value).endswith(", in sample 2")
         begun = lively_simulator(net)
         begun.train(x[:2], y[:2])
         assert checkpoint_bytes(begun) == checkpoint_bytes(sim) == checkpoint_bytes(expected)
         assert (sim.samples_seen, sim.operations) == (2, begun.operations)
         if case != "target":
-            with pytest.raises(OverflowError, match="layer"):
+            with pytest.raises(OverflowError, match=r"layer .*, in sample 2$"):
                 sim.predict(x)
             assert checkpoint_bytes(sim) == checkpoint_bytes(begun)
         for each in (sim, expected):
@@ -447,7 +448,49 @@ def test_counts_beyond_what_is_counted_are_said_to_be(backend, count):
         for call in (lambda: sim.predict(x), lambda: stream.show(x[0, 0])):
             with pytest.raises(OverflowError, match="spike count of layer 0") as caught:
                 call()
-            assert str(caught.value).endswith("; it reached 4.61169e+18 or more")
+            said = str(caught.value).removesuffix(", in sample 0")
+            assert said.endswith("; it reached 4.61169e+18 or more")
+
+
+@EVERY_ENGINE
+def test_an_overflow_is_in_the_sample_that_it_names(backend):
+    """Also amid the blocks of a back end, in threads, and where samples end early or come again."""
+    net = small_net((3, 4, 2))
+    x, y = np.tile(np.eye(3), (20, 1)), np.arange(60) % 2
+    x[47, 1] = 1e15
+    buffer = ReplayBuffer(5, n_replayed=2)
+    with Simulator(net, backend) as sim:
+        sim.train(x[:3], y[:3], replay=buffer)
+        options = {"n_jobs": 2} if backend == "compiled" else {}
+        with Simulator(net, backend, **options) as other:
+            for call in (
+                lambda: other.predict(x),
+                lambda: other.predict(x, margin=99),
+                lambda: sim.train(x, y),
+                lambda: sim.train(x, y, margin=99),
+                lambda: sim.train(x, y, record=True),
+            ):
+                with pytest.raises(OverflowError, match=r"layer .*, in sample 47$"):
+                    call()
+        named = "in sample 47, or in one that was learned again before it$"
+        with pytest.raises(OverflowError, match=named):
+            sim.train(x, y, replay=buffer)
+        assert buffer.n_seen == 50
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+def test_rows_of_one_hot_labels_are_warned_of_once(is_list):
+    net = SpikingMLP((3, 4, 3))
+    rows = np.eye(3).tolist() if is_list else np.eye(3, dtype=int)
+    with Simulator(net, "reference") as sim:
+        sim.train(np.eye(3), [0, 1, 2])
+        with pytest.raises(RuntimeWarning, match=r"1 spike .* for 36 and 6 \(label_targets\)"):
+            sim.train(np.eye(3), rows)
+        sim.train(np.eye(3), rows)
+    for others in (6 * np.eye(3), np.ones((3, 3)), np.zeros((3, 3)), np.zeros((0, 3))):
+        Simulator(net, "reference").train(np.eye(3)[: len(others)], others)
+    Simulator(net.replace(label_targets=(0, 1)), "reference").train(np.eye(3), rows)
+    Simulator(SpikingMLP((3, 1)), "reference").train(np.eye(3), [[1], [1], [1]])
 
 
 def test_a_weight_that_overflows_names_its_layer():

@@ -260,7 +260,7 @@ class TestEvents:
 
     def trained(self, *recordings, starts=None):
         sim = Simulator(self.NET, "reference", lively_weights(self.NET))
-        x = [ENCODER.encode(recording, 4) for recording in recordings]
+        x = [ENCODER.encode(recording, 4, start=0) for recording in recordings]
         return sim.train(np.array(x), [1] * len(x)), sim
 
     @ENGINE
@@ -275,6 +275,20 @@ class TestEvents:
             assert (stream.close_sample() == expected[n]).all()
         assert checkpoint_bytes(self.sim) == checkpoint_bytes(sim)
         assert self.sim.operations == sim.operations
+
+    @ENGINE
+    @pytest.mark.parametrize("start", [None, 7])
+    def test_a_recording_that_is_encoded_has_the_steps_of_one_that_is_fed(self, engine, start):
+        later = self.RECORDING.copy()
+        later["t"] += 8
+        expected = Simulator(self.NET, "reference", lively_weights(self.NET))
+        x = ENCODER.encode(later, 4, start=start)
+        scores = expected.train(x[np.newaxis], [1])
+        stream = self.stream(engine)
+        stream.feed(later, target=1, start=start)
+        stream.advance_to((later["t"][0] if start is None else start) + 40)
+        assert (stream.close_sample() == scores[0]).all()
+        assert checkpoint_bytes(self.sim) == checkpoint_bytes(expected)
 
     @ENGINE
     def test_samples_end_with_their_time(self, engine):

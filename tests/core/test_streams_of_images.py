@@ -46,7 +46,7 @@ def test_a_network_of_a_camera_sees_each_event_at_its_place():
     scores = by_hand.train(seen, labels)
     assert not np.array_equal(by_hand.weights[0], weights[0])
     encoded = Simulator(CAMERA, "reference", weights)
-    counts = np.array([ENCODER.encode(of_sample, 4) for of_sample in events])
+    counts = np.array([ENCODER.encode(of_sample, 4, start=0) for of_sample in events])
     np.testing.assert_array_equal(encoded.train(counts, labels), scores)
     streamed = Simulator(CAMERA, "reference", weights)
     stream = streamed.stream(ENCODER)

@@ -2,9 +2,11 @@
 
 import copy
 import ctypes
+import io
 import math
 import pickle
 import re
+import warnings
 from collections import deque
 from itertools import pairwise
 
@@ -14,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikebp_plugins import (
+    Checkpoint,
     Conv2D,
     Dense,
     ReplayBuffer,
@@ -22,9 +25,11 @@ from spikebp_plugins import (
     SpikingNetwork,
     WindowEncoder,
 )
+from spikebp_plugins.common.archive import write_archive
 from spikebp_plugins.data.windows import CODINGS
 from spikebp_plugins.embedded import windows_to_c
 from spikebp_plugins.embedded.toolchain import compiled_library, find_compiler, why_no_compiler
+from spikebp_plugins.network.checkpoint import to_arrays
 from tests.core.c_network import CNetwork, assert_same
 from tests.core.small_nets import ENGINES, checkpoint_bytes, lively_simulator, small_net
 from tests.profiles import examples
@@ -519,3 +524,70 @@ def test_a_stream_is_what_its_windows_are_to_a_simulator(encoder, made, engine, 
                     wanted += expected.train(window[np.newaxis], y_of, replay=buffers[1]).tolist()
             assert found.tolist() == wanted
         assert checkpoint_bytes(streamed) == checkpoint_bytes(expected)
+
+
+@settings(max_examples=examples(60))
+@given(encoders(), st.integers(0, 60), st.sampled_from(ENGINES), st.integers(0, 2**31))
+def test_a_stream_that_is_resumed_from_a_file_goes_on(encoder, n, engine, seed):
+    net = small_net((encoder.n_inputs, 4, 2), n_steps=1, input_scale=0.25 / encoder.largest_byte)
+    given, labels = readings(encoder, 120, seed), np.random.RandomState(seed).randint(0, 2, 120)
+    whole, file = copy.deepcopy(encoder), io.BytesIO()
+    with lively_simulator(net, "reference") as sim:
+        expected = sim.stream(whole).feed(given, y=labels)
+        ended = sim.checkpoint(encoder=whole)
+    with lively_simulator(net, engine) as sim:
+        found = sim.stream(encoder).feed(given[:n], y=labels[:n]).tolist()
+        sim.save(file, encoder=encoder)
+        encoder.push(np.zeros(encoder.n_channels))  # a checkpoint has a copy
+    file.seek(0)
+    saved = Checkpoint.load(file)
+    with saved.simulate(engine) as sim, warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a range may be unknown even now
+        found += sim.stream(saved.encoder).feed(given[n:], y=labels[n:]).tolist()
+        assert found == expected.tolist()
+        assert sim.checkpoint(encoder=saved.encoder) == ended
+    assert (sim.checkpoint() == ended) is False
+
+
+def test_an_encoder_that_would_learn_its_range_anew_is_warned_of():
+    net, readings = SpikingMLP((6, 2)), np.arange(20.0)[:, np.newaxis]
+    window = WindowEncoder(1, 2, levels=3, calibration=5)
+    with Simulator(net, "reference") as sim:
+        sim.stream(window).feed(readings, target=1)
+        sim.stream(window)
+        fresh = WindowEncoder(1, 2, levels=3, calibration=5)
+        with pytest.raises(RuntimeWarning, match="has learned 14 samples, and the encoder is to"):
+            sim.stream(fresh)
+        sim.stream(WindowEncoder(1, 2, levels=3, low=0, high=9))
+        with pytest.raises(ValueError, match="encoder must be a WindowEncoder or None; got 3"):
+            sim.checkpoint(encoder=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("settings", np.frombuffer(b"{}", np.uint8), "settings must be an object of n_channels, "),
+        ("settings", np.frombuffer(b"{", np.uint8), "Expecting property name"),
+        ("low", np.zeros(()), "low must be a number for each channel"),
+        ("high", np.full(2, -5.0), "low and high must be in this order"),
+        ("codes", np.zeros((2, 6), np.uint8), r"codes must be bytes up to 1 of shape \(1, 6\)"),
+        ("codes", np.full((1, 6), 2, np.uint8), "codes must be bytes up to 1"),
+        ("levels", np.zeros(2), r"levels must be bytes up to 3 of shape \(2,\)"),
+        ("levels", np.full(2, 4, np.uint8), "levels must be bytes up to 3"),
+        ("to_learn", np.zeros((5, 2)), "readings to learn from must be an integer from 0 to 4"),
+        ("n_missing", np.array(0), "n_missing must be an integer from 1 to 8; got"),
+        ("n_missing", None, r"encoder must be complete; got none of \['n_missing'\]"),
+    ],
+)
+def test_an_encoder_that_never_was_is_refused(tmp_path, name, value, message):
+    window = WindowEncoder(2, 2, levels=3, low=0, high=9, calibration=5)
+    window.push([1.0, 2.0])
+    checkpoint = Simulator(SpikingMLP((window.n_inputs, 2)), "reference").checkpoint(encoder=window)
+    arrays = to_arrays(checkpoint) | {f"encoder_{name}": value}
+    write_archive(tmp_path / "net.npz", {k: v for k, v in arrays.items() if v is not None})
+    with pytest.raises(ValueError, match=f"net.npz is not a readable checkpoint: {message}"):
+        Checkpoint.load(tmp_path / "net.npz")
+    wide = Simulator(SpikingMLP((5, 2)), "reference").checkpoint(encoder=window)
+    wide.save(tmp_path / "wide.npz")
+    with pytest.raises(ValueError, match="encoder must be one of 5 inputs; got 12"):
+        Checkpoint.load(tmp_path / "wide.npz")

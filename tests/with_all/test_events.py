@@ -44,7 +44,7 @@ def learned_by_a_stream(recordings):
 @pytest.mark.parametrize("backend", ["compiled", "brian2:numpy", "lava"])
 def test_samples_teach_what_a_stream_teaches(backend, recordings, learned_by_a_stream):
     expected_scores, expected_weights = learned_by_a_stream
-    x, y = next(ENCODER.batches(recordings, N_STEPS))
+    x, y = next(ENCODER.batches(recordings, N_STEPS, start=0))
     with Simulator(NET, backend) as sim:
         scores, weights = sim.train(x, y), sim.weights
     assert np.array_equal(scores, expected_scores)
