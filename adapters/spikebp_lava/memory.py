@@ -45,14 +45,19 @@ class Memory(Protocol):
 
     Attributes
     ----------
-    state : LearningState
-        A copy of what has been learned; what is assigned replaces it.
     arrays : list of ndarray
-        All that a run changes.
+        All that a run changes of what was learned and counted.
     """
 
-    state: LearningState
-    arrays: list[Array]
+    @property
+    def arrays(self) -> list[Array]: ...
+
+    @property
+    def state(self) -> LearningState:
+        """A copy of what was learned from whole samples."""
+
+    def replace_weights(self, l: int, weights: Array) -> None:
+        """Replace W_l by real numbers on the grid, in a sample that is half shown too."""
 
     @property
     def operations(self) -> Operations:

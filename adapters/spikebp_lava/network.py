@@ -113,7 +113,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:
-        """Copies of the weights as real numbers, of the shapes ``net.weight_shapes``."""
+        """Copies of the weights of `checkpoint` as real numbers, of ``net.weight_shapes``."""
         return [np.asarray(matrix, np.float64) for matrix in self._learned().weights]
 
     @property
@@ -123,7 +123,11 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
             return self._memory.operations
 
     def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state, from which any back end can continue."""
+        """Return definition and learning state after the last whole sample, for any back end.
+
+        A sample that is half shown has taught it nothing, and is not among its `samples_seen`.
+        Weights that were set meanwhile are in it as they were set.
+        """
         return Checkpoint(self.net, self._learned())
 
     def _learned(self) -> LearningState:
@@ -157,10 +161,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
             allowed = "on the grid: multiples of 2**-fraction_bits (whole numbers in fixed_pt)"
             raise wrong_argument(name, allowed, given[rounded != values][0])
         arithmetic.check(values, "weight", l)
-        memory = self._memory
-        weights = list(memory.state.weights)
-        weights[l - 1] = rounded
-        memory.state = memory.state._replace(weights=tuple(weights))
+        self._memory.replace_weights(l, rounded)
 
     def prepare(self, models: list[type]) -> None:
         """Check a graph; called before its processes are started."""

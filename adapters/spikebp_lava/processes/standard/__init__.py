@@ -156,7 +156,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             Var.set(getattr(self.procs, f"backward_{l}").weights, held)
 
     def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state after the last sample, for any back end.
+        """Return definition and learning state after the last whole sample, for any back end.
 
         Under fixed_pt weights saturate at the limits that the definition sets: the engine has one
         bit more.
