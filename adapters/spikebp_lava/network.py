@@ -13,11 +13,11 @@ from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, require_agreement
-from spikebp_lava.memory import Memory, SharedNetwork
+from spikebp_lava.memory import FIXED, Memory, SharedNetwork
 from spikebp_lava.runtime import GuardedProcess, at_rest
 from spikebp_lava.variables import LavaPortNames, ReadOnlyVar, SharedVar
 from spikebp_plugins import Checkpoint, Operations
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import boolean, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.fields import Definition
@@ -109,7 +109,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
     @learning.setter
     def learning(self, value: bool) -> None:
         with at_rest(self):
-            self.shared.switches.learning[0] = bool(value)
+            self.shared.switches.learning[0] = boolean("learning", value)
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:
@@ -165,7 +165,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
 
     def prepare(self, models: list[type]) -> None:
         """Check a graph; called before its processes are started."""
-        require_agreement(self)
+        require_agreement(self, FIXED in {getattr(model, "kind", None) for model in models})
         self._n_connections = self._count_connections()
 
     def _count_connections(self) -> int:
