@@ -111,8 +111,9 @@ def _require_one_unit(sender: Any, sending: Any, port: Any) -> None:
     if net.input_coding == "spikes":
         own["spikes_in"] = 0
     if own.get(port.name, sent) != sent:
-        allowed = f"sent numbers in units of 2**-{own[port.name]} in fixed_pt"
-        got = f"units of 2**-{sent} from {sender.name} of {_named(sending)}"
+        wanted, got = (f"2**-{bits}" if bits else "1" for bits in (own[port.name], sent))
+        allowed = f"sent numbers in units of {wanted} in fixed_pt"
+        got = f"units of {got} from {sender.name} of {_named(sending)}"
         raise wrong_argument(f"{port.name} of {_named(port.process)}", allowed, got)
 
 

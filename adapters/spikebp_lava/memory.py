@@ -41,16 +41,11 @@ def fraction_bits_of(net: Definition) -> int:
 
 
 class Memory(Protocol):
-    """The learned state and the counts of a network, in shared memory.
-
-    Attributes
-    ----------
-    arrays : list of ndarray
-        All that a run changes of what was learned and counted.
-    """
+    """The learned state and the counts of a network, in shared memory."""
 
     @property
-    def arrays(self) -> list[Array]: ...
+    def arrays(self) -> list[Array]:
+        """All arrays that a run changes."""
 
     @property
     def state(self) -> LearningState:

@@ -67,8 +67,8 @@ class SampleSource(GuardedProcess, LavaPortNames, AbstractProcess):  # type: ign
     net : Definition
         The definition, whose ``n_steps`` each sample is shown for.
     x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
-        Input, of which a copy is kept in its number type. In fixed_pt it must be integers, 8-bit pixels for example,
-        with ``input_scale=1/255`` in the definition.
+        Input, of which a copy is kept in its number type. In fixed_pt it must be integers, 8-bit
+        pixels for example, with ``input_scale=1/255`` in the definition.
     y : array-like of shape (n_samples,), (n_samples, n_outputs), \
             (n_samples, n_steps, n_outputs) or None, default=None
         Labels for `label_out`, or real targets for `target_out`.
