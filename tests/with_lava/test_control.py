@@ -16,10 +16,14 @@ import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
+from lava.magma.compiler.compiler import Compiler
+from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.magma.runtime.runtime import Runtime
 from lava.proc.monitor.process import Monitor
 
 from spikebp_lava import SampleSource, SpikingMLPProcess, StandardMLP
+from spikebp_lava.processes.network import PySpikingMLPModel
 from spikebp_plugins import Checkpoint, Simulator
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
@@ -187,6 +191,104 @@ def test_a_signal_with_a_handler_is_for_the_script_alone(make_graph):
     signal.signal(signal.SIGUSR1, previous)
     assert called_in == [os.getpid()]
     graph.assert_as_by_reference()
+
+
+#: What is done when a graph makes its first run, in order: methods of Lava's.
+MOMENTS = {
+    "compiled": (Compiler, "compile"),
+    "begun": (Runtime, "_build_channels"),
+    "forked": (Runtime, "_build_runtime_services"),
+    "started": (Runtime, "_start_ports"),
+}
+
+
+@pytest.fixture
+def at_moment(monkeypatch):
+    """Return a function that lets a call be made at a moment, in a thread or by a signal."""
+
+    def let(moment, way, call):
+        owner, name = MOMENTS[moment]
+        lavas_own = getattr(owner, name)
+
+        def method(*arguments):
+            monkeypatch.setattr(owner, name, lavas_own)
+            if way == "thread":
+                thread = threading.Thread(target=call)
+                thread.start()
+                thread.join(SOON)
+                assert not thread.is_alive()
+            else:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return lavas_own(*arguments)
+
+        monkeypatch.setattr(owner, name, method)
+        signal.signal(signal.SIGUSR1, lambda *_: call())
+
+    previous = signal.getsignal(signal.SIGUSR1)
+    yield let
+    signal.signal(signal.SIGUSR1, previous)
+
+
+@pytest.mark.parametrize(
+    ("moment", "way", "runner", "target"),
+    [
+        ("compiled", "thread", "mlp", "source"),
+        ("compiled", "signal", "source", "mlp"),
+        ("begun", "thread", "counter", "mlp"),
+        ("forked", "signal", "mlp", "mlp"),
+        ("started", "thread", "mlp", "counter"),
+    ],
+)
+@pytest.mark.parametrize("call", ["pause", "stop"])
+def test_a_run_ends_whose_graph_is_still_made(
+    call, moment, way, runner, target, make_graph, at_moment
+):
+    graph = make_graph("leaf")
+    at_moment(moment, way, getattr(getattr(graph, target), call))
+    getattr(graph, runner).run(RunSteps(FOR_LONG), graph.configuration)
+    assert graph.steps == 0
+    if call == "stop":
+        assert not children()
+        with pytest.raises(RuntimeError, match=r"has ended \(stopped\)"):
+            graph.run(RunSteps(1))
+        return
+    graph.run(RunSteps(3))
+    assert graph.steps == 3
+    graph.assert_as_by_reference()
+
+
+def test_a_graph_stops_whose_process_takes_long_at_first(make_graph, monkeypatch):
+    monkeypatch.setattr(PySpikingMLPModel, "__init__", lambda *_: time.sleep(1000))
+    graph = make_graph("leaf")
+    with meanwhile(graph.mlp.stop):
+        graph.run(RunSteps(FOR_LONG))
+    assert not children()
+
+
+def test_a_stop_before_the_first_run_is_none_of_it(make_graph):
+    graph = make_graph("leaf")
+    graph.mlp.pause()
+    graph.mlp.stop()
+    graph.run(RunSteps(3))
+    with pytest.raises(ValueError, match="condition must be"):
+        graph.run("for ever")
+    graph.mlp.pause()
+    graph.run(RunSteps(4))
+    assert graph.steps == 7
+
+
+def test_a_runtime_of_ones_own_is_refused(make_graph):
+    """Its processes would not be guarded."""
+    graph, again = make_graph("leaf"), make_graph("leaf")
+    runtime = Runtime(graph.mlp.compile(graph.configuration), ActorType.MultiProcessing)
+    with pytest.raises(RuntimeError, match=r"started by run\(\) or by create_runtime\(executable="):
+        runtime.initialize()
+    assert not children()
+    with pytest.raises(RuntimeError, match="has ended .*by a Runtime of one's own.*make it anew"):
+        graph.run(RunSteps(3))
+    again.mlp.create_runtime(executable=again.mlp.compile(again.configuration))
+    again.run(RunSteps(3))
+    again.assert_as_by_reference()
 
 
 @pytest.mark.parametrize("n_steps", [2.5, -1, math.nan, math.inf, None, True, "5", [5], 2**64])

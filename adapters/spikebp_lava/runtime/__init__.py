@@ -66,12 +66,12 @@ class GuardedProcess:
 
     @_runtime.setter
     def _runtime(self, runtime: Any) -> None:
+        self.__dict__["_own_runtime"] = runtime
         if runtime is not None:
             if not isinstance(runtime, GuardedRuntime):
                 runtime.__class__, runtime.graph = GuardedRuntime, ProcessGraph(runtime)
                 runtime.require_no_processes()
             runtime.graph.participants[self] = None
-        self.__dict__["_own_runtime"] = runtime
 
     def prepare(self, models: list[type]) -> None:
         """Prepare a graph of these process models before it is started, or refuse it."""

@@ -99,11 +99,12 @@ class GuardedRuntime(Runtime):  # type: ignore[misc]
         infrastructure = self._messaging_infrastructure
         if infrastructure is None:
             return
+        self._executable.assign_runtime_to_all_processes(self)
         self.graph.actors = infrastructure.actors
-        self.graph.end("it was not made by run() or create_runtime()")
+        self.graph.end("its processes were started by a Runtime of one's own")
         raise RuntimeError(
-            "a graph with processes of spikebp_lava is to be run by run() of one of its processes, "
-            "or made by create_runtime(run_cfg=...), and not by a Runtime of one's own"
+            "a graph with processes of spikebp_lava is to be started by run() or by "
+            "create_runtime(executable=...) of one of its processes, not by a Runtime of one's own"
         )
 
     def _wait_for_models(self) -> None:
