@@ -2,9 +2,9 @@
 
     python -m tests.with_lava.random_graphs 3000 --busy 2
 
-plays many of them, with processes in the background that keep cores busy, and as many that are ended
-at any step, whose checkpoints must go on as if they had not been. None may hang: if one
-takes longer than two minutes, the program prints all stacks and ends.
+plays many of them, with processes in the background that keep cores busy, and as many that are
+ended at any step, whose checkpoints must go on as if they had not been. None may hang: if one takes
+longer than two minutes, the program prints all stacks and ends.
 """
 
 import argparse
@@ -444,7 +444,7 @@ def play(graph):
 
 
 #: What ends the last run of a graph: calls from another thread, an exception of a neighbour in a
-#: phase of a step, and handlers of signals, one of which pauses the run and one raises an exception.
+#: phase of a step, and handlers of signals, one of which pauses the run, and one raises.
 ENDS = ("pause", "stop", *PHASES, "signal", "raise")
 
 

@@ -47,8 +47,8 @@ UNDER_WAY = "possible before, between and after runs, and one is under way"
 class Graph:
     """A source and a network of some form, and a process that counts steps."""
 
-    def __init__(self, form, tag="floating_pt", fails_at=0):
-        net = NET.replace(timing="pipelined") if form == "standard" else NET
+    def __init__(self, form, tag="floating_pt", fails_at=0, **changes):
+        net = NET.replace(**{"timing": "pipelined"} if form == "standard" else {}, **changes)
         samples = Samples(net)
         self.x, self.y = samples.x, samples.y
         self.start = Checkpoint(net, initial_state(net, samples.weights))
@@ -148,6 +148,62 @@ def test_a_run_is_paused_and_stopped(form, tag, make_graph):
     assert mlp.operations == again.mlp.operations
     with pytest.raises(RuntimeError, match="this graph of Lava processes has ended"):
         graph.run(RunSteps(1))
+
+
+#: Networks that learn at each step, or once, in both timings.
+LEARNERS = [
+    ("leaf", "floating_pt", {"update": "normalized"}),
+    ("leaf", "fixed_pt", {"update": "outer", "feedback": "random"}),
+    ("leaf", "fixed_pt", {"update": "fractional"}),
+    ("leaf", "floating_pt", {"update": "fractional", "timing": "pipelined"}),
+    ("leaf", "fixed_pt", {"update": "normalized", "timing": "pipelined"}),
+    ("standard", "floating_pt", {"learning_rate": 0.1}),
+]
+
+
+@pytest.mark.parametrize(("form", "tag", "changes"), LEARNERS)
+def test_a_sample_that_is_half_shown_is_not_in_a_checkpoint(form, tag, changes, make_graph):
+    """Neither after a pause nor after a fault, which brings the state before its run."""
+    graph = make_graph(form, tag, fails_at=40, **changes)
+    mlp, n_shown = graph.mlp, 2 * graph.period - 2
+    graph.run(RunSteps(n_shown))
+    checkpoint, shown = mlp.checkpoint(), [values.get().copy() for values in weights_of(mlp)]
+    assert checkpoint.state.samples_seen == 1
+    if form == "leaf" and changes["update"] == "fractional":
+        assert not np.array_equal(shown[-1] * unit_of(graph), mlp.weights[-1])
+    with pytest.raises(ZeroDivisionError):
+        graph.run(RunSteps(FOR_LONG))
+    assert_same_state(mlp.checkpoint(), checkpoint.state)
+    assert all(map(np.array_equal, shown, [values.get() for values in weights_of(mlp)]))
+    with checkpoint.simulate() as go, graph.start.simulate() as whole:
+        go.train(graph.x[go.samples_seen :], graph.y[go.samples_seen :])
+        whole.train(graph.x, graph.y)
+        assert_same_state(go.checkpoint(), whole.checkpoint().state)
+
+
+def weights_of(mlp):
+    return [mlp.weight_1, mlp.weight_2, mlp.weight_3]
+
+
+def unit_of(graph):
+    """Return what 1 means where weights are got and set."""
+    fixed = graph.configuration.select_tag == "fixed_pt"
+    return 2.0**-graph.mlp.net.fraction_bits if fixed else 1.0
+
+
+@pytest.mark.parametrize(("form", "tag"), [("leaf", "fixed_pt"), ("standard", "floating_pt")])
+def test_weights_that_are_set_in_the_middle_of_a_sample_are_in_its_checkpoint(
+    form, tag, make_graph
+):
+    graph = make_graph(form, tag, learning_rate=0.1)
+    graph.run(RunSteps(2 * graph.period - 2))
+    before, matrix = graph.mlp.checkpoint().state, np.full((8, 7), 0.25)
+    graph.mlp.weight_2.set(matrix / unit_of(graph))
+    weights = (before.weights[0], matrix, before.weights[2])
+    assert_same_state(graph.mlp.checkpoint(), before._replace(weights=weights))
+    assert np.array_equal(graph.mlp.weight_2.get() * unit_of(graph), matrix)
+    graph.run(RunSteps(2))
+    assert not np.array_equal(graph.mlp.weights[1], matrix)
 
 
 def test_a_run_that_has_ended_by_itself_need_not_be_waited_for(make_graph):
@@ -284,7 +340,7 @@ def test_a_runtime_of_ones_own_is_refused(make_graph):
     with pytest.raises(RuntimeError, match=r"started by run\(\) or by create_runtime\(executable="):
         runtime.initialize()
     assert not children()
-    with pytest.raises(RuntimeError, match="has ended .*by a Runtime of one's own.*make it anew"):
+    with pytest.raises(RuntimeError, match=r"has ended .*by a Runtime of one's own.*make it anew"):
         graph.run(RunSteps(3))
     again.mlp.create_runtime(executable=again.mlp.compile(again.configuration))
     again.run(RunSteps(3))
