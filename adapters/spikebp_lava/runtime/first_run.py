@@ -38,5 +38,5 @@ def ask(target: Any, what: str) -> None:
 
 def asked_of(targets: Iterable[Any]) -> str | None:
     """Return what this thread has kept of what was asked of any of these, and forget it."""
-    asked = _asked.get(threading.get_ident(), {})
+    asked: Any = _asked.get(threading.get_ident(), {})
     return max(filter(None, [asked.pop(each, None) for each in targets]), default=None)
