@@ -1,9 +1,9 @@
 """Ends all processes of a graph, whatever happens to the user's process.
 
 Lava's processes run until `stop()` is called. A script that ends without it waits for them for
-ever; if it is killed they wait for ever themselves, and named shared memory remains. Nor does a
-graph end with the last reference to it: to count them Lava keeps all processes, and a model the
-ports through which its last process was observed.
+ever; if it is killed they wait for ever themselves. Nor does a graph end with the last reference to
+it: to count them Lava keeps all processes, and a model the ports through which its last process was
+observed.
 
 Here processes end with the script, however that ends; and with the last reference to their graph,
 which Lava forgets as it starts.
@@ -27,8 +27,9 @@ from typing import Any, Final
 from lava.magma.core.process.ports.ports import ImplicitVarPort
 from lava.magma.core.process.process import ProcessServer
 from lava.magma.core.process.variable import VarServer
+from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing
 
-from spikebp_lava.runtime.channels import no_wake_up_is_lost
+from spikebp_lava.runtime.channels import ChannelMemory, no_wake_up_is_lost
 from spikebp_lava.runtime.signals import signals_deferred
 
 #: Seconds between two looks of a process whether the one that started it has ended.
@@ -59,7 +60,8 @@ def start_processes(runtime: Any) -> None:
         _starting.parent = os.getpid()
         try:
             runtime._build_watchdog_manager()
-            runtime._build_message_infrastructure()
+            runtime._messaging_infrastructure = MultiProcessing()
+            runtime._messaging_infrastructure._smm = ChannelMemory()
             actors = runtime.graph.actors = runtime._messaging_infrastructure.actors
             runtime._build_channels()
             runtime._build_sync_channels()
