@@ -83,7 +83,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         The drive of the output summed over the sample so far, in fixed_pt in units of 2^-f. Divided
         by the steps shown these are the scores.
     weight_1, ..., weight_L : Var of shapes ``net.weight_shapes``
-        The weights; in fixed_pt in units of 2^-f. A layer that pools has none.
+        The weights at present; in fixed_pt in units of 2^-f. A layer that pools has none.
     spike_count_0, ..., spike_count_L, error_1, ..., error_L : Var of shape (n_units,)
         The signed spike counts and error spikes of each layer in the last step, for a Monitor.
     potential_0, ..., potential_L, summed_drive_1, ..., summed_drive_L : Var of shape (n_units,)
