@@ -41,18 +41,18 @@ def fraction_bits_of(net: Definition) -> int:
 
 
 class Memory(Protocol):
-    """The learned state and the counts of a network, in shared memory.
+    """The learned state and the counts of a network, in shared memory."""
 
-    Attributes
-    ----------
-    state : LearningState
-        A copy of what has been learned; what is assigned replaces it.
-    arrays : list of ndarray
-        All that a run changes.
-    """
+    @property
+    def arrays(self) -> list[Array]:
+        """All arrays that a run changes."""
 
-    state: LearningState
-    arrays: list[Array]
+    @property
+    def state(self) -> LearningState:
+        """A copy of what was learned from whole samples."""
+
+    def replace_weights(self, l: int, weights: Array) -> None:
+        """Replace W_l by real numbers on the grid, in a sample that is half shown too."""
 
     @property
     def operations(self) -> Operations:

@@ -13,11 +13,11 @@ from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, require_agreement
-from spikebp_lava.memory import Memory, SharedNetwork
+from spikebp_lava.memory import FIXED, Memory, SharedNetwork
 from spikebp_lava.runtime import GuardedProcess, at_rest
 from spikebp_lava.variables import LavaPortNames, ReadOnlyVar, SharedVar
 from spikebp_plugins import Checkpoint, Operations
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import boolean, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.fields import Definition
@@ -109,11 +109,11 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
     @learning.setter
     def learning(self, value: bool) -> None:
         with at_rest(self):
-            self.shared.switches.learning[0] = bool(value)
+            self.shared.switches.learning[0] = boolean("learning", value)
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:
-        """Copies of the weights as real numbers, of the shapes ``net.weight_shapes``."""
+        """Copies of the weights of `checkpoint` as real numbers, of ``net.weight_shapes``."""
         return [np.asarray(matrix, np.float64) for matrix in self._learned().weights]
 
     @property
@@ -123,7 +123,11 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
             return self._memory.operations
 
     def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state, from which any back end can continue."""
+        """Return definition and learning state after the last whole sample, for any back end.
+
+        A sample that is half shown has taught it nothing, and is not among its `samples_seen`.
+        Weights that were set meanwhile are in it as they were set.
+        """
         return Checkpoint(self.net, self._learned())
 
     def _learned(self) -> LearningState:
@@ -157,14 +161,11 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
             allowed = "on the grid: multiples of 2**-fraction_bits (whole numbers in fixed_pt)"
             raise wrong_argument(name, allowed, given[rounded != values][0])
         arithmetic.check(values, "weight", l)
-        memory = self._memory
-        weights = list(memory.state.weights)
-        weights[l - 1] = rounded
-        memory.state = memory.state._replace(weights=tuple(weights))
+        self._memory.replace_weights(l, rounded)
 
     def prepare(self, models: list[type]) -> None:
         """Check a graph; called before its processes are started."""
-        require_agreement(self)
+        require_agreement(self, FIXED in {getattr(model, "kind", None) for model in models})
         self._n_connections = self._count_connections()
 
     def _count_connections(self) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from lava.magma.core.process.ports.ports import OutPort
 from lava.proc.io.source import RingBuffer
 from numpy.typing import NDArray
 
@@ -21,14 +20,6 @@ Array = NDArray[Any]
 
 #: The messages that ports allow in fixed_pt, whose models compute with integers.
 WHOLE_IN_FIXED: Final = "whole numbers in fixed_pt"
-
-
-def has_sender(port: Any) -> bool:
-    """Return whether messages arrive at an InPort of a graph that has been compiled.
-
-    The port of a process that contains the receiver may lead to it, and have no sender itself.
-    """
-    return any(isinstance(source, OutPort) for source in port.get_src_ports())
 
 
 def check_senders(ports: Iterable[Any]) -> None:

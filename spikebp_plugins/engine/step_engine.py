@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.engine.library import build_of
 from spikebp_plugins.engine.network import counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork
-from spikebp_plugins.engine.structs import ERRORS, SENT, W_NOW, C, S
+from spikebp_plugins.engine.structs import ERRORS, PSI, SENT, W_NOW, C, S
 from spikebp_plugins.engine.wiring import KINDS
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.delays import ENDLESS, delays_of
@@ -62,8 +62,8 @@ class StepEngine:
     """A network on a grid that is shown one step after the other, in 64-bit integers.
 
     Everything that it learns and counts lies in memory that the caller allocates. In memory that
-    processes share, one process shows steps. Between two steps the others read and replace what
-    has been learned.
+    processes share, one process shows steps. Between two steps the others read what has been
+    learned, and replace weights.
 
     Parameters
     ----------
@@ -73,11 +73,6 @@ class StepEngine:
         The learning state to start from.
     allocate : callable, default=np.zeros
         Returns an array of zeros, given its shape and its type.
-
-    Attributes
-    ----------
-    arrays : list of ndarray
-        All arrays that samples change. Restoring copies of them undoes samples.
     """
 
     #: The kinds of connections that it knows.
@@ -93,24 +88,35 @@ class StepEngine:
         self._network.give_backup()
         self._network.write(state)
         self._is_delayed = not delays_of(net).are_zero
-        # Training samples that the network has not counted, and the steps of the open sample.
-        self._seen, self._shown = (allocate(1, np.int64) for _ in range(2))
-        self._seen[0] = state.samples_seen
-        self.arrays = [self._network.learned, self._network.header, self._seen]
+        #: Training samples that the network has not counted.
+        self._seen_before = state.samples_seen
+        #: The steps of the open sample.
+        self._shown = allocate(1, np.int64)
+
+    @property
+    def arrays(self) -> list[Array]:
+        """All of what was learned and counted: restored copies undo the steps since.
+
+        Then the sample that was open cannot go on, whose sums are not among them.
+        """
+        network, L = self._network, self._network.net.n_layers
+        before = [network.array(l, PSI) for l in range(1, L)]
+        assert network.backup is not None
+        learned = (network.learned, network.backup, *before)
+        return [*learned, network.header, self._shown]
 
     @property
     def _samples_seen(self) -> int:
-        return int(self._seen[0]) + self._network.trained
+        return self._seen_before + self._network.trained
 
     @property
     def state(self) -> LearningState:
-        """A copy of what has been learned by now; what is assigned replaces it."""
-        return self._network.read_now(self._samples_seen)
+        """A copy of what was learned before the open sample."""
+        return self._network.read(self._samples_seen)
 
-    @state.setter
-    def state(self, state: LearningState) -> None:
-        self._network.write_now(state)
-        self._seen[0] += state.samples_seen - self._samples_seen
+    def replace_weights(self, l: int, weights: Array) -> None:
+        """Replace W_l by real numbers on the grid, in an open sample and in `state`."""
+        self._network.replace_weights(l, weights)
 
     @property
     def operations(self) -> Operations:

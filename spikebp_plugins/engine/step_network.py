@@ -140,7 +140,8 @@ class StepNetwork(EngineNetwork):
         self.target: Array | None = None
         self._rows_of_target = CRows(at=self._y_given.ctypes.data, kind=REALS)
         self._rows_of_none = CRows(kind=NONE)
-        self._backup: Array | None = None
+        #: What was learned before a sample, once updates of it are written.
+        self.backup: Array | None = None
         self._drawn_given: Array | None = None
         self.steps_block = CBlock.from_buffer_copy(self.block)
         self.steps_address = ctypes.addressof(self.steps_block)
@@ -182,14 +183,14 @@ class StepNetwork(EngineNetwork):
         self.build.forget_bounds(self._place)
         return True
 
-    def read_now(self, samples_seen: int) -> LearningState:
-        """Return a copy of what has been learned up to now, after `settle`."""
-        return self.read(samples_seen, BY_NOW)
-
-    def write_now(self, state: LearningState) -> None:
-        """Replace what has been learned up to now, after `settle`; a sample may be open."""
-        for l, which, units in self._encoded(state, BY_NOW):
-            self.array(l, which)[...] = units
+    def replace_weights(self, l: int, weights: Array) -> None:
+        """Replace W_l, before an open sample and in it, after `settle`."""
+        parts = [(0, weights)]
+        if l > 1 and self.net.feedback == "transpose":
+            parts.append((1, self.net.connections[l - 1].backward_weights(weights)))
+        for which in (BEFORE, BY_NOW):
+            for part, values in parts:
+                self.array(l, which[part])[...] = self._grid.encode(values)
         self.build.forget_bounds(self._place)
 
     def settle(self) -> None:
@@ -217,9 +218,9 @@ class StepNetwork(EngineNetwork):
 
     def give_backup(self) -> None:
         """Allocate the backup of what was learned before a sample, which single steps need."""
-        if self._backup is None:
-            self._backup = self._bytes(len(self.learned))
-            self.build.give_backup(self._place, self._backup.ctypes.data)
+        if self.backup is None:
+            self.backup = self._bytes(len(self.learned))
+            self.build.give_backup(self._place, self.backup.ctypes.data)
 
     def begin_steps(
         self, y: Array | None, *, opens: bool = False, learned: int | None = None

@@ -17,7 +17,7 @@ from spikebp_plugins import Checkpoint, Conv2D, Dense, SpikingNetwork
 from spikebp_plugins.engine import library, network
 from spikebp_plugins.engine.backend import early_of
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import counted_operations
+from spikebp_plugins.engine.network import BY_NOW, counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork, holds
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.fields import Definition
@@ -297,7 +297,7 @@ def assert_equal_steps(level, bits, case, most_steps):
             if random.rand() < 0.05:
                 c.settle()
                 now = stream._steps._learning.weights
-                assert all(map(np.array_equal, c.read_now(0).weights, now))
+                assert all(map(np.array_equal, c.read(0, BY_NOW).weights, now))
         else:
             if random.rand() < 0.5:
                 c.drop_sample()

@@ -139,7 +139,7 @@ def test_what_is_handed_over_stays_when_weights_are_replaced_in_a_sample(learns)
         for t in range(1, 9):
             engine.show(x, y, StepContext(t == 1, t == 8, learns and t == 1, learns, False, t, 5))
             if replaces:
-                engine.state = engine.state
+                engine.replace_weights(1, engine.weights(1) * 2.0**-net.fraction_bits)
         states.append((engine.state, engine.summed_drive(2).tolist(), engine.operations))
     np.testing.assert_equal(states[0], states[1])
 

@@ -2,13 +2,19 @@
 
     python -m tests.with_lava.random_graphs 3000 --busy 2
 
-plays many of them, with processes in the background that keep cores busy. None may hang: if one
-takes longer than two minutes, the program prints all stacks and ends.
+plays many of them, with processes in the background that keep cores busy, and as many that are
+ended at any step, whose checkpoints must go on as if they had not been. None may hang: if one takes
+longer than two minutes, the program prints all stacks and ends.
 """
 
 import argparse
 import faulthandler
 import multiprocessing
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +32,8 @@ from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 from tests.core.strategies import definitions, networks
-from tests.step_oracle import follow
-from tests.with_lava.around import EnclosingProcess
+from tests.step_oracle import follow, with_weights
+from tests.with_lava.around import EnclosingProcess, FaultyProcess
 from tests.with_lava.graphs import (
     TAGS,
     Loihi1SimCfg,
@@ -42,6 +48,9 @@ TIME_LIMIT = 120
 
 #: A leaf, one with a message for each sample, synapses of Lava's own.
 FORMS = ("leaf", "sample", "standard")
+
+#: The phases of a step of Lava in which a process computes.
+PHASES = ("spk", "pre_mgmt", "lrn", "post_mgmt")
 
 INPUTS = ("spikes_in", "label_in", "target_in", "reset_in")
 OUTPUTS = ("spikes_out", "summed_drive_out")
@@ -304,16 +313,19 @@ class Player:
         (ports,) = enclosing or [self.network]
         for name, sender in self.given.senders.items():
             sender.connect(getattr(ports, name))
-        self.sink = ScoreSink(net, graph.n, **graph.granularity)
+        # A sink counts the steps of samples.
+        self.sink = None if graph.has_resets else ScoreSink(net, graph.n, **graph.granularity)
         self.drives = Recorder(net.n_outputs, graph.n)
         self.fired = Receiver(shape=(net.n_outputs,), buffer=graph.n)
         ports.spikes_out.connect(self.fired.a_in)
         ports.summed_drive_out.connect(self.drives.a_in)
-        ports.summed_drive_out.connect(self.sink.summed_drive_in)
+        if self.sink:
+            ports.summed_drive_out.connect(self.sink.summed_drive_in)
         self.monitors = [Monitor() for _ in graph.monitors]
         for monitor, (kind, l) in zip(self.monitors, graph.monitors, strict=True):
             monitor.probe(getattr(self.network, f"{kind}_{l}"), graph.n)
-        self.around = [*self.given.processes, self.sink, self.drives, self.fired, *enclosing]
+        receivers = [self.drives, self.fired, *filter(None, [self.sink])]
+        self.around = [*self.given.processes, *receivers, *enclosing]
         self.settings = {}
 
     def play(self):
@@ -409,14 +421,15 @@ class Player:
     def _assert_reached(self, checkpoints, results):
         """Compare what has been learned after each run, and what is known of all samples."""
         for end, checkpoint in zip(self.graph.cuts, checkpoints, strict=True):
-            result = results[end - 1][-1]
-            if result.closes:
-                assert_same_state(checkpoint, result.state)
-            elif self.graph.form != "standard":  # whose synapses share weights between samples
-                pairs = zip(checkpoint.state.weights, result.state.weights, strict=True)
-                assert all(np.array_equal(*pair) for pair in pairs)
+            closing = [i for i, steps in enumerate(results[:end]) if steps[-1].closes]
+            first = closing[-1] + 1 if closing else 0
+            wanted = results[first - 1][-1].state if closing else self.start.state
+            for message in range(first, end):
+                if message in self.settings:
+                    wanted = with_weights(wanted, *self.settings[message])
+            assert_same_state(checkpoint, wanted)
         closing = [steps[-1] for steps in results if steps[-1].closes]
-        if self.given.ends is None:
+        if self.sink:
             wanted = [result.scores for result in closing]
             assert np.array_equal(
                 self.sink.scores, np.reshape(wanted, (-1, self.graph.net.n_outputs))
@@ -428,6 +441,154 @@ class Player:
 def play(graph):
     """Assert that a graph does what the reference does."""
     Player(graph).play()
+
+
+#: What ends the last run of a graph: calls from another thread, an exception of a neighbour in a
+#: phase of a step, and handlers of signals, one of which pauses the run, and one raises.
+ENDS = ("pause", "stop", *PHASES, "signal", "raise")
+
+
+@dataclass(frozen=True)
+class EndedGraph:
+    """All decisions of a graph that is ended at any step, most often in the middle of a sample.
+
+    Attributes
+    ----------
+    net : Definition
+        The definition.
+    form, tag : str
+        As in `Graph`.
+    changes, has_labels : bool
+        Whether input changes from step to step; whether the source has labels, or real targets.
+    end : str
+        One of `ENDS`.
+    first, more : int
+        The messages of a first run, and after how many others the second run is ended.
+    seed : int
+        The seed.
+    """
+
+    net: Definition
+    form: str
+    tag: str
+    changes: bool
+    has_labels: bool
+    end: str
+    first: int
+    more: int
+    seed: int
+
+    granularity = Graph.granularity
+    per_sample = Graph.per_sample
+
+
+@st.composite
+def ended_graphs(draw, form):
+    """Any graph of a form that is not refused, and that learns in sums within their range."""
+    limits = {"max_steps": 6, "rates": (0.01, 0.05), "fraction_bits": None}
+    if form == "sample":  # a source has values for all steps of a sample, and not spikes
+        limits["input_coding"] = "values"
+    net = draw(nets(form, input_scale=draw(st.sampled_from((1.0, 1 / 3, 1.7))), **limits))
+    takes_rows = net.input_coding == "values"
+    per_sample = 1 if form == "sample" else steps_of_sample(net, net.n_steps)
+    return EndedGraph(
+        net=net,
+        form=form,
+        tag=TAGS[0] if form == "standard" else draw(st.sampled_from(TAGS)),
+        changes=form != "sample" and (not takes_rows or draw(st.booleans())),
+        has_labels=draw(st.booleans()),
+        end=draw(st.sampled_from(ENDS)),
+        first=draw(st.integers(0, 2 * per_sample)),
+        more=draw(st.integers(1, 2 * per_sample)),
+        seed=draw(st.integers(0, 2**32 - 1)),
+    )
+
+
+class EndedPlayer:
+    """A graph that is ended by something, and whose checkpoint goes on elsewhere."""
+
+    def __init__(self, graph):
+        random, net = np.random.default_rng(graph.seed), graph.net
+        steps = (net.n_steps,) if graph.changes else ()
+        self.x = random.integers(-1, 2, (3, *steps, net.n_inputs))
+        self.y = random.uniform(-1, 2, (3, net.n_outputs))
+        if graph.has_labels:
+            self.y = random.integers(0, net.n_outputs, 3)
+        weights = [0.5 * random.standard_normal(shape) for shape in net.weight_shapes]
+        self.graph, self.start = graph, Checkpoint(net, initial_state(net, weights))
+        self.has_ended = False
+        make = StandardMLP if graph.form == "standard" else SpikingMLPProcess
+        self.network = make(self.start, **graph.granularity)
+        source = SampleSource(net, self.x, self.y, **graph.granularity)
+        self.counter = Replay(np.zeros((1, net.n_inputs)), delay=0.001)
+        fails_at = graph.first + graph.more if graph.end in PHASES else 0
+        faulty = FaultyProcess(net.n_inputs, fails_at, phase=graph.end)
+        for sender in (source.spikes_out, self.counter.s_out, faulty.s_out):
+            sender.connect(self.network.spikes_in)
+        if graph.has_labels:
+            source.label_out.connect(self.network.label_in)
+        else:
+            source.target_out.connect(self.network.target_in)
+
+    def play(self):
+        """End the graph, and assert that its checkpoint goes on as if nothing had ended it."""
+        graph, network = self.graph, self.network
+        try:
+            network.run(RunSteps(graph.first), configuration(graph.tag))
+            self._run_to_the_end()
+        finally:
+            network.stop()
+        n_samples = network.operations.samples
+        # Nothing is left of a run that raises an exception; a signal may come when it has ended.
+        raises = graph.end == "raise" or graph.end in PHASES
+        shown = [graph.first] * raises + [int(self.counter.steps[0])] * (graph.end not in PHASES)
+        assert n_samples in [n // graph.per_sample for n in shown]
+        x, y = (np.resize(all_, (n_samples + 3, *all_.shape[1:])) for all_ in (self.x, self.y))
+        with network.checkpoint().simulate() as go, self.start.simulate() as whole:
+            assert go.samples_seen == n_samples
+            go.train(x[go.samples_seen :], y[go.samples_seen :])
+            whole.train(x, y)
+            assert_same_state(go.checkpoint(), whole.checkpoint().state)
+
+    def _run_to_the_end(self):
+        end = self.graph.end
+        handlers = {"signal": lambda *_: self.network.pause(), "raise": raise_time_is_over}
+        with suppress(TimeoutError, ZeroDivisionError), handled_by(handlers.get(end)):
+            ending = threading.Thread(target=self._end)
+            ending.start()
+            try:
+                # More samples might bring sums out of range.
+                self.network.run(RunSteps(self.graph.more + self.graph.per_sample))
+                assert end in ("pause", "stop", "signal")
+            finally:
+                self.has_ended = True
+                ending.join()
+
+    def _end(self):
+        end, last = self.graph.end, self.graph.first + self.graph.more
+        while self.counter.steps[0] < last and not self.has_ended:
+            time.sleep(0.0002)
+        if end in ("signal", "raise"):
+            os.kill(os.getpid(), signal.SIGUSR1)
+        elif end not in PHASES:
+            getattr(self.network, end)()
+
+
+def raise_time_is_over(*_):
+    raise TimeoutError
+
+
+@contextmanager
+def handled_by(handler):
+    """Let a handler be that of the signal; None leaves it alone."""
+    previous = signal.signal(signal.SIGUSR1, handler or signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGUSR1, previous)
+
+
+def play_to_the_end(graph):
+    """Assert that the checkpoint of a graph that is ended goes on as if it had not been."""
+    EndedPlayer(graph).play()
 
 
 def spin():
@@ -443,10 +604,13 @@ def main():
     for _ in range(asked.busy):
         multiprocessing.Process(target=spin, daemon=True).start()
 
-    def play_in_time(graph):
-        faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
-        play(graph)
-        faulthandler.cancel_dump_traceback_later()
+    def in_time(play_one):
+        def play_in_time(graph):
+            faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
+            play_one(graph)
+            faulthandler.cancel_dump_traceback_later()
+
+        return play_in_time
 
     limits = settings(
         max_examples=asked.graphs,
@@ -455,8 +619,10 @@ def main():
         suppress_health_check=HealthCheck,
     )
     for form in FORMS:
-        limits(given(graphs(form))(play_in_time))()
-        print(f"{form}: {asked.graphs} graphs equal the reference")
+        limits(given(graphs(form))(in_time(play)))()
+        print(f"{form}: {asked.graphs} graphs equal the reference", flush=True)
+        limits(given(ended_graphs(form))(in_time(play_to_the_end)))()
+        print(f"{form}: {asked.graphs} that were ended went on as if not", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,14 @@ import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
+from lava.magma.compiler.compiler import Compiler
+from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.magma.runtime.runtime import Runtime
 from lava.proc.monitor.process import Monitor
 
 from spikebp_lava import SampleSource, SpikingMLPProcess, StandardMLP
+from spikebp_lava.processes.network import PySpikingMLPModel
 from spikebp_plugins import Checkpoint, Simulator
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
@@ -43,8 +47,8 @@ UNDER_WAY = "possible before, between and after runs, and one is under way"
 class Graph:
     """A source and a network of some form, and a process that counts steps."""
 
-    def __init__(self, form, tag="floating_pt", fails_at=0):
-        net = NET.replace(timing="pipelined") if form == "standard" else NET
+    def __init__(self, form, tag="floating_pt", fails_at=0, **changes):
+        net = NET.replace(**{"timing": "pipelined"} if form == "standard" else {}, **changes)
         samples = Samples(net)
         self.x, self.y = samples.x, samples.y
         self.start = Checkpoint(net, initial_state(net, samples.weights))
@@ -146,6 +150,62 @@ def test_a_run_is_paused_and_stopped(form, tag, make_graph):
         graph.run(RunSteps(1))
 
 
+#: Networks that learn at each step, or once, in both timings.
+LEARNERS = [
+    ("leaf", "floating_pt", {"update": "normalized"}),
+    ("leaf", "fixed_pt", {"update": "outer", "feedback": "random"}),
+    ("leaf", "fixed_pt", {"update": "fractional"}),
+    ("leaf", "floating_pt", {"update": "fractional", "timing": "pipelined"}),
+    ("leaf", "fixed_pt", {"update": "normalized", "timing": "pipelined"}),
+    ("standard", "floating_pt", {"learning_rate": 0.1}),
+]
+
+
+@pytest.mark.parametrize(("form", "tag", "changes"), LEARNERS)
+def test_a_sample_that_is_half_shown_is_not_in_a_checkpoint(form, tag, changes, make_graph):
+    """Neither after a pause nor after a fault, which brings the state before its run."""
+    graph = make_graph(form, tag, fails_at=40, **changes)
+    mlp, n_shown = graph.mlp, 2 * graph.period - 2
+    graph.run(RunSteps(n_shown))
+    checkpoint, shown = mlp.checkpoint(), [values.get().copy() for values in weights_of(mlp)]
+    assert checkpoint.state.samples_seen == 1
+    if form == "leaf" and changes["update"] == "fractional":
+        assert not np.array_equal(shown[-1] * unit_of(graph), mlp.weights[-1])
+    with pytest.raises(ZeroDivisionError):
+        graph.run(RunSteps(FOR_LONG))
+    assert_same_state(mlp.checkpoint(), checkpoint.state)
+    assert all(map(np.array_equal, shown, [values.get() for values in weights_of(mlp)]))
+    with checkpoint.simulate() as go, graph.start.simulate() as whole:
+        go.train(graph.x[go.samples_seen :], graph.y[go.samples_seen :])
+        whole.train(graph.x, graph.y)
+        assert_same_state(go.checkpoint(), whole.checkpoint().state)
+
+
+def weights_of(mlp):
+    return [mlp.weight_1, mlp.weight_2, mlp.weight_3]
+
+
+def unit_of(graph):
+    """Return what 1 means where weights are got and set."""
+    fixed = graph.configuration.select_tag == "fixed_pt"
+    return 2.0**-graph.mlp.net.fraction_bits if fixed else 1.0
+
+
+@pytest.mark.parametrize(("form", "tag"), [("leaf", "fixed_pt"), ("standard", "floating_pt")])
+def test_weights_that_are_set_in_the_middle_of_a_sample_are_in_its_checkpoint(
+    form, tag, make_graph
+):
+    graph = make_graph(form, tag, learning_rate=0.1)
+    graph.run(RunSteps(2 * graph.period - 2))
+    before, matrix = graph.mlp.checkpoint().state, np.full((8, 7), 0.25)
+    graph.mlp.weight_2.set(matrix / unit_of(graph))
+    weights = (before.weights[0], matrix, before.weights[2])
+    assert_same_state(graph.mlp.checkpoint(), before._replace(weights=weights))
+    assert np.array_equal(graph.mlp.weight_2.get() * unit_of(graph), matrix)
+    graph.run(RunSteps(2))
+    assert not np.array_equal(graph.mlp.weights[1], matrix)
+
+
 def test_a_run_that_has_ended_by_itself_need_not_be_waited_for(make_graph):
     graph = make_graph("leaf")
     graph.run(RunSteps(2 * graph.period, blocking=False))
@@ -187,6 +247,104 @@ def test_a_signal_with_a_handler_is_for_the_script_alone(make_graph):
     signal.signal(signal.SIGUSR1, previous)
     assert called_in == [os.getpid()]
     graph.assert_as_by_reference()
+
+
+#: What is done when a graph makes its first run, in order: methods of Lava's.
+MOMENTS = {
+    "compiled": (Compiler, "compile"),
+    "begun": (Runtime, "_build_channels"),
+    "forked": (Runtime, "_build_runtime_services"),
+    "started": (Runtime, "_start_ports"),
+}
+
+
+@pytest.fixture
+def at_moment(monkeypatch):
+    """Return a function that lets a call be made at a moment, in a thread or by a signal."""
+
+    def let(moment, way, call):
+        owner, name = MOMENTS[moment]
+        lavas_own = getattr(owner, name)
+
+        def method(*arguments):
+            monkeypatch.setattr(owner, name, lavas_own)
+            if way == "thread":
+                thread = threading.Thread(target=call)
+                thread.start()
+                thread.join(SOON)
+                assert not thread.is_alive()
+            else:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            return lavas_own(*arguments)
+
+        monkeypatch.setattr(owner, name, method)
+        signal.signal(signal.SIGUSR1, lambda *_: call())
+
+    previous = signal.getsignal(signal.SIGUSR1)
+    yield let
+    signal.signal(signal.SIGUSR1, previous)
+
+
+@pytest.mark.parametrize(
+    ("moment", "way", "runner", "target"),
+    [
+        ("compiled", "thread", "mlp", "source"),
+        ("compiled", "signal", "source", "mlp"),
+        ("begun", "thread", "counter", "mlp"),
+        ("forked", "signal", "mlp", "mlp"),
+        ("started", "thread", "mlp", "counter"),
+    ],
+)
+@pytest.mark.parametrize("call", ["pause", "stop"])
+def test_a_run_ends_whose_graph_is_still_made(
+    call, moment, way, runner, target, make_graph, at_moment
+):
+    graph = make_graph("leaf")
+    at_moment(moment, way, getattr(getattr(graph, target), call))
+    getattr(graph, runner).run(RunSteps(FOR_LONG), graph.configuration)
+    assert graph.steps == 0
+    if call == "stop":
+        assert not children()
+        with pytest.raises(RuntimeError, match=r"has ended \(stopped\)"):
+            graph.run(RunSteps(1))
+        return
+    graph.run(RunSteps(3))
+    assert graph.steps == 3
+    graph.assert_as_by_reference()
+
+
+def test_a_graph_stops_whose_process_takes_long_at_first(make_graph, monkeypatch):
+    monkeypatch.setattr(PySpikingMLPModel, "__init__", lambda *_: time.sleep(1000))
+    graph = make_graph("leaf")
+    with meanwhile(graph.mlp.stop):
+        graph.run(RunSteps(FOR_LONG))
+    assert not children()
+
+
+def test_a_stop_before_the_first_run_is_none_of_it(make_graph):
+    graph = make_graph("leaf")
+    graph.mlp.pause()
+    graph.mlp.stop()
+    graph.run(RunSteps(3))
+    with pytest.raises(ValueError, match="condition must be"):
+        graph.run("for ever")
+    graph.mlp.pause()
+    graph.run(RunSteps(4))
+    assert graph.steps == 7
+
+
+def test_a_runtime_of_ones_own_is_refused(make_graph):
+    """Its processes would not be guarded."""
+    graph, again = make_graph("leaf"), make_graph("leaf")
+    runtime = Runtime(graph.mlp.compile(graph.configuration), ActorType.MultiProcessing)
+    with pytest.raises(RuntimeError, match=r"started by run\(\) or by create_runtime\(executable="):
+        runtime.initialize()
+    assert not children()
+    with pytest.raises(RuntimeError, match=r"has ended .*by a Runtime of one's own.*make it anew"):
+        graph.run(RunSteps(3))
+    again.mlp.create_runtime(executable=again.mlp.compile(again.configuration))
+    again.run(RunSteps(3))
+    again.assert_as_by_reference()
 
 
 @pytest.mark.parametrize("n_steps", [2.5, -1, math.nan, math.inf, None, True, "5", [5], 2**64])

@@ -99,15 +99,8 @@ def script(end):
             "KeyboardInterrupt",
             marks=pytest.mark.thorough,
         ),
-        pytest.param(
-            "line.run(1_000_000, None)",
-            lambda pid: os.kill(pid, signal.SIGKILL),
-            None,
-            "",
-            marks=pytest.mark.thorough,
-        ),
     ],
-    ids=["fails between runs", "forgets to stop", "is interrupted", "is killed"],
+    ids=["fails between runs", "forgets to stop", "is interrupted"],
 )
 def test_no_process_outlives_a_script(end, stop, code, message):
     with script(end) as process:
@@ -120,10 +113,58 @@ def test_no_process_outlives_a_script(end, stop, code, message):
     assert message in errors
     assert errors.count("Traceback") <= 1
     assert code is None or process.returncode == code
-    deadline = time.monotonic() + SOON  # the fixture looks for its memory
-    while time.monotonic() < deadline and in_session(process.pid):
+    assert_gone(process.pid)
+
+
+#: A graph that never ends its first step, started in the main thread or in another one.
+SPINS = """
+import threading
+from spikebp_lava.processes.network import PySpikingMLPModel
+def spin(model):
+    while True:
+        pass
+PySpikingMLPModel.run_spk = spin
+def run():
+    Line(Samples()).run(1, configuration("floating_pt"))
+thread = threading.Thread(target=run)
+thread.{method}()
+"""
+
+
+@pytest.mark.parametrize(
+    ("thread", "number"),
+    [
+        pytest.param(
+            thread,
+            number,
+            marks=() if (thread, number) == ("another", signal.SIGTERM) else pytest.mark.thorough,
+        )
+        for thread in ("this", "another")
+        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGHUP)
+    ],
+)
+def test_no_process_outlives_a_script_that_is_killed(thread, number):
+    """It has graphs between runs, and in a step that never ends."""
+    with script(SPINS.format(method="run" if thread == "this" else "start")) as process:
+        try:
+            wait_until(lambda: len(in_session(process.pid)) >= 9)
+        finally:
+            # A terminal that closes sends its signal to all at once.
+            (os.killpg if number == signal.SIGHUP else os.kill)(process.pid, number)
+    assert process.returncode == -number
+    assert_gone(process.pid)
+
+
+def wait_until(holds):
+    deadline = time.monotonic() + SOON
+    while time.monotonic() < deadline and not holds():
         time.sleep(0.05)
-    assert not in_session(process.pid)
+    assert holds()
+
+
+def assert_gone(leader):
+    """Assert that no process of a session is left; the fixture looks for its memory."""
+    wait_until(lambda: not in_session(leader))
 
 
 def in_session(leader):

@@ -268,6 +268,22 @@ class TestMisuse:
         with pytest.raises(ValueError, match="n_samples must be an integer of at least 1; got 0"):
             ScoreSink(NET, 0)
 
+    @pytest.mark.parametrize("with_targets", [False, True])
+    def test_a_source_keeps_copies_of_its_samples(self, samples, with_targets):
+        line, x = Line(samples), samples.x.copy()
+        y = np.eye(3)[samples.y] if with_targets else samples.y.copy()
+        mlp, source = SpikingMLPProcess(NET, weights=samples.weights), SampleSource(NET, x, y)
+        x[...] = y[...] = 0
+        source.spikes_out.connect(mlp.spikes_in)
+        if with_targets:
+            source.target_out.connect(mlp.target_in)
+        else:
+            source.label_out.connect(mlp.label_in)
+        for runner in (line.mlp, mlp):
+            runner.run(RunSteps(N_STEPS), configuration("floating_pt"))
+            runner.stop()
+        assert_same_state(mlp.checkpoint(), line.mlp.checkpoint().state)
+
     def test_values_that_are_no_integers_need_floating_pt(self, samples):
         mlp, source = SpikingMLPProcess(NET), SampleSource(NET, samples.x + 0.5)
         source.spikes_out.connect(mlp.spikes_in)

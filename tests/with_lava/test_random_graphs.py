@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from spikebp_plugins import SpikingMLP
 from tests.profiles import examples
 from tests.with_lava.graphs import Loihi2SimCfg
-from tests.with_lava.random_graphs import FORMS, Graph, graphs, play
+from tests.with_lava.random_graphs import (
+    FORMS,
+    Graph,
+    ended_graphs,
+    graphs,
+    play,
+    play_to_the_end,
+)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -18,6 +25,13 @@ from tests.with_lava.random_graphs import FORMS, Graph, graphs, play
 @given(data=st.data())
 def test_a_graph_is_equal_to_the_reference(form, data):
     play(data.draw(graphs(form)))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=examples(16), suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_checkpoint_of_a_graph_that_is_ended_goes_on_as_if_it_were_not(form, data):
+    play_to_the_end(data.draw(ended_graphs(form)))
 
 
 def test_backward_potentials_begin_when_the_output_first_compares():

@@ -223,13 +223,14 @@ class TestMisuse:
         with pytest.raises(ValueError, match=message):
             StandardMLP(net, **options)
 
-    def test_negative_spikes_have_no_trace_in_fixed_pt(self, make_line):
-        line = make_line(CHIP)
-        line.x[2, 3] = -4
+    def test_negative_spikes_have_no_trace_in_fixed_pt(self):
+        x = np.array([[1, 1, 1, -4, 1, 1, 1, 1, 1]])
+        mlp, source = StandardMLP(CHIP), SampleSource(CHIP, x)
+        source.spikes_out.connect(mlp.spikes_in)
         with pytest.raises(ValueError, match="layer 0 must be without negative spikes in fixed_pt"):
-            line.show()
+            mlp.run(RunSteps(num_steps=7), Loihi2SimCfg(select_tag="fixed_pt"))
         with pytest.raises(ValueError, match="layer 0 must be without negative spikes in fixed_pt"):
-            EngineMLP(line.start).train(line.x, line.y)
+            EngineMLP(mlp.checkpoint()).predict(x)
 
     def test_nothing_is_learned_without_targets_and_a_label_must_be_there_where_it_is(self):
         mlp = StandardMLP(PIPELINED, learning=False)

@@ -28,6 +28,7 @@ from tests.interrupts import interrupts_get_through
 from tests.with_lava.around import EnclosingProcess, FaultyProcess
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import N_SAMPLES, NET, Samples, assert_same_state, configuration
+from tests.with_lava.random_graphs import PHASES
 
 FORMS = ("leaf", "standard")
 
@@ -184,9 +185,6 @@ class HandlerRaises(Fault):
     def expected(self):
         return pytest.raises(self.error, match="of a handler")
 
-
-#: The phases of a step of Lava in which a process computes.
-PHASES = ("spk", "pre_mgmt", "lrn", "post_mgmt")
 
 FAULTS = {
     **{f"neighbour fails in {phase}": NeighbourFails(phase) for phase in PHASES},

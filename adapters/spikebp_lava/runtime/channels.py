@@ -13,15 +13,20 @@ gone in between; nothing arrives from then on. And it costs two changes of threa
 every message. Here a process waits for the message itself. A port has a thread from the moment on
 in which a selector first observes it; that thread takes down the message first, and then wakes the
 observer. A selector that comes later looks before it waits.
+
+The memory of Lava's channels has names, which remain where a script and the processes that would
+remove them are killed together. Here it has none.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty
+from types import SimpleNamespace
 from typing import Any, Final
 
 from lava.magma.compiler.channels import pypychannel
@@ -33,6 +38,17 @@ INTERVAL: Final = 0.1
 #: The id of a process, and a function that ports started in it call while they wait; the function
 #: raises an error if no message can arrive any more.
 _looks: Final[dict[int, Callable[[], None]]] = {}
+
+
+class ChannelMemory:
+    """Makes memory that is shared with processes forked later, as Lava's manager of memory does."""
+
+    def create_shared_memory(self, size: int) -> SimpleNamespace:
+        """Return memory as Lava's channels hold it."""
+        return SimpleNamespace(buf=memoryview(mmap.mmap(-1, size)))
+
+    def shutdown(self) -> None:
+        """Do nothing: the memory goes with the last process that has it."""
 
 
 class Tokens:

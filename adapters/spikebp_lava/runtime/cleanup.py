@@ -1,9 +1,9 @@
 """Ends all processes of a graph, whatever happens to the user's process.
 
 Lava's processes run until `stop()` is called. A script that ends without it waits for them for
-ever; if it is killed they wait for ever themselves, and named shared memory remains. Nor does a
-graph end with the last reference to it: to count them Lava keeps all processes, and a model the
-ports through which its last process was observed.
+ever; if it is killed they wait for ever themselves. Nor does a graph end with the last reference to
+it: to count them Lava keeps all processes, and a model the ports through which its last process was
+observed.
 
 Here processes end with the script, however that ends; and with the last reference to their graph,
 which Lava forgets as it starts.
@@ -11,13 +11,13 @@ which Lava forgets as it starts.
 
 from __future__ import annotations
 
+import _thread
 import atexit
-import ctypes
 import gc
 import os
 import signal
-import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -27,17 +27,19 @@ from typing import Any, Final
 from lava.magma.core.process.ports.ports import ImplicitVarPort
 from lava.magma.core.process.process import ProcessServer
 from lava.magma.core.process.variable import VarServer
+from lava.magma.runtime.message_infrastructure.multiprocessing import MultiProcessing
 
-from spikebp_lava.runtime.channels import no_wake_up_is_lost
+from spikebp_lava.runtime.channels import ChannelMemory, no_wake_up_is_lost
 from spikebp_lava.runtime.signals import signals_deferred
 
-_PR_SET_PDEATHSIG: Final = 1
+#: Seconds between two looks of a process whether the one that started it has ended.
+LOOK_INTERVAL: Final = 0.5
 
 #: Runtimes whose processes may be alive.
 alive: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 
-#: The id of the process whose children end with it, while it starts them.
-_parent: int | None = None
+#: As `parent`, the id of this process, while this thread starts children that end with it.
+_starting: Final = threading.local()
 
 
 def start_processes(runtime: Any) -> None:
@@ -46,7 +48,6 @@ def start_processes(runtime: Any) -> None:
     Signals are for this process, and deferred: an exception of a handler might come between the
     fork of a child and the moment in which Lava knows of it. In children they stay so.
     """
-    global _parent
     if current_process().daemon:
         raise RuntimeError(
             "a worker of multiprocessing.Pool cannot run a graph of Lava, whose processes would be "
@@ -56,12 +57,11 @@ def start_processes(runtime: Any) -> None:
         gc.collect()  # unreferenced graphs end before others are made
     alive.add(runtime)
     with no_wake_up_is_lost(runtime.graph.check), signals_deferred():
-        # Linux would end children of another thread than the main one with that thread.
-        is_main = threading.current_thread() is threading.main_thread()
-        _parent = os.getpid() if is_main else None
+        _starting.parent = os.getpid()
         try:
             runtime._build_watchdog_manager()
-            runtime._build_message_infrastructure()
+            runtime._messaging_infrastructure = MultiProcessing()
+            runtime._messaging_infrastructure._smm = ChannelMemory()
             actors = runtime.graph.actors = runtime._messaging_infrastructure.actors
             runtime._build_channels()
             runtime._build_sync_channels()
@@ -69,22 +69,30 @@ def start_processes(runtime: Any) -> None:
             runtime._build_runtime_services()
             runtime._start_ports()
         finally:
-            _parent = None
+            del _starting.parent
         weakref.finalize(runtime, kill, actors, os.getpid()).atexit = False
 
 
 def _end_with_parent() -> None:
-    global _parent
-    parent, _parent = _parent, None
+    parent = getattr(_starting, "parent", None)
     if parent is not None:
+        del _starting.parent
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
+        _thread.start_new_thread(_watch, (parent,))
 
 
-if sys.platform == "linux":
-    os.register_at_fork(after_in_child=_end_with_parent)
+def _watch(parent: int) -> None:
+    """End this process once its parent has ended, be that before the first look.
+
+    A signal at the parent's death, which Linux can send, would come when the thread has ended that
+    has started this process.
+    """
+    while os.getppid() == parent:
+        time.sleep(LOOK_INTERVAL)
+    os._exit(1)
+
+
+os.register_at_fork(after_in_child=_end_with_parent)
 
 
 @atexit.register

@@ -26,6 +26,7 @@ from lava.magma.runtime.runtime_services.runtime_service import LoihiPyRuntimeSe
 from spikebp_lava.runtime.channels import INTERVAL
 from spikebp_lava.runtime.cleanup import alive, forget, start_processes
 from spikebp_lava.runtime.faults import ProcessGraph
+from spikebp_lava.runtime.first_run import ask, asked_of, first_run
 from spikebp_lava.runtime.signals import signals_deferred
 from spikebp_plugins.common.errors import integer, wrong_argument
 
@@ -65,12 +66,14 @@ class GuardedRuntime(Runtime):  # type: ignore[misc]
     _is_talking = False
     #: Ports of services that have not reported the end of the present run.
     _unheard: list[Any]
+    #: The "pause" or "stop" that was asked for while the graph was made.
+    _request: str | None = None
     get_var, set_var = _in_one_go(Runtime.get_var), _in_one_go(Runtime.set_var)
 
     def initialize(self, *_: Any) -> None:
-        """Start the processes of the graph."""
+        """Start the processes of the graph, unless it is to stop."""
         executable = self._executable
-        with self.graph.ended_by_errors():
+        with first_run(), self.graph.ended_by_errors():
             for process in forget(executable.process_list):
                 process.runtime = self  # Lava hands it to leaves alone
             models = [builder.proc_model for builder in executable.proc_builders.values()]
@@ -79,31 +82,70 @@ class GuardedRuntime(Runtime):  # type: ignore[misc]
             for builder in executable.runtime_service_builders.values():
                 if builder.rs_class is LoihiPyRuntimeService:
                     builder.rs_class = PausableService
-            start_processes(self)
-            # From here on a signal ends the start: what a process does at first may take long.
-            for queue in self.exception_q:
-                while queue.empty():
-                    self.graph.check()
-                    time.sleep(INTERVAL / 100)
-                if queue.get() is not None:
-                    self.graph.fail()
-            del self.exception_q
-            self._is_initialized = True
+            if self._asked() != "stop":
+                start_processes(self)
+                self._wait_for_models()
+            if self._asked() == "stop":
+                self.graph.end("stopped")
+
+    def require_no_processes(self) -> None:
+        """Refuse a runtime of Lava's that a user has made and initialized, and end its processes.
+
+        Raises
+        ------
+        RuntimeError
+            If it has begun to start processes that are not guarded.
+        """
+        infrastructure = self._messaging_infrastructure
+        if infrastructure is None:
+            return
+        self._executable.assign_runtime_to_all_processes(self)
+        self.graph.actors = infrastructure.actors
+        self.graph.end("its processes were started by a Runtime of one's own")
+        raise RuntimeError(
+            "a graph with processes of spikebp_lava is to be started by run() or by "
+            "create_runtime(executable=...) of one of its processes, not by a Runtime of one's own"
+        )
+
+    def _wait_for_models(self) -> None:
+        """Wait until all processes have made their models, or the graph is to stop.
+
+        A signal ends this too: what a process does at first may take long.
+        """
+        for queue in self.exception_q:
+            while queue.empty():
+                if self._asked() == "stop":
+                    return
+                self.graph.check()
+                time.sleep(INTERVAL / 100)
+            if queue.get() is not None:
+                self.graph.fail()
+        del self.exception_q
+        self._is_initialized = True
+
+    def _asked(self) -> str | None:
+        """Return what was asked of processes of this graph while it was made."""
+        asked = asked_of((self, *self.graph.participants))
+        self._request = max(filter(None, (self._request, asked)), default=None)
+        return self._request
 
     def start(self, condition: Any) -> None:
         """Begin a run, and wait for its end unless the condition says otherwise."""
         condition, waits = _checked(condition)
         with ExitStack() as run:
-            with self.at_rest():
-                self.graph.require()
-                for participant in self.graph.participants:
-                    participant.begin_run()
-                run.enter_context(self.graph.ended_by_errors())
-                with signals_deferred():
+            with self.at_rest(), signals_deferred():
+                asked, self._request = self._asked(), None
+                if asked is None:
+                    self.graph.require()
+                    for participant in self.graph.participants:
+                        participant.begin_run()
+                    run.enter_context(self.graph.ended_by_errors())
                     self._unheard = list(self.service_to_runtime)
                     super().start(condition)
                     waits = waits and self._is_busy(INTERVAL)
-            if waits:
+            if asked == "stop":
+                self.stop()
+            elif waits and asked is None:
                 self.wait()
 
     def wait(self) -> None:
@@ -117,7 +159,10 @@ class GuardedRuntime(Runtime):  # type: ignore[misc]
             self.graph.require()
 
     def pause(self) -> None:
-        """End a run after its present step."""
+        """End a run after its present step, or the first one before it has begun."""
+        if not self._is_initialized:
+            ask(self, "pause")
+            return
         with self._talking() as is_running:
             if is_running:
                 self._tell(MGMT_COMMAND.PAUSE, MGMT_RESPONSE.PAUSED)
@@ -128,8 +173,10 @@ class GuardedRuntime(Runtime):  # type: ignore[misc]
 
         Lava's own method tells none of them in a graph that has not run, and waits for them anyway.
         """
+        if not self._is_initialized:
+            ask(self, "stop")
         # Lava calls it whenever a process is collected, where an interrupt would be lost.
-        if self not in alive or os.getpid() != self.graph.owner:
+        if not self._is_initialized or self not in alive or os.getpid() != self.graph.owner:
             return
         is_running = True
         try:

@@ -16,6 +16,13 @@ from spikebp_plugins.network.state import LearningState
 Array = NDArray[Any]
 
 
+def _shared(values: Array) -> Array:
+    """Return a copy of an array in shared memory."""
+    copy = shared_array(values.shape, values.dtype)
+    copy[...] = values
+    return copy
+
+
 class SharedState:
     """The `Memory` of a network of standard parts, in real numbers.
 
@@ -41,20 +48,18 @@ class SharedState:
     def __init__(self, net: Definition, state: LearningState) -> None:
         self._net, self._feedback = net, state.feedback
         self.weights, self.backward_potentials = (
-            [shared_array(values.shape, np.float64) for values in part]
-            for part in (state.weights, state.backward_potentials)
+            list(map(_shared, part)) for part in (state.weights, state.backward_potentials)
         )
         layers = net.n_layers + 1
         self.spikes, self.errors = (shared_array((layers, 2), np.int64) for _ in range(2))
         self.updates = shared_array(layers, np.int64)
-        self.samples = shared_array(3, np.int64)
+        self.samples = _shared(np.array([0, 0, state.samples_seen]))
         counts = (self.spikes, self.errors, self.updates, self.samples)
         self.arrays = [*self.weights, *self.backward_potentials, *counts]
-        self.state = state
 
     @property
     def state(self) -> LearningState:
-        """A copy of what has been learned; what is assigned replaces all but random feedback."""
+        """A copy of what was learned from whole samples."""
         return LearningState(
             weights=tuple(values.copy() for values in self.weights),
             backward_potentials=tuple(values.copy() for values in self.backward_potentials),
@@ -62,15 +67,9 @@ class SharedState:
             samples_seen=int(self.samples[2]),
         )
 
-    @state.setter
-    def state(self, state: LearningState) -> None:
-        for places, part in (
-            (self.weights, state.weights),
-            (self.backward_potentials, state.backward_potentials),
-        ):
-            for place, values in zip(places, part, strict=True):
-                place[...] = values
-        self.samples[2] = state.samples_seen
+    def replace_weights(self, l: int, weights: Array) -> None:
+        """Replace W_l."""
+        self.weights[l - 1][...] = weights
 
     @property
     def operations(self) -> Operations:

@@ -28,12 +28,7 @@ class FaultyProcess(AbstractProcess):
         self.s_out = OutPort(shape=(n_outputs,))
 
 
-@implements(proc=FaultyProcess, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
 class FaultyProcessModel(PyLoihiProcessModel):
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-
     def fails_in(self, phase):
         params = self.proc_params
         return params["phase"] == phase and params["step"] == self.time_step
@@ -45,7 +40,7 @@ class FaultyProcessModel(PyLoihiProcessModel):
     def run_spk(self):
         if self.fails_in("spk"):
             self.fail()
-        self.s_out.send(self.proc_params["values"])
+        self.s_out.send(self.proc_params["values"].astype(self.number))
 
     # Lava asks for each phase whether the process takes part in it; the first is before learning.
 
@@ -59,6 +54,22 @@ class FaultyProcessModel(PyLoihiProcessModel):
         return self.fails_in("post_mgmt")
 
     run_pre_mgmt = run_lrn = run_post_mgmt = fail
+
+
+@implements(proc=FaultyProcess, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class FaultyFloating(FaultyProcessModel):
+    number = float
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+
+
+@implements(proc=FaultyProcess, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class FaultyFixed(FaultyProcessModel):
+    number = np.int64
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
 
 class PausingProcess(AbstractProcess):

@@ -13,10 +13,10 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.process import AbstractProcess, LogConfig
 from numpy.typing import NDArray
 
-from spikebp_lava.agreement import exchange_of
+from spikebp_lava.agreement import exchange_of, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, fraction_bits_of, shared_array
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
-from spikebp_lava.port_reader import Message, PortReader, check_senders, has_sender
+from spikebp_lava.port_reader import Message, PortReader, check_senders
 from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import NetworkModelMeta, checked_log_config, model_of
 from spikebp_plugins import Checkpoint, UnsupportedError
@@ -83,7 +83,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         The drive of the output summed over the sample so far, in fixed_pt in units of 2^-f. Divided
         by the steps shown these are the scores.
     weight_1, ..., weight_L : Var of shapes ``net.weight_shapes``
-        The weights; in fixed_pt in units of 2^-f. A layer that pools has none.
+        The weights at present; in fixed_pt in units of 2^-f. A layer that pools has none.
     spike_count_0, ..., spike_count_L, error_1, ..., error_L : Var of shape (n_units,)
         The signed spike counts and error spikes of each layer in the last step, for a Monitor.
     potential_0, ..., potential_L, summed_drive_1, ..., summed_drive_L : Var of shape (n_units,)
@@ -113,6 +113,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             raise UnsupportedError(f"SpikingMLPProcess cannot run this network: {reason}")
         self.exchange = exchange_of(self.net, granularity)
         self.shared = SharedNetwork(self.net, StepEngine(self.net, state, shared_array))
+        self.learning = learning
         super().__init__(
             name=name,
             log_config=checked_log_config(log_config),
@@ -122,7 +123,6 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         if self._takes_whole_samples:
             in_all = steps_of_sample(self.net, self.net.n_steps)
             self.shared.switches.steps_per_message[0] = in_all
-        self.learning = learning
         self._bits = 0  # f, once the tag is fixed_pt: weights are got and set in units of 2^-f
         self._make_ports()
         self._make_variables()
@@ -153,13 +153,13 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             If `reset_in` is connected where samples cannot end by it.
         ValueError
             If the models are not all of one tag, or real numbers are to be sent to the process in
-            fixed_pt, or a source or sink was made with another definition or granularity.
+            fixed_pt, or what it is connected with does not agree with it.
         """
-        super().prepare(models)
         kinds = {getattr(model, "kind", None) for model in models} & {FLOATING, FIXED}
         if len(kinds) > 1:
             allowed = f"{one_of((FLOATING, FIXED))} for all processes of spikebp_lava"
             raise wrong_argument("the tag of process models", allowed, "both")
+        super().prepare(models)
         is_pipelined = self.net.timing == "pipelined"
         if self._takes_whole_samples and is_pipelined and has_sender(self.reset_in):
             raise UnsupportedError(
@@ -168,7 +168,6 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             )
         if FIXED in kinds:
             check_senders(list(self.in_ports))
-        if FIXED in kinds:
             self._bits = fraction_bits_of(self.net)
 
 

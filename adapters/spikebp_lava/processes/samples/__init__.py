@@ -13,8 +13,9 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess, LogConfig
 from numpy.typing import NDArray
 
-from spikebp_lava.agreement import Exchange, exchange_of
+from spikebp_lava.agreement import Exchange, exchange_of, require_no_receiver
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
+from spikebp_lava.runtime import GuardedProcess
 from spikebp_lava.variables import LavaPortNames, checked_log_config, model_of
 from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
@@ -55,7 +56,7 @@ def row_of(message: int, n_messages: int, n_rows: int, delay: int = 0) -> int:
     return sample * n_rows + min(max(step - delay, 0), n_rows - 1)
 
 
-class SampleSource(LavaPortNames, AbstractProcess):  # type: ignore[misc]
+class SampleSource(GuardedProcess, LavaPortNames, AbstractProcess):  # type: ignore[misc]
     """Shows samples and targets to a network, one after the other, over and over again.
 
     With ``timing="pipelined"`` a sample lasts until its last error has reached layer 1, and targets
@@ -66,8 +67,8 @@ class SampleSource(LavaPortNames, AbstractProcess):  # type: ignore[misc]
     net : Definition
         The definition, whose ``n_steps`` each sample is shown for.
     x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
-        Input, kept in its number type. In fixed_pt it must be integers, 8-bit pixels for example,
-        with ``input_scale=1/255`` in the definition.
+        Input, of which a copy is kept in its number type. In fixed_pt it must be integers, 8-bit
+        pixels for example, with ``input_scale=1/255`` in the definition.
     y : array-like of shape (n_samples,), (n_samples, n_outputs), \
             (n_samples, n_steps, n_outputs) or None, default=None
         Labels for `label_out`, or real targets for `target_out`.
@@ -87,11 +88,10 @@ class SampleSource(LavaPortNames, AbstractProcess):  # type: ignore[misc]
     label_out : OutPort of shape (1,)
         The label; -1 without one.
     target_out : OutPort of shape (n_outputs,)
-        The target, in fixed_pt in units of 2^-f; 0 without one.
+        The target, in fixed_pt in units of 2^-f.
     """
 
     _ports_of_lava: ClassVar = {"s_out": "spikes_out"}
-    _runtime = None  # Lava looks for it even where an argument has been refused
 
     def __init__(
         self,
@@ -117,6 +117,19 @@ class SampleSource(LavaPortNames, AbstractProcess):  # type: ignore[misc]
         self.label_out = OutPort(shape=(1,))
         self.target_out = OutPort(shape=(net.n_outputs,))
 
+    def prepare(self, models: list[type]) -> None:
+        """Refuse a port that would send no answers; called before processes are started.
+
+        Raises
+        ------
+        ValueError
+            If `target_out` is connected without real targets, or `label_out` with them.
+        """
+        if self.proc_params["rows"].targets is None:
+            require_no_receiver(self.target_out, "with real targets as y alone")
+        else:
+            require_no_receiver(self.label_out, "with labels as y alone, or without y")
+
 
 def _rows_of(net: Definition, x: Any, y: Any, exchange: Exchange) -> Rows:
     batch = check_batch(net, x, y)
@@ -136,7 +149,7 @@ def _rows_of(net: Definition, x: Any, y: Any, exchange: Exchange) -> Rows:
     elif batch.y is not None:
         targets = batch.targets().reshape(-1, net.n_outputs)
         pace[2] = net.n_steps if batch.y.ndim == 3 else 1
-    return Rows(batch.x.reshape(-1, net.n_inputs), labels, targets, pace)
+    return Rows(np.array(batch.x.reshape(-1, net.n_inputs)), labels, targets, pace)
 
 
 def n_messages(net: Definition, exchange: Exchange) -> int:
@@ -144,7 +157,7 @@ def n_messages(net: Definition, exchange: Exchange) -> int:
     return steps_of_sample(net, net.n_steps) if exchange.granularity == "step" else 1
 
 
-class ScoreSink(LavaPortNames, AbstractProcess):  # type: ignore[misc]
+class ScoreSink(GuardedProcess, LavaPortNames, AbstractProcess):  # type: ignore[misc]
     """Collects the scores of samples from a network.
 
     Parameters
@@ -152,7 +165,8 @@ class ScoreSink(LavaPortNames, AbstractProcess):  # type: ignore[misc]
     net : Definition
         The definition, whose ``n_steps`` each sample is shown for.
     n_samples : int
-        The number of samples whose scores are kept; older scores are overwritten.
+        The number of samples whose scores are kept; older scores are overwritten. It counts the
+        steps of samples, so that the network's `reset_in` must be unconnected.
     granularity : {"step", "sample"}, default="step"
         The granularity of the network: a message for each step, or for each sample.
     name : str or None, default=None
@@ -167,7 +181,6 @@ class ScoreSink(LavaPortNames, AbstractProcess):  # type: ignore[misc]
     """
 
     _ports_of_lava: ClassVar = {"a_in": "summed_drive_in"}
-    _runtime = None  # Lava looks for it even where an argument has been refused
 
     def __init__(
         self,
@@ -249,10 +262,8 @@ class SourceModel(PyLoihiProcessModel):  # type: ignore[misc]
             label = -1 if labels is None else labels[row_y % len(labels)]
             yield self.label_out, np.array([label], np.int64)
         if self.target_out.csp_ports:
-            if targets is None:
-                target = np.zeros(self.target_out._shape)
-            else:
-                target = targets[row_y % len(targets)]
+            assert targets is not None
+            target = targets[row_y % len(targets)]
             if self.kind == FIXED:
                 target = np.rint(np.ldexp(target, self._fraction_bits))
             yield self.target_out, np.clip(target, -(2.0**60), 2.0**60).astype(number)

@@ -14,10 +14,10 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
-from spikebp_lava.agreement import exchange_of
+from spikebp_lava.agreement import exchange_of, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
-from spikebp_lava.port_reader import check_senders, has_sender
+from spikebp_lava.port_reader import check_senders
 from spikebp_lava.processes.neurons import HiddenNeurons, InputNeurons, NeuronsModel, OutputNeurons
 from spikebp_lava.processes.weight_manager import WeightManager
 from spikebp_lava.runtime import is_started
@@ -121,13 +121,13 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             raise UnsupportedError(f"StandardMLP cannot run this network: {reason}")
         self.synapses = SynapseFactory(self.net, self.tag)
         self.shared = SharedNetwork(self.net, SharedState(self.net, state))
+        self.learning = learning
         super().__init__(
             name=name,
             log_config=checked_log_config(log_config),
             shared=self.shared,
             following=_settled_following(self.net, self.tag, following),
         )
-        self.learning = learning
         self._make_ports()
         self._make_variables()
         for l, matrix in enumerate(self.shared.memory.weights, 1):
@@ -156,7 +156,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             Var.set(getattr(self.procs, f"backward_{l}").weights, held)
 
     def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state after the last sample, for any back end.
+        """Return definition and learning state after the last whole sample, for any back end.
 
         Under fixed_pt weights saturate at the limits that the definition sets: the engine has one
         bit more.
