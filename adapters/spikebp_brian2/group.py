@@ -228,6 +228,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     ) -> None:
         state = _starting_state(net, weights, feedback)
         self.net = net.net if isinstance(net, Checkpoint) else net
+        self._input_is_scaled = getattr(net, "input_is_scaled", False)
         if (reason := refused_kind(self.net, rules.CHOICES, KINDS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
         if not (sample_end is None or isinstance(sample_end, SpikeSource)):
@@ -558,7 +559,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                     "the middle of a sample"
                 )
             self._notices.of_silence()
-        return Checkpoint(self.net, read_state_after_last_sample(self.net, reader(self)))
+        state = read_state_after_last_sample(self.net, reader(self))
+        return Checkpoint(self.net, state, input_is_scaled=self._input_is_scaled)
 
     def begin(self, state: LearningState) -> None:
         """Take over the learning state of another network of the same definition.

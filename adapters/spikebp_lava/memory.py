@@ -51,8 +51,8 @@ class Memory(Protocol):
     def state(self) -> LearningState:
         """A copy of what was learned from whole samples."""
 
-    def replace_weights(self, l: int, weights: Array) -> None:
-        """Replace W_l by real numbers on the grid, in a sample that is half shown too."""
+    def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
+        """Replace W_l at an index by those of a matrix on the grid, in a half-shown sample too."""
 
     @property
     def operations(self) -> Operations:

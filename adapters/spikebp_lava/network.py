@@ -51,6 +51,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
     name: str
     shared: SharedNetwork
     exchange: Exchange
+    _input_is_scaled: bool
 
     @property
     def _memory(self) -> Memory:
@@ -128,7 +129,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
         A sample that is half shown has taught it nothing, and is not among its `samples_seen`.
         Weights that were set meanwhile are in it as they were set.
         """
-        return Checkpoint(self.net, self._learned())
+        return Checkpoint(self.net, self._learned(), input_is_scaled=self._input_is_scaled)
 
     def _learned(self) -> LearningState:
         with at_rest(self):
@@ -139,11 +140,11 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
         """Return W_l in the numbers in which it is got and set."""
 
     @abstractmethod
-    def _set_weights(self, l: int, values: Array) -> None:
-        """Replace W_l by values in these numbers."""
+    def _set_weights(self, l: int, values: Array, where: Any) -> None:
+        """Replace W_l at an index by those of a matrix in these numbers."""
 
-    def _replace_weights(self, l: int, values: Array, given: Array) -> None:
-        """Replace W_l by real numbers, which were converted from the numbers `given`.
+    def _replace_weights(self, l: int, values: Array, given: Array, where: Any) -> None:
+        """Replace W_l at an index by real numbers, which were converted from the matrix `given`.
 
         Raises
         ------
@@ -161,7 +162,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
             allowed = "on the grid: multiples of 2**-fraction_bits (whole numbers in fixed_pt)"
             raise wrong_argument(name, allowed, given[rounded != values][0])
         arithmetic.check(values, "weight", l)
-        self._memory.replace_weights(l, rounded)
+        self._memory.replace_weights(l, rounded, where)
 
     def prepare(self, models: list[type]) -> None:
         """Check a graph; called before its processes are started."""

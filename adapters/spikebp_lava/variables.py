@@ -18,7 +18,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.runtime import at_rest
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import REALS, array_of, wrong_argument
 
 Array = NDArray[Any]
 Model = TypeVar("Model")
@@ -32,10 +32,10 @@ class SharedVar(Var):  # type: ignore[misc]
     read : callable
         Returns the values, as the process models of the graph hold them.
     write : callable
-        Checks new values, and writes them.
+        Checks new values, and writes those at an index.
     """
 
-    def __init__(self, read: Callable[[], Array], write: Callable[[Array], None]) -> None:
+    def __init__(self, read: Callable[[], Array], write: Callable[[Array, Any], None]) -> None:
         super().__init__(shape=read().shape, init=0)
         self._read, self._write = read, write
 
@@ -46,8 +46,14 @@ class SharedVar(Var):  # type: ignore[misc]
         return values if idx is None else values[idx]
 
     def set(self, value: Any, idx: Any = None) -> None:
-        """Write other values."""
-        values = np.asarray(value)
+        """Write other values.
+
+        Raises
+        ------
+        ValueError
+            If they are no real numbers, masked, or not such as the variable takes.
+        """
+        values = array_of(self.name, value, REALS, "real numbers")
         with at_rest(self.process):
             if idx is not None:
                 whole = self._read()
@@ -55,7 +61,7 @@ class SharedVar(Var):  # type: ignore[misc]
                 whole = whole.astype(np.result_type(whole, values))
                 whole[idx] = values
                 values = whole
-            self._write(values)
+            self._write(values, ... if idx is None else idx)
 
 
 class ReadOnlyVar(Var):  # type: ignore[misc]

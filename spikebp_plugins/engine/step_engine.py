@@ -114,9 +114,9 @@ class StepEngine:
         """A copy of what was learned before the open sample."""
         return self._network.read(self._samples_seen)
 
-    def replace_weights(self, l: int, weights: Array) -> None:
-        """Replace W_l by real numbers on the grid, in an open sample and in `state`."""
-        self._network.replace_weights(l, weights)
+    def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
+        """Replace W_l at an index by real numbers on the grid, in an open sample and in `state`."""
+        self._network.replace_weights(l, weights, where)
 
     @property
     def operations(self) -> Operations:

@@ -183,14 +183,14 @@ class StepNetwork(EngineNetwork):
         self.build.forget_bounds(self._place)
         return True
 
-    def replace_weights(self, l: int, weights: Array) -> None:
-        """Replace W_l, before an open sample and in it, after `settle`."""
-        parts = [(0, weights)]
-        if l > 1 and self.net.feedback == "transpose":
-            parts.append((1, self.net.connections[l - 1].backward_weights(weights)))
-        for which in (BEFORE, BY_NOW):
-            for part, values in parts:
-                self.array(l, which[part])[...] = self._grid.encode(values)
+    def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
+        """Replace W_l at an index, before an open sample and in it, after `settle`."""
+        units, connection = self._grid.encode(weights), self.net.connections[l - 1]
+        for forward, backward, _ in (BEFORE, BY_NOW):
+            held = self.array(l, forward)
+            held[where] = units[where]
+            if l > 1 and self.net.feedback == "transpose":
+                self.array(l, backward)[...] = connection.backward_weights(held)
         self.build.forget_bounds(self._place)
 
     def settle(self) -> None:

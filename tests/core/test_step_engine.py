@@ -142,6 +142,19 @@ def test_weights_that_are_set_within_a_sample_are_met_by_its_next_step(size):
     assert_same(engine.state, ref.checkpoint().state)
 
 
+def test_a_weight_that_is_set_within_a_sample_leaves_others_as_they_were():
+    engine, unit = StepEngine(NET, lively_state()), 2.0**-NET.fraction_bits
+    show(engine, 0, [0, 1])
+    before, now = engine.state, engine.weights(2) * unit
+    assert not np.array_equal(before.weights[1], now)
+    matrix = now.copy()
+    matrix[0] = 0.25
+    engine.replace_weights(2, matrix, 0)
+    assert np.array_equal(engine.weights(2) * unit, matrix)
+    assert np.array_equal(engine.state.weights[1][1:], before.weights[1][1:])
+    assert (engine.state.weights[1][0] == 0.25).all()
+
+
 @st.composite
 def samples(draw):
     """Networks with pipelined timing, and samples of which some end early."""

@@ -1,6 +1,7 @@
 """The native objects in a user's own script, in runtime mode."""
 
 import gc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,12 +103,13 @@ def test_a_sample_that_the_user_cuts_short_leaves_nothing_under_way(experiment):
 def test_a_checkpoint_goes_in_and_comes_out(experiment):
     with Simulator(NET, "compiled", experiment.weights) as sim:
         sim.train(experiment.x[:3], experiment.y[:3])
-        first = sim.checkpoint()
+        first = replace(sim.checkpoint(), input_is_scaled=True)
     rest = Experiment(NET)
     rest.x, rest.y = experiment.x[3:6], experiment.y[3:6]
     mlp = SpikingMLPGroup(first, **shown(rest))
     Network(mlp).run(3 * SAMPLE)
     assert mlp.operations.samples == 3
+    assert mlp.checkpoint().input_is_scaled
     with mlp.checkpoint().simulate("compiled") as sim:
         sim.train(experiment.x[6:], experiment.y[6:])
         assert_equal_states(sim.checkpoint().state, experiment.end)

@@ -267,18 +267,21 @@ class Script(RuleBasedStateMachine):
 
     def _run(self, dts):
         before = self.players[0].mlp.checkpoint().state
-        end, ended = self.now + dts, self.ending.dt
+        ended = self.ending.dt
+        end = self.now + dts if ended is None else ended + 1
         try:
             try:
                 self.network.run(self.grid.time(dts), namespace=self.namespace)
             except UsersError:
                 self._follow_error(ended, before)
                 return
-            self.now = end if ended is None else ended + 1
+            except OverflowError:
+                self.now = end
+                raise
+            self.now = end
             if self.steps:
                 self._compare(self.steps)
         except OverflowError as error:
-            self.now = end
             self._check_overflow(str(error), before)
         finally:
             self.ending.dt = None

@@ -4,6 +4,7 @@ That it computes what the reference does in a graph, `test_random_graphs` says.
 """
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_a_checkpoint_goes_through_all_forms():
     net = NET.replace(timing="pipelined", feedback="random", backward_init="carry")
     samples = Samples(net)
     with Simulator(net, "reference", samples.weights) as sim:
-        checkpoint = sim.checkpoint()
+        checkpoint = replace(sim.checkpoint(), input_is_scaled=True)
         sim.train(np.tile(samples.x, (3, 1)), np.tile(samples.y, 3))
         expected = sim.checkpoint().state
     for make, tag in (
@@ -65,6 +66,7 @@ def test_a_checkpoint_goes_through_all_forms():
         mlp.run(condition=RunSteps(num_steps=n_steps), run_cfg=configuration(tag))
         mlp.stop()
         checkpoint = mlp.checkpoint()
+        assert checkpoint.input_is_scaled
     assert_same_state(checkpoint, expected)
 
 
@@ -99,6 +101,9 @@ class TestVariables:
             sparse.set(unit * 2.0 ** -(IMAGES.fraction_bits + 1), idx=0)
         assert kernel.get()[1, 1, 0].tolist() == [0, 0, 2 * unit]
         assert line.mlp.weights[2].tolist() == [0] * 35 + [1]
+        for wrong, got in (([1j], "array of complex128"), (np.ma.masked_all(36), "masked array")):
+            with pytest.raises(ValueError, match=f"weight_3 must be real numbers.*; got an? {got}"):
+                sparse.set(wrong)
         line.mlp.run(RunSteps(num_steps=500, blocking=False))
         with pytest.raises(RuntimeError, match="possible before, between and after runs"):
             kernel.set(np.zeros((3, 3, 1, 3)))

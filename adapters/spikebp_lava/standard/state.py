@@ -67,9 +67,9 @@ class SharedState:
             samples_seen=int(self.samples[2]),
         )
 
-    def replace_weights(self, l: int, weights: Array) -> None:
-        """Replace W_l."""
-        self.weights[l - 1][...] = weights
+    def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
+        """Replace W_l at an index."""
+        self.weights[l - 1][where] = weights[where]
 
     @property
     def operations(self) -> Operations:

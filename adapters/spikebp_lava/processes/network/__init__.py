@@ -109,6 +109,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     ) -> None:
         state = starting_state(net, weights, feedback)
         self.net = definition_of(net)
+        self._input_is_scaled = getattr(net, "input_is_scaled", False)
         if (reason := why_unsupported(self.net)) is not None:
             raise UnsupportedError(f"SpikingMLPProcess cannot run this network: {reason}")
         self.exchange = exchange_of(self.net, granularity)
@@ -131,8 +132,8 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         units: Array = self.shared.memory.weights(l)
         return units if self._bits else np.ldexp(units, -fraction_bits_of(self.net))
 
-    def _set_weights(self, l: int, values: Array) -> None:
-        self._replace_weights(l, np.ldexp(values.astype(np.float64), -self._bits), values)
+    def _set_weights(self, l: int, values: Array, where: Any) -> None:
+        self._replace_weights(l, np.ldexp(values.astype(np.float64), -self._bits), values, where)
 
     def __getattr__(self, name: str) -> Any:
         net = self.__dict__.get("net")

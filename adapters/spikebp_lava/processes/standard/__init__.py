@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -114,6 +115,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     ) -> None:
         state = starting_state(net, weights, feedback)
         self.net = definition_of(net)
+        self._input_is_scaled = getattr(net, "input_is_scaled", False)
         self.exchange = exchange_of(self.net)
         self.tag = tag_of_standard_parts(self.net)
         reason = why_not_of_standard_parts(self.net)
@@ -142,11 +144,11 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         matrix: NDArray[Any] = self.shared.memory.weights[l - 1]
         return matrix
 
-    def _set_weights(self, l: int, values: NDArray[Any]) -> None:
+    def _set_weights(self, l: int, values: NDArray[Any], where: Any) -> None:
         """Replace :math:`W_l`, in shared memory and in the synapses that hold it."""
         if self.runtime and not is_started(self.runtime):
             raise RuntimeError(f"weight_{l} can be set before the graph is made, and between runs")
-        self._replace_weights(l, values.astype(np.float64), values)
+        self._replace_weights(l, values.astype(np.float64), values, where)
         held = self.synapses.held(self.shared.memory.weights[l - 1])
         if not self.runtime:
             getattr(self.vars, f"forward_weight_{l}").init = held.T
@@ -161,9 +163,9 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         Under fixed_pt weights saturate at the limits that the definition sets: the engine has one
         bit more.
         """
-        state = self._learned()
-        weights = tuple(map(arithmetic_of(self.net).round_weights, state.weights))
-        return Checkpoint(self.net, state._replace(weights=weights))
+        checkpoint = super().checkpoint()
+        weights = tuple(map(arithmetic_of(self.net).round_weights, checkpoint.state.weights))
+        return replace(checkpoint, state=checkpoint.state._replace(weights=weights))
 
     def prepare(self, models: list[type]) -> None:
         """Check that the models have the network's tag; called before processes are started."""
