@@ -41,7 +41,7 @@ class GuardedProcess:
         super().stop()  # type: ignore[misc]
 
     def _ask(self, what: str) -> None:
-        if self.runtime is None or not self.runtime._is_running:  # type: ignore[attr-defined]
+        if self.runtime is None or not self.runtime._is_started:  # type: ignore[attr-defined]
             ask(self, what)
 
     def compile(self, run_cfg: Any, compile_config: Any = None) -> Any:
