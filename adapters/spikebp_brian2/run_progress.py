@@ -109,4 +109,9 @@ def is_running(mlp: BrianObject) -> bool:
         frame for top in sys._current_frames().values() for frame, _ in traceback.walk_stack(top)
     )
     running = (frame.f_locals.get("self") for frame in frames if frame.f_code.co_name == "run")
-    return any(isinstance(one, Network) and one.id == mlp._network for one in running)
+    return any(isinstance(one, Network) and _is_in(one, mlp) for one in running)
+
+
+def _is_in(network: Network, mlp: BrianObject) -> bool:
+    # Before its first run begins an object does not know its network.
+    return mlp in network.sorted_objects if mlp._network is None else mlp._network == network.id
