@@ -128,8 +128,8 @@ summed_error : 1               # the errors of the present sample
 IN_TRAINING_EQUATION: Final = "in_training : boolean (linked)\n"
 
 #: Further variable of these layers where weights learn at every step, and each synapse has its own.
-HAD_ERROR_EQUATION: Final = """
-had_error : 1                  # whether an earlier step of the present sample had an error
+EARLIER_ERRORS_EQUATION: Final = """
+earlier_errors : 1             # magnitudes of error in earlier steps of the present sample, summed
 """
 
 #: Further variables of these layers with update="normalized".
@@ -227,7 +227,7 @@ def described() -> str:
             ERROR_EQUATIONS,
             IN_TRAINING_EQUATION,
             SUMMED_ERROR_EQUATION,
-            HAD_ERROR_EQUATION,
+            EARLIER_ERRORS_EQUATION,
             NORMALIZED_EQUATIONS,
         ],
         "layers[0], the input": [INPUT_EQUATIONS],
@@ -294,7 +294,7 @@ def layer_equations(net: Definition, l: int) -> str:
     if l > 0 and net.learns_once:
         parts.append(SUMMED_ERROR_EQUATION)
     if l > 0 and has_sample_change(net, l) and has_own_weights(net, l):
-        parts.append(HAD_ERROR_EQUATION)
+        parts.append(EARLIER_ERRORS_EQUATION)
     if l > 0 and net.update == "normalized":
         parts.append(NORMALIZED_EQUATIONS)
     return "".join(parts)
@@ -541,7 +541,7 @@ def target_code(net: Definition, shown: SourceExpressions) -> str:
         received_target = int(not is_step)*received_target
         target_spikes = int(has_target)*signed_spikes(target_potential, binary)
         target_potential -= target_spikes
-        {_keep_errors(net, net.n_layers)}
+        {_add_earlier_errors(net, net.n_layers)}
         error = int(has_target and summed_drive >= 0)*(spike_count - target_spikes)
         {_sum_errors(net)}
         """
@@ -558,7 +558,7 @@ def backward_code(net: Definition, l: int) -> str:
         backward_drive = int(not is_step)*backward_drive
         spent = int(has_target)*signed_spikes(backward_potential, binary)
         backward_potential -= spent
-        {_keep_errors(net, l)}
+        {_add_earlier_errors(net, l)}
         error = int(summed_drive >= 0)*spent
         {_sum_errors(net)}
         """
@@ -598,11 +598,11 @@ _SENT: Final = """
         most_spikes = larger(most_spikes, abs(spike_count))"""
 
 
-def _keep_errors(net: Definition, l: int) -> str:
-    """Return the code that remembers the errors of earlier steps, before there is one of this."""
+def _add_earlier_errors(net: Definition, l: int) -> str:
+    """Return the code that adds the error of the step before, while there is none of this step."""
     if not (has_sample_change(net, l) and has_own_weights(net, l)):
         return ""
-    return "had_error = int(not opens_sample)*int(had_error + abs(error) > 0)"
+    return "earlier_errors = int(not opens_sample)*(earlier_errors + abs(error))"
 
 
 def _sum_errors(net: Definition) -> str:
@@ -630,7 +630,7 @@ def _update(net: Definition, l: int, error: str) -> str:
     rate = "_own_rate" if net.update == "normalized" else "update_rate"
     change = f"{rate}*input_count_pre*{error}"
     weight, travel = "weight", "weight_travel_pre"
-    kept = f"sample_change = had_error_post*sample_change + {change}"
+    kept = f"sample_change = int(earlier_errors_post > 0)*sample_change + {change}"
     if not has_own_weights(net, l):
         weight, travel = "_kernel_weight", "_kernel_weight_travel"
         kept = f"_kernel_sample_change += {change}"

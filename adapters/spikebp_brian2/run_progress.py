@@ -9,8 +9,11 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from typing import Any
 
+import numpy as np
 from brian2 import BrianObject, Clock, Network
+from numpy.typing import NDArray
 
 
 class RunProgress:
@@ -66,38 +69,46 @@ class RunProgress:
         RuntimeError
             If it does so; `name` is that of the network.
         """
-        if any(tick == _tick(clock) for clock, tick in self._begun.items()):
+        if any(tick == _tick_of(clock)[0] for clock, tick in self._begun.items()):
             raise RuntimeError(
                 f"Brian2 would repeat the last dt of {name!r}, in the middle of which an error has "
                 "ended the run before: restore() a state, or go on with "
                 "SpikingMLPGroup(checkpoint, ...)"
             )
 
-    def _note(self, clock: Clock) -> None:
-        self._begun[clock] = _tick(clock)
+    def _note(self, clock: Clock, tick: int) -> None:
+        self._begun[clock] = tick
 
-    def _begin_step(self, clock: Clock) -> None:
-        self.is_in_step = True
-        self._note(clock)
+    def _begin_step(self, clock: Clock, tick: int) -> None:
+        self.is_in_step, self._begun[clock] = True, tick
 
-    def _end_step(self, _: Clock) -> None:
+    def _end_step(self, *_: Any) -> None:
         self.is_in_step = False
 
 
-def _tick(clock: Clock) -> int:
-    return int(clock.variables["timestep"].get_value()[0])
+def _tick_of(clock: Clock) -> NDArray[np.int64]:
+    """Return the array of the number of the present dt."""
+    tick: NDArray[np.int64] = clock.variables["timestep"].get_value()
+    return tick
 
 
 class StepMark(BrianObject):  # type: ignore[misc]
-    """An object that calls a function with its clock in each dt."""
+    """An object that calls a function in each dt, with its clock and the number of the dt."""
 
-    def __init__(self, call: Callable[[Clock], None], clock: Clock, order: int, name: str) -> None:
+    def __init__(
+        self, call: Callable[[Clock, int], None], clock: Clock, order: int, name: str
+    ) -> None:
         super().__init__(clock=clock, when="thresholds", order=order, name=name)
         self._call = call
 
+    def before_run(self, run_namespace: Any) -> None:
+        """Get ready for a run; called by Brian2."""
+        self._tick = _tick_of(self._clock)
+        super().before_run(run_namespace)
+
     def run(self) -> None:
         """Call the function; called by Brian2."""
-        self._call(self._clock)
+        self._call(self._clock, self._tick[0])
 
 
 def is_running(mlp: BrianObject) -> bool:

@@ -165,7 +165,7 @@ def _read_sample_change(net: Definition, read: VariableReader, l: int) -> NDArra
     change = _read_matrix(net, read, l, "sample_change")
     if not rules.has_own_weights(net, l):
         return change
-    had_error = np.logical_or(read((f"layer_{l}", "had_error")), read((f"layer_{l}", "error")))
+    had_error = (read((f"layer_{l}", "earlier_errors")) != 0) | (read((f"layer_{l}", "error")) != 0)
     connection = net.connections[l - 1]
     return np.where(connection.outer(np.ones(connection.n_below), had_error), change, 0.0)
 
