@@ -67,9 +67,22 @@ def assert_goes_on(experiment, mlp, n_samples):
 
 
 class TestACheckpoint:
-    @pytest.mark.parametrize("timing", ["immediate", "pipelined"])
-    @pytest.mark.parametrize("update", ["fractional", "outer", "normalized"])
-    @pytest.mark.parametrize("net", [NET, MIXED], ids=["dense", "mixed"])
+    @pytest.mark.parametrize(
+        ("net", "update", "timing"),
+        [
+            (NET, "fractional", "immediate"),
+            (MIXED, "fractional", "pipelined"),
+            *(
+                pytest.param(net, update, timing, marks=pytest.mark.thorough)
+                for net, update, timing in (
+                    (NET, "fractional", "pipelined"),
+                    (MIXED, "fractional", "immediate"),
+                    (NET, "outer", "pipelined"),
+                    (MIXED, "normalized", "immediate"),
+                )
+            ),
+        ],
+    )
     def test_in_the_middle_of_a_sample_holds_whole_samples(self, net, update, timing):
         experiment = Experiment(net.replace(update=update, timing=timing, **HOT))
         mlp = SpikingMLPGroup(experiment.net, experiment.weights)
@@ -142,7 +155,22 @@ class TestACheckpoint:
         mlp.weights = experiment.weights
 
 
-OTHER_READERS = ("variable", "present", "rate", "store", "run")
+#: How scripts read what a run has done, or go on.
+READS = {
+    "checkpoint": lambda mlp, _: mlp.checkpoint(),
+    "variable": lambda mlp, _: mlp.synapses[0].weight,
+    "run": lambda _, network: network.run(DT),
+    "weights": lambda mlp, _: mlp.weights,
+    "scores": lambda mlp, _: mlp.scores,
+    "operations": lambda mlp, _: mlp.operations,
+    "present": lambda mlp, _: mlp.present(np.ones((1, 9)), [0]),
+    "rate": lambda mlp, _: setattr(mlp, "learning_rate", 0.25),
+    "store": lambda _, network: network.store(),
+}
+READERS = [
+    name if n < 3 else pytest.param(name, marks=pytest.mark.thorough)
+    for n, name in enumerate(READS)
+]
 
 
 class Error(Exception):
@@ -210,33 +238,23 @@ class TestAnErrorOfTheUsers:
         ("given", "error"),
         [
             ({"input": 1e13}, OverflowError),
-            ({"label": TimedArray([1.0, 5.0, 1.0], dt=SAMPLE)}, ValueError),
+            pytest.param(
+                {"label": TimedArray([1.0, 5.0, 1.0], dt=SAMPLE)},
+                ValueError,
+                marks=pytest.mark.thorough,
+            ),
         ],
         ids=["input", "label"],
     )
-    @pytest.mark.parametrize(
-        "read",
-        [
-            lambda mlp, _: mlp.checkpoint(),
-            lambda mlp, _: mlp.weights,
-            lambda mlp, _: mlp.scores,
-            lambda mlp, _: mlp.operations,
-            lambda mlp, _: mlp.synapses[0].weight,
-            lambda mlp, _: mlp.present(np.ones((1, 9)), [0]),
-            lambda mlp, _: setattr(mlp, "learning_rate", 0.25),
-            lambda _, network: network.store(),
-            lambda _, network: network.run(DT),
-        ],
-        ids=[*("checkpoint", "weights", "scores", "operations"), *OTHER_READERS],
-    )
-    def test_lets_nothing_pass_that_a_run_refuses(self, experiment, given, error, read):
+    @pytest.mark.parametrize("name", READERS)
+    def test_lets_nothing_pass_that_a_run_refuses(self, experiment, given, error, name):
         given = {"input": np.ones(9), "label": 1} | given
         mlp = SpikingMLPGroup(NET, experiment.weights, **given)
         network = Network(mlp, failing(2 * 7))
         with pytest.raises(Error):
             network.run(3 * SAMPLE)
         with pytest.raises(Exception) as caught:  # noqa: PT011 (a run has it as the cause)
-            read(mlp, network)
+            READS[name](mlp, network)
         cause = caught.value.__cause__ or caught.value
         assert isinstance(cause, error)
         assert re.match("a value of layer 0 may have left|the label of a step must be", str(cause))
