@@ -105,7 +105,8 @@ def library() -> Any:
     """
     if not LIBRARY.exists():
         raise EngineMissingError(
-            "the package was installed without a C compiler; install it again where there is one"
+            "the package was installed without the engine; "
+            "python -m spikebp_plugins.engine.building builds it, or says why it cannot"
         )
     try:
         loaded = ctypes.CDLL(str(LIBRARY))
