@@ -105,8 +105,8 @@ def library() -> Any:
     """
     if not LIBRARY.exists():
         raise EngineMissingError(
-            "the package was installed without the engine; "
-            "python -m spikebp_plugins.engine.building builds it, or says why it cannot"
+            "none was built when the package was installed; "
+            "python -m spikebp_plugins.engine.building builds one, or says why it cannot"
         )
     try:
         loaded = ctypes.CDLL(str(LIBRARY))
