@@ -1,7 +1,7 @@
 """Builds the engine in C into a wheel, and in place where the installation is editable.
 
-It takes a compiler of the machine, or asks for `ziglang`, which brings one. Where it fails all the
-same, the wheel is pure Python: there the same integers come from the reference.
+The compilers of the machine are tried by building it, before `ziglang`, which brings one, is asked
+for. Where all fail the wheel is pure Python: there the same integers come from the reference.
 
 ``python hatch_build.py dist`` builds the wheels of a release, for all platforms on this machine; it
 needs `hatchling` and `ziglang`.
@@ -49,30 +49,35 @@ def platform_tag() -> str:
     return next(tag for tag in platform_tags() if not tag.startswith(("manylinux", "musllinux")))
 
 
+def why_not_built() -> str | None:
+    """Compile the library unless that of these sources is there; return why it cannot be."""
+    try:
+        if not building.is_built():
+            building.build(building.LIBRARY)
+    except building.BuildError as error:
+        return str(error)
+    return None if building.is_built() else "what was compiled cannot be loaded here"
+
+
 class EngineBuildHook(BuildHookInterface):
     """Gives the wheel the library and the tag of the machine, or leaves it pure."""
 
     _folder: TemporaryDirectory[str] | None = None
 
     def dependencies(self) -> list[str]:
-        """Return what brings a compiler, if it takes one and this machine has none."""
+        """Return what brings a compiler, unless one of this machine builds the library, or has."""
         if PLATFORM in os.environ:
             return [ZIGLANG]
-        return [] if building.is_built() or building.machine_compiler() else [ZIGLANG]
+        return [ZIGLANG] if why_not_built() and building.IS_64_BIT else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile the library unless that of these sources is there."""
         if PLATFORM in os.environ:
             self._initialize_for(os.environ[PLATFORM], build_data)
             return
-        try:
-            if not building.is_built():
-                building.build(building.LIBRARY)
-                if not building.is_built():
-                    raise building.BuildError("what was compiled cannot be loaded here")
-        except building.BuildError as error:
+        if reason := why_not_built():
             self.app.display_warning(
-                f"The engine in C is left out, and the slow reference learns: {error}."
+                f"The engine in C is left out, and the slow reference learns: {reason}."
             )
             return
         build_data["pure_python"] = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+import sys
 import tempfile
 import weakref
 from functools import lru_cache
@@ -18,9 +19,14 @@ from spikebp_plugins.embedded.host_samples import SamplesInC
 from spikebp_plugins.embedded.network_in_c import NetworkInC
 from spikebp_plugins.embedded.state_bytes import bytes_of, state_of
 from spikebp_plugins.embedded.templates import fill
-from spikebp_plugins.embedded.toolchain import compiled_library
+from spikebp_plugins.embedded.toolchain import LIBRARY_NAME, compiled_library
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState
+
+if sys.platform == "win32":
+    _UNLOAD = _ctypes.FreeLibrary
+else:
+    _UNLOAD = _ctypes.dlclose
 
 #: Compiled libraries that a process keeps, of some tens of kilobytes.
 LIBRARIES_KEPT: Final = 64
@@ -93,11 +99,11 @@ class HostLibrary:
         )
         # The numbers of a library are static, so each network has to load a file of its own.
         with tempfile.TemporaryDirectory(prefix="spikebp-", ignore_cleanup_errors=True) as folder:
-            path = Path(folder, "library")
+            path = Path(folder, LIBRARY_NAME)
             path.write_bytes(_compiled(network.net, types.weight_bits, network.incremental))
             self._library = ctypes.CDLL(str(path))
         # Not at the end of the process: what closes simulators then still asks for their state.
-        weakref.finalize(self, _ctypes.dlclose, self._library._handle).atexit = False
+        weakref.finalize(self, _UNLOAD, self._library._handle).atexit = False
         self._library.host_show.restype = ctypes.c_int64
         self._library.host_feedback.restype = ctypes.c_void_p
 

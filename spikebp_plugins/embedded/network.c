@@ -687,12 +687,12 @@ static void receive_errors(int32_t l)
     const net_state_t *from = arriving_back + ARRIVING_BACK_AT(l);
     net_state_t *v = backward_potential + UPPER(l), magnitudes = 0;
     int32_t i;
+    send_nothing_back(l);
     for (i = 0; i < N_UNITS(l); i++) {
         v[i] += from[i];
         magnitudes |= magnitude(v[i]);
     }
     check(magnitudes, LARGEST_STATE);
-    send_nothing_back(l);
     for (i = 0; i < N_UNITS(l) && !is_outside; i++)
         if (magnitude(v[i]) > HALF)
             send_back(l, i, fire(v + i));

@@ -15,9 +15,15 @@ from typing import Final
 #: The names of C compilers to try if the environment variable ``CC`` names none.
 USUAL_NAMES: Final = ("cc", "gcc", "clang")
 
-#: The flags of libraries: for this processor, since they are not kept for others. The flags of the
-#: environment variable ``CFLAGS`` follow.
-FLAGS: Final = ("-std=c99", "-O3", "-march=native", "-fPIC", "-shared")
+#: The flags of libraries. Those of the environment variable ``CFLAGS`` follow.
+FLAGS: Final = ("-std=c99", "-O3", "-fPIC", "-shared")
+
+#: Libraries are for this processor, since they are not kept for others, unless the compiler refuses
+#: that, as GCC does for some processors.
+PROCESSORS: Final = (("-march=native",), ())
+
+#: The name of a library, with the suffix that Windows asks for.
+LIBRARY_NAME: Final = "library.dll" if sys.platform == "win32" else "library.so"
 
 #: How to install a compiler, by the name of the system.
 PACKAGES: Final = {
@@ -69,8 +75,9 @@ def compiled_library(sources: Mapping[str, str], main: str) -> bytes:
         for name, text in sources.items():
             Path(folder, name).write_text(text, "utf-8")
         flags = shlex.split(os.environ.get("CFLAGS", ""))
-        command = [*compiler, *FLAGS, *flags, main, "-o", "library"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"{shlex.join(command)} failed: {done.stderr.strip()}")
-        return Path(folder, "library").read_bytes()
+        for processor in PROCESSORS:
+            command = [*compiler, *FLAGS, *processor, *flags, main, "-o", LIBRARY_NAME]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                return Path(folder, LIBRARY_NAME).read_bytes()
+        raise RuntimeError(f"{shlex.join(command)} failed: {done.stderr.strip()}")

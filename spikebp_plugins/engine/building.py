@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,13 +56,11 @@ TARGETS: Final = {
     "win_amd64": "x86_64-windows-gnu",
 }
 
-#: A program that tests a compiler, which may be installed without headers and libraries.
-TRIAL: Final = """
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-int64_t trial(double x) { return (int64_t)rint(x); }
-"""
+#: The engine counts in integers of 128 bits, which C has on machines of 64 bits alone.
+IS_64_BIT: Final = sys.maxsize > 2**32
+
+#: What a job compiles: a source, the object that it makes, and flags.
+Job = tuple[str, str, Sequence[str]]
 
 
 class BuildError(RuntimeError):
@@ -85,21 +83,16 @@ def levels(zig: bool = False, machine: str | None = None) -> dict[int, tuple[str
     return {level: (f"-march={name}",) for level, name in names.items()}
 
 
-def machine_compiler() -> list[str] | None:
-    """Return the command of a compiler of this machine that works, first ``$CC``, or None."""
-    commands = (os.environ.get("CC", "").split(), ["cc"], ["gcc"], ["clang"])
-    return next((command for command in commands if command and _works(command)), None)
+def compilers(target: str | None = None) -> list[list[str]]:
+    """Return the commands of the compilers to try: first ``$CC``, last `ziglang`.
 
-
-def compiler() -> list[str] | None:
-    """Return the command of a compiler of this machine, else of `ziglang`, or None."""
-    command = machine_compiler()
-    return list(ZIG) if command is None and find_spec("ziglang") else command
-
-
-def zig_for(target: str) -> list[str] | None:
-    """Return the command of `ziglang` for another machine, or None."""
-    return [*ZIG, "-target", target] if find_spec("ziglang") else None
+    For another machine, which zig names as a target, that is `ziglang` alone.
+    """
+    zig = [list(ZIG)] if find_spec("ziglang") else []
+    if target is not None:
+        return [[*command, "-target", target] for command in zig]
+    named = (os.environ.get("CC", "").split(), ["cc"], ["gcc"], ["clang"])
+    return [command for command in named if command and shutil.which(command[0])] + zig
 
 
 def build(
@@ -109,7 +102,7 @@ def build(
     only: Collection[int] = tuple(LEVELS),
     target: str | None = None,
 ) -> Path:
-    """Compile all builds, and link them into one library.
+    """Compile all builds, and link them into one library, by the first compiler that does so.
 
     Parameters
     ----------
@@ -127,39 +120,22 @@ def build(
     Raises
     ------
     BuildError
-        If there is no compiler, it fails, or the library cannot be written.
+        If this machine has 32 bits, there is no compiler, all fail, or the library cannot be
+        written.
     """
-    command = compiler() if target is None else zig_for(target)
-    if command is None:
-        raise BuildError("there is no C compiler that works, and ziglang is not installed")
-    zig, sources = command[: len(ZIG)] == list(ZIG), sources or SOURCES
-    machine = target and target.partition("-")[0]
+    if target is None and not IS_64_BIT:
+        raise BuildError("the engine needs a machine of 64 bits, and this Python is one of 32")
+    failures = []
     with tempfile.TemporaryDirectory(prefix="spikebp-") as folder:
-        jobs: list[tuple[str, str, Sequence[str]]] = [
-            ("choice.c", "choice.o", (f'-DSOURCES="{digest()}"',))
-        ]
-        for level, flags in levels(zig, machine).items():
-            if level not in only:
-                continue
-            for bits, integers in ((32, ()), (64, ("-DBITS64",))):
-                name = f"{level}_{bits}"
-                for source in ("engine", "event"):
-                    made = f"{source}_{name}.o"
-                    jobs.append((f"{source}.c", made, (*flags, *integers, f"-DBUILD={name}")))
-            jobs.append(("relu.c", f"{level}_relu.o", (*flags, f"-DBUILD={level}")))
-
-        def compile_one(job: tuple[str, str, Sequence[str]]) -> None:
-            source, name, flags = job
-            flags = (*FLAGS, *flags, *extra)
-            _run([*command, *flags, "-c", str(sources / source), "-o", name], folder)
-
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(compile_one, jobs))
-        objects = [name for _, name, _ in jobs]
-        # The engine needs nothing of the runtime of zig, which takes as long to compile.
-        is_bare = zig and not library_name(target).endswith(".dll")
-        libraries = ["-nostdlib", "-lc", "-lm"] if is_bare else ["-lm"]
-        _run([*command, *extra, "-shared", *objects, "-o", to.name, *libraries], folder)
+        for command in compilers(target):
+            try:
+                _compile(command, folder, to.name, extra, sources or SOURCES, only, target)
+                break
+            except BuildError as error:
+                failures.append(str(error))
+        else:
+            none = "there is no C compiler, and ziglang is not installed"
+            raise BuildError("; ".join(failures) or none)
         # In one step, so that no process loads half a library.
         fresh = to.with_name(f"{to.name}.{os.getpid()}")
         try:
@@ -183,36 +159,67 @@ def is_built() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _works(command: list[str]) -> bool:
-    flags = [*FLAGS, *list(levels().values())[-1]]
-    with tempfile.TemporaryDirectory(prefix="spikebp-") as folder:
-        Path(folder, "trial.c").write_text(TRIAL, encoding="utf-8")
-        try:
-            _run([*command, *flags, "-shared", "trial.c", "-o", "trial", "-lm"], folder)
-        except BuildError:
-            return False
-    return True
+def _jobs(flags_of: Mapping[int, Sequence[str]]) -> list[Job]:
+    """Return what is compiled, for builds with these flags."""
+    jobs: list[Job] = [("choice.c", "choice.o", (f'-DSOURCES="{digest()}"',))]
+    for level, flags in flags_of.items():
+        for bits, integers in ((32, ()), (64, ("-DBITS64",))):
+            name = f"{level}_{bits}"
+            for source in ("engine", "event"):
+                made = f"{source}_{name}.o"
+                jobs.append((f"{source}.c", made, (*flags, *integers, f"-DBUILD={name}")))
+        jobs.append(("relu.c", f"{level}_relu.o", (*flags, f"-DBUILD={level}")))
+    return jobs
+
+
+def _compile(
+    command: Sequence[str],
+    folder: str,
+    name: str,
+    extra: Sequence[str],
+    sources: Path,
+    only: Collection[int],
+    target: str | None,
+) -> None:
+    """Compile the library by one compiler, into a folder; the parameters are those of `build`."""
+    is_zig = command[: len(ZIG)] == list(ZIG)
+    flags_of = levels(is_zig, target and target.partition("-")[0])
+    jobs = _jobs({level: flags for level, flags in flags_of.items() if level in only})
+
+    def compile_one(job: Job) -> None:
+        source, made, flags = job
+        flags = (*FLAGS, *flags, *extra)
+        _run([*command, *flags, "-c", str(sources / source), "-o", made], folder)
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(compile_one, jobs))
+    objects = [made for _, made, _ in jobs]
+    # The engine needs nothing of the runtime of zig, which takes as long to compile.
+    is_bare = is_zig and not name.endswith(".dll")
+    libraries = ["-nostdlib", "-lc", "-lm"] if is_bare else ["-lm"]
+    _run([*command, *extra, "-shared", *objects, "-o", name, *libraries], folder)
 
 
 def _run(command: list[str], folder: str) -> None:
     """Run a compiler in a folder, which also holds the cache of zig and is deleted with it."""
-    caches = {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
+    name = "ziglang" if command[: len(ZIG)] == list(ZIG) else command[0]
+    settings = {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder, "LC_ALL": "C"}
     try:
         result = subprocess.run(
             command,
             cwd=folder,
-            env=os.environ | caches,
+            env=os.environ | settings,
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
         )
     except OSError as error:
-        raise BuildError(f"{command[0]} cannot be run: {error}") from error
+        raise BuildError(f"{name} cannot be run: {error}") from error
     if result.returncode != 0:
         lines = result.stderr.strip().splitlines() or ["no message"]
-        told = next((line for line in lines if "error" in line), lines[-1])
-        raise BuildError(f"{command[0]} has failed: {told}")
+        told = next((line for line in lines if "error:" in line), lines[-1])
+        raise BuildError(f"{name} has failed: {told}")
 
 
 if __name__ == "__main__":

@@ -105,7 +105,8 @@ def library() -> Any:
     """
     if not LIBRARY.exists():
         raise EngineMissingError(
-            "the package was installed without a C compiler; install it again where there is one"
+            "none was built when the package was installed; "
+            "python -m spikebp_plugins.engine.building builds one, or says why it cannot"
         )
     try:
         loaded = ctypes.CDLL(str(LIBRARY))

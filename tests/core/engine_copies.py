@@ -8,18 +8,20 @@ from typing import NamedTuple
 
 import pytest
 
-from spikebp_plugins.engine.building import SOURCES, compiler
+from spikebp_plugins.engine.building import IS_64_BIT, SOURCES, compilers
 from spikebp_plugins.engine.library import why_missing
 
 
 def skip_without_compiler():
-    """Skip a module where nothing can be compiled."""
-    if compiler() is None:
+    """Skip a module where the engine cannot be compiled."""
+    if not IS_64_BIT:
+        pytest.skip("the engine needs a machine of 64 bits", allow_module_level=True)
+    if not compilers():
         pytest.skip("there is no C compiler", allow_module_level=True)
 
 
 def skip_without_engine():
-    """Skip a module where there is no engine for want of a compiler; if there is one it must be."""
+    """Skip a module where there is no engine, since nothing compiles it; otherwise it must be."""
     if why_missing():
         skip_without_compiler()
 

@@ -5,7 +5,6 @@ import os
 import platform
 import re
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +14,7 @@ from spikebp_plugins.engine import building
 from spikebp_plugins.engine.library import best_level
 from tests.documentation import ROOT
 
-COMPILER = building.machine_compiler()
+COMPILER = next(iter(building.compilers()), None)
 PATH = os.environ["PATH"]
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
 
@@ -171,27 +170,51 @@ def test_the_compiler_that_is_asked_for_comes_first(programs, monkeypatch):
     script(programs / "cc", working())
     script(programs / "own", working())
     monkeypatch.setenv("CC", "own -pipe")
-    assert building.compiler() == ["own", "-pipe"]
+    assert building.compilers() == [["own", "-pipe"], ["cc"]]
     monkeypatch.setenv("CC", "missing")
-    assert building.compiler() == ["cc"]
+    assert building.compilers() == [["cc"]]
 
 
 @needs_compiler
-def test_a_compiler_without_headers_is_passed_over(programs):
-    script(programs / "cc", working("-nostdinc"))
-    assert building.compiler() is None
+@pytest.mark.parametrize(
+    "broken", ["exit 1", working("-nostdinc"), working("-march=none")] if COMPILER else []
+)
+def test_a_compiler_that_does_not_compile_the_engine_is_passed_over(broken, programs, sources):
+    (sources / "engine.c").write_text("#include <stdint.h>\n" + SMALL["engine.c"])
+    script(programs / "cc", broken)
     script(programs / "gcc", working())
-    assert building.compiler() == ["gcc"]
+    building.build(building.LIBRARY)
+    assert building.is_built()
 
 
-def test_without_a_compiler_it_is_that_of_ziglang(programs, monkeypatch):
+def test_ziglang_comes_last(programs, monkeypatch):
     monkeypatch.setattr(building, "find_spec", lambda name: name)
-    assert building.machine_compiler() is None
-    assert building.compiler()[:4] == [sys.executable, "-m", "ziglang", "cc"]
+    script(programs / "clang", "exit 1")
+    assert [command[:4] for command in building.compilers()] == [["clang"], list(building.ZIG[:4])]
+
+
+@needs_compiler
+def test_all_that_fail_are_named_with_their_first_error(programs, sources):
+    (sources / "event.c").write_text("int f_error(void) { return nothing + more; }\n")
+    script(programs / "cc", working("-Wall"))
+    script(programs / "gcc", "echo 'x.c: some' >&2; echo 'x.c:1: fatal error: y' >&2; exit 1")
+    with pytest.raises(building.BuildError) as raised:
+        building.build(building.LIBRARY)
+    first, second = str(raised.value).split("; ")
+    assert re.fullmatch(r"cc has failed: .*event\.c:1:\d+: error: .*nothing.*", first)
+    assert second == "gcc has failed: x.c:1: fatal error: y"
+    assert not building.LIBRARY.exists()
 
 
 def test_without_any_nothing_is_built(programs, sources):
-    with pytest.raises(building.BuildError, match="no C compiler that works, and ziglang is not"):
+    with pytest.raises(building.BuildError, match="no C compiler, and ziglang is not installed"):
+        building.build(building.LIBRARY)
+    assert not building.LIBRARY.exists()
+
+
+def test_on_a_machine_of_32_bits_nothing_is_built(sources, monkeypatch):
+    monkeypatch.setattr(building, "IS_64_BIT", False)
+    with pytest.raises(building.BuildError, match="the engine needs a machine of 64 bits"):
         building.build(building.LIBRARY)
     assert not building.LIBRARY.exists()
 
@@ -271,6 +294,23 @@ def test_with_a_compiler_the_wheel_is_of_this_machine(hook):
     assert data["tag"].startswith("py3-none-")
     assert data["tag"].endswith(platform.machine().lower())
     assert hook.displayed == []
+
+
+@needs_compiler
+def test_where_compilers_fail_ziglang_is_asked_for_and_it_is_said_how(hook, programs):
+    (hook.module.building.SOURCES / "engine.c").write_text("#error of this compiler\n")
+    script(programs / "cc", working())
+    (asked,) = hook.made.dependencies()
+    assert asked.startswith("ziglang>=")
+    assert build_data(hook) == {"pure_python": True, "artifacts": []}
+    assert re.search(r"cc has failed: .*error: .*of this compiler\.$", hook.displayed[0])
+
+
+def test_on_a_machine_of_32_bits_no_compiler_is_asked_for(hook, monkeypatch):
+    monkeypatch.setattr(hook.module.building, "IS_64_BIT", False)
+    assert hook.made.dependencies() == []
+    assert build_data(hook) == {"pure_python": True, "artifacts": []}
+    assert "needs a machine of 64 bits" in hook.displayed[0]
 
 
 @needs_compiler

@@ -1,8 +1,11 @@
 """The back end `c`: equal to the reference in every number, and what it needs to run."""
 
+import importlib.util
 import pickle
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork, UnsupportedError
 from spikebp_plugins.conformance import parametrize
 from spikebp_plugins.embedded import host_library, toolchain
-from spikebp_plugins.embedded.network_in_c import why_not_in_c
+from spikebp_plugins.embedded.network_in_c import NetworkInC, why_not_in_c
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS
 from spikebp_plugins.network.operations import Work
 from tests.core.experiment import MAGNITUDES, assert_equals_reference
@@ -315,6 +318,43 @@ def test_the_compiler_may_have_arguments(monkeypatch):
     monkeypatch.setenv("CC", f"{toolchain.find_compiler()[0]} -DANYTHING=1")
     sim = Simulator(small(seed=78), "c")
     assert sim.predict(np.ones((1, 6))).shape == (1, 3)
+
+
+@pytest.mark.parametrize("refused", ["-march=native", "never"])
+def test_a_compiler_may_refuse_to_compile_for_this_processor(refused, tmp_path, monkeypatch):
+    given, compiler = tmp_path / "given", tmp_path / "cc"
+    compiler.write_text(
+        f"""#!/bin/sh
+echo "$*" >> {given}
+case "$*" in *{refused}*) exit 1;; esac
+exec {shutil.which(toolchain.find_compiler()[0])} "$@"
+"""
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    sources = {"one.c": "int one(void) { return 1; }"}
+    assert toolchain.compiled_library(sources, "one.c")
+    calls = given.read_text().splitlines()
+    expected = [True, False] if refused == "-march=native" else [True]
+    assert ["-march=native" in call for call in calls] == expected
+
+
+def test_on_windows_libraries_have_its_suffix_and_are_freed(monkeypatch):
+    freed = []
+    of_windows = SimpleNamespace(FreeLibrary=freed.append)  # and no dlclose
+    monkeypatch.setitem(sys.modules, "_ctypes", of_windows)
+    monkeypatch.setattr(sys, "platform", "win32")
+    for module in (toolchain, host_library):
+        spec = importlib.util.spec_from_file_location(module.__name__, module.__file__)
+        copy = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, module.__name__, copy)
+        spec.loader.exec_module(copy)
+    monkeypatch.setattr(sys, "platform", "linux")  # which runs what is compiled
+    loaded = copy.HostLibrary(NetworkInC(small(), 16))
+    library = loaded._library
+    assert library._name.endswith(".dll")
+    del loaded
+    assert freed == [library._handle]
 
 
 @pytest.mark.parametrize("bits", [16, "32", 64, None])

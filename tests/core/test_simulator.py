@@ -394,6 +394,7 @@ def overflows():
     """Return what is too large, where it shows, and the samples."""
     spikes = small_net(input_coding="spikes")
     k, labels = samples(spikes, 5)
+    k = k.astype(np.int64)  # which not every machine has by default
     one_hot = np.eye(2)[Y[:5]]
     return {
         "input": (NET, with_sample(X[:5], 2, TOO_LARGE), Y[:5], "potential of layer 0"),
