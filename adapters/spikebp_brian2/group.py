@@ -875,8 +875,9 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
 
     def drop_run(self) -> None:
         """Undo a run that an error has ended; called before another state is restored."""
-        if self._progress.is_open:
-            self._progress.end_run()
+        is_open = self._progress.is_open
+        self._progress.end_run()
+        if is_open:
             self._guard.undo_run()
             self.constants.pop(DTS_PER_STEP, None)
 

@@ -260,6 +260,17 @@ class TestAnErrorOfTheUsers:
         assert re.match("a value of layer 0 may have left|the label of a step must be", str(cause))
         assert_equal_states(mlp.checkpoint().state, after(experiment, 0))
 
+    def test_in_the_second_dt_is_forgotten_where_the_first_is_restored(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
+        network = Network(mlp, failing(1))
+        network.store()
+        with pytest.raises(Error):
+            network.run(SAMPLE)
+        assert_goes_on(experiment, mlp, 0)
+        network.restore()
+        network.run(N_SAMPLES * SAMPLE)
+        experiment.assert_learned_by(mlp)
+
     def test_is_forgotten_where_another_state_is_restored(self, experiment, caplog):
         mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
         network = Network(mlp, failing(10, when="thresholds", order=5))
