@@ -115,7 +115,7 @@ def test_two_groups_in_one_network_learn_each_its_own(modules):
 @pytest.mark.thorough
 def test_what_the_user_adds_to_the_parts_is_compiled_by_brian2(modules, experiment):
     mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
-    mlp.layers[1].run_regularly("spikes_sent += 0")
+    mlp.input_layer.run_regularly("received_input += 0")
     follower = NeuronGroup(1, "total : 1")
     synapses = Synapses(mlp.layers[1], follower, on_pre="total_post += spike_count_pre")
     network = Network(mlp, follower, synapses)
