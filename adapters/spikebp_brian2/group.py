@@ -122,7 +122,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     feedback : sequence of array-like or None, default=None
         Backward weights for ``feedback="random"``, of shape (n_out, n_in) for a dense connection,
         else of the shape of its weights; None takes ``net.init_feedback()``.
-    input : str, TimedArray, group that spikes, tuple, array-like or None, default=None
+    input : str, TimedArray, group that spikes, (group, str), array-like or None, default=None
         The input of layer 0: an expression (with ``t`` and ``i``, and names of the script), a
         TimedArray of shape (n, n_inputs), a group of n_inputs units, or constant values. An event
         of a group counts as 1, or as its ``spike_count`` if it is a layer of another network; with

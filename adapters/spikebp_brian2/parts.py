@@ -63,6 +63,7 @@ class Part:
 
     name: str
     variables: Any
+    events: dict[str, str]
     group: ReferenceType[NetworkOfParts] | None = None
 
     def before_run(self, run_namespace: Any = None) -> None:
@@ -84,12 +85,17 @@ class Part:
         user_identifiers: Iterable[str] | None = None,
         additional_variables: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Resolve names in the code of the part; called by Brian2."""
-        self.refuse_names_of_rules(user_identifiers or ())
-        # So may a script have functions of these names that it uses elsewhere.
+        """Resolve names in the code of the part; called by Brian2.
+
+        The names in the conditions of events are ours, and so are functions that a script has for
+        other code: no one has to be warned if a script uses the same name for something else.
+        """
+        of_user = set(identifiers if user_identifiers is None else user_identifiers)
+        of_user -= set(get_identifiers(" ".join(self.events.values()))) & set(self.variables)
+        self.refuse_names_of_rules(of_user)
         run_namespace = {name: it for name, it in run_namespace.items() if name not in FUNCTIONS}
         return super().resolve_all(  # type: ignore[misc]
-            identifiers, run_namespace, user_identifiers, additional_variables
+            identifiers, run_namespace, of_user, additional_variables
         )
 
     def refuse_names_of_rules(self, names: Iterable[str]) -> None:
@@ -130,23 +136,6 @@ class PartNeurons(Part, NeuronGroup):
         some = super().__getitem__(item)
         object.__setattr__(some, "thresholder", self.thresholder)
         return some
-
-    def resolve_all(
-        self,
-        identifiers: Iterable[str],
-        run_namespace: Mapping[str, Any],
-        user_identifiers: Iterable[str] | None = None,
-        additional_variables: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Resolve names in the code of the part.
-
-        The names in the conditions of events are ours: no one has to be warned if a script uses the
-        same name for something else.
-        """
-        of_user = set(identifiers if user_identifiers is None else user_identifiers)
-        conditions = " ".join(self.events.values())
-        of_user -= set(get_identifiers(conditions)) & set(self.variables)
-        return super().resolve_all(identifiers, run_namespace, of_user, additional_variables)
 
 
 class PartSynapses(Part, Synapses):

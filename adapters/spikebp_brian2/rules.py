@@ -485,7 +485,6 @@ def input_code(net: Definition, shown: SourceExpressions) -> str:
             + int(binary*abs(spike_count) > 1)"""
     else:
         fire = """
-        refused_values += int(is_busy)*outside(input_value + received_input, inf)
         potential = int(not opens_sample)*potential \
             + int(is_busy)*rounded(input_factor*(input_value + received_input), units_per_one)
         overflows += outside(potential, value_limit)
@@ -493,6 +492,7 @@ def input_code(net: Definition, shown: SourceExpressions) -> str:
         potential -= spike_count"""
     return f"""
         {_input_value(shown) if shown.in_rows else ""}
+        refused_values += int(is_busy)*outside(input_value + received_input, inf)
         {fire}
         received_input = int(not is_step)*received_input
         {_COUNT}
@@ -600,7 +600,7 @@ _SENT: Final = """
 
 def _add_earlier_errors(net: Definition, l: int) -> str:
     """Return the code that adds the error of the step before, while there is none of this step."""
-    if not (has_sample_change(net, l) and has_own_weights(net, l)):
+    if not has_variable(net, l, "earlier_errors"):
         return ""
     return "earlier_errors = int(not opens_sample)*(earlier_errors + abs(error))"
 

@@ -7,8 +7,8 @@ the next run repeats that dt.
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -116,11 +116,21 @@ def is_running(mlp: BrianObject) -> bool:
 
     A flag would stay set after a run that ends by an error.
     """
-    frames = (
-        frame for top in sys._current_frames().values() for frame, _ in traceback.walk_stack(top)
+    # Code of a script's that a run calls finds the run in its own thread, without a look at others.
+    return _is_run_by(sys._getframe(), mlp) or any(
+        _is_run_by(frame, mlp) for frame in sys._current_frames().values()
     )
-    running = (frame.f_locals.get("self") for frame in frames if frame.f_code.co_name == "run")
-    return any(isinstance(one, Network) and _is_in(one, mlp) for one in running)
+
+
+def _is_run_by(frame: FrameType | None, mlp: BrianObject) -> bool:
+    """Return whether a run of the network has called what a frame executes."""
+    while frame is not None:
+        if frame.f_code.co_name == "run":
+            network = frame.f_locals.get("self")
+            if isinstance(network, Network) and _is_in(network, mlp):
+                return True
+        frame = frame.f_back
+    return False
 
 
 def _is_in(network: Network, mlp: BrianObject) -> bool:

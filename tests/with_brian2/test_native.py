@@ -329,7 +329,9 @@ class TestMisuse:
         with pytest.raises(ValueError, match="backward_potential of layer 1 must be a multiple"):
             mlp.checkpoint()
 
-    @pytest.mark.parametrize(("spikes", "value"), [("graded", 0.5), ("binary", 2.0)])
+    @pytest.mark.parametrize(
+        ("spikes", "value"), [("graded", 0.5), ("graded", np.inf), ("binary", 2.0)]
+    )
     def test_input_spikes_must_be_counts(self, spikes, value):
         net = NET.replace(input_coding="spikes", spikes=spikes)
         mlp = SpikingMLPGroup(net, label=1)
