@@ -339,7 +339,8 @@ class TestMisuse:
         mlp.input_layer.input_value[4] = -1.0
         network.run(SAMPLE)
         mlp.input_layer.input_value[4] = value
-        with pytest.raises(ValueError, match="input_coding='spikes'; unit 4 of layer 0 received"):
+        sentence = "input_coding='spikes'; unit 4 of layer 0 received"
+        with np.errstate(invalid="ignore"), pytest.raises(ValueError, match=sentence):
             network.run(SAMPLE)
         assert mlp.checkpoint().state.samples_seen == 1
 
