@@ -4,6 +4,7 @@ import multiprocessing.resource_tracker
 import os
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,25 +64,29 @@ class Process(NamedTuple):
 
 def running():
     """The processes of this machine that have not ended."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent, _, session, *more = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
+    for pid, text in of_processes("stat"):
+        state, parent, _, session, *more = text.rpartition(")")[2].split()
         if state != "Z":
-            yield Process(int(path.parent.name), int(parent), int(session), int(more[15]))
+            yield Process(pid, int(parent), int(session), int(more[15]))
+
+
+def of_processes(name):
+    """Yield the id of each process and what its file of this name says, unless it has just ended.
+
+    A pattern for the files themselves would not do: it fails where a process ends meanwhile.
+    """
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            yield int(folder.name), (folder / name).read_text()
 
 
 def segments():
     """The names of shared memory that no other process uses."""
     found = names_of_segments()
     if found:
-        for path in Path("/proc").glob("[0-9]*/maps"):
-            if path.parent.name != str(os.getpid()):
-                try:
-                    found -= set(re.findall(r"/dev/shm/(psm_\w+)", path.read_text()))
-                except OSError:
-                    continue
+        for pid, text in of_processes("maps"):
+            if pid != os.getpid():
+                found -= set(re.findall(r"/dev/shm/(psm_\w+)", text))
     # While users were looked for, the user of a segment may have ended and removed the segment.
     return found & names_of_segments()
 
