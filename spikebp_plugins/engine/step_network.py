@@ -359,7 +359,7 @@ class StepNetwork(EngineNetwork):
         state, sample, sent = step(net, state, sample, encoded, target)
         errors = silence(net).e if sent.e is None else sent.e
         assert errors is not None
-        if y is not None and not net.learns_once:
+        if y is not None and not net.learning_rule.learns_once:
             counts[1] += weights_changed(net, sample, errors)
         spikes = [np.abs(k.astype(object)) for k in sent.k]
         of_errors = [np.zeros(1), *(np.abs(e.astype(object)) for e in errors[1:])]

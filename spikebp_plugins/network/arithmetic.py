@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -48,8 +48,23 @@ HIGHEST_WEIGHT: Final = 2 ** (WEIGHT_BITS - 1) - 1
 #: The most spikes or errors of one sign that a message on a chip holds.
 LARGEST_PAYLOAD: Final = 127
 
-#: The largest magnitude of the spike count with which a synapse on a chip learns.
-LARGEST_TRACE: Final = 127
+
+class Change(NamedTuple):
+    """The factors of an update.
+
+    Attributes
+    ----------
+    rate : int
+        The rate, in units of the last place of a weight.
+    counts : ndarray of int
+        The factors of the units below.
+    errors : ndarray of int
+        Those of the units above.
+    """
+
+    rate: int
+    counts: Array
+    errors: Integers
 
 
 @dataclass(frozen=True)
@@ -60,12 +75,9 @@ class FixedPoint:
     ----------
     fraction_bits : int
         f.
-    rate_units : int
-        r, the rate in units of 2^-f.
     """
 
     fraction_bits: int
-    rate_units: int
 
     #: Bits of a magnitude in units of 2^-f.
     magnitude_bits: ClassVar[int] = 53
@@ -97,10 +109,6 @@ class FixedPoint:
         """Return the arithmetic for step `t` of a training sample, with its random numbers."""
         return self
 
-    def trace(self, counts: Integers) -> Integers:
-        """Return the presynaptic trace of a weight update, given spike counts."""
-        return counts
-
     def check(self, values: Reals, quantity: str, layer: int) -> Reals:
         """Return `values`, or raise OverflowError if one has left the range."""
         return _checked(values, self.limit, quantity, layer)
@@ -121,36 +129,25 @@ class FixedPoint:
         return self.check(total, quantity, layer)
 
     def descend(
-        self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
+        self, weights: Reals, connection: Connection, change: Change, layer: int
     ) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``, summed for each weight."""
-        r = self.rate_units
+        r, counts, errors = change
         if _largest(counts) * _largest(errors) * r * connection.most_uses < LIMIT / 2:
             rate = math.ldexp(r, -self.fraction_bits)
             changed: Reals = weights - rate * connection.outer(counts.astype(np.float64), errors)
         else:
-            change = r * connection.outer(counts.astype(object), errors.astype(object))
-            changed = self.decode(self._to_python(weights) - change)
+            units = r * connection.outer(counts.astype(object), errors.astype(object))
+            changed = self.decode(self._to_python(weights) - units)
         return self.check(changed, "weight", layer)
 
-    def at_rate(self, units: int) -> FixedPoint:
-        """Return the same numbers with another rate, in units of 2^-f."""
-        return replace(self, rate_units=units)
-
-    def smoothed(self, drive: Reals) -> Array:
+    def smoothed(self, rate: int, drive: Reals) -> Array:
         """Return ``rate * drive`` in units of 2^-f, rounded to whole ones, ties to even."""
         bits, one = self.fraction_bits, 2**self.fraction_bits
-        product = self.rate_units * self._to_python(drive)
+        product = rate * self._to_python(drive)
         is_odd = (product >> bits) & 1
         rounded: Array = (product + (one // 2 - 1) + is_odd) >> bits
         return rounded
-
-    def descend_smoothed(
-        self, weights: Reals, connection: Connection, smoothed: Array, errors: Integers, layer: int
-    ) -> Reals:
-        """Return ``weights - outer(smoothed, errors)`` for what :meth:`smoothed` returned."""
-        in_units = FixedPoint(self.fraction_bits, rate_units=1)  # the rate is in `smoothed`
-        return in_units.descend(weights, connection, smoothed, errors, layer)
 
     def encode(self, values: Reals) -> Integers:
         """Return values on the grid as integers, for a file or another back end."""
@@ -221,9 +218,7 @@ class Loihi2(FixedPoint):
     Parameters
     ----------
     fraction_bits : int
-        f, of the states.
-    rate_units : int
-        r, the rate in units of :math:`2^{g - 16}`.
+        f, of the states. The rate is in units of :math:`2^{g - 16}`.
     weight_exponent : int
         g: a weight is an integer from -128 to 127 times :math:`2^g`.
     seed : int
@@ -268,15 +263,11 @@ class Loihi2(FixedPoint):
         saturated: Reals = np.clip(values, -largest, largest)
         return saturated
 
-    def trace(self, counts: Integers) -> Integers:
-        """Return spike counts, limited to what the trace of a synapse holds."""
-        return np.clip(counts, -LARGEST_TRACE, LARGEST_TRACE)
-
     def descend(
-        self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
+        self, weights: Reals, connection: Connection, change: Change, layer: int
     ) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``, rounded stochastically."""
-        product = self.rate_units * connection.outer(counts, errors)
+        product = change.rate * connection.outer(change.counts, change.errors)
         draws = draws_of(draw_key(self.seed, *self.moment, layer), product.shape)
         units = self.weight_units(weights) - ((product + draws) >> LOIHI2_RATE_BITS)
         return self.weights_from(np.clip(units, LOWEST_WEIGHT, HIGHEST_WEIGHT))
@@ -292,12 +283,11 @@ def arithmetic_of(net: Definition) -> Arithmetic:
 
 def grid_of(net: Definition) -> FixedPoint:
     """Return the arithmetic of a definition whose timing is one of steps."""
-    bits, rate_units = net.fraction_bits, net.rate_units
+    bits = net.fraction_bits
     assert bits is not None
-    assert rate_units is not None
     if net.weight_exponent is None:
-        return FixedPoint(bits, rate_units)
-    return Loihi2(bits, rate_units, net.weight_exponent, net.seed)
+        return FixedPoint(bits)
+    return Loihi2(bits, net.weight_exponent, net.seed)
 
 
 def constant_in(net: Definition, connection: Connection) -> Reals:

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -30,6 +30,11 @@ from spikebp_plugins.network.defaults import (
     PAPER,
     defaults,
     targets_of_labels,
+)
+from spikebp_plugins.network.learning_rule import (
+    HIDDEN_RATE_BITS,
+    LearningRule,
+    learning_rule_of,
 )
 
 if TYPE_CHECKING:
@@ -80,15 +85,9 @@ NORMALIZED_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "presynaptic": ("counts",),
 }
 #: There: the bits of the learning rate in units of 2^-f, which decide the default of
-#: `fraction_bits`, and its bounds; by how many bits the rate of layers below the output is lower;
-#: and the numbers that are added to the squared counts of the input, and of the layers above, in
-#: units of (T g)**2. With small ones, input of half the size would change weights as much.
+#: `fraction_bits`, and its bounds.
 NORMALIZED_RATE_BITS: Final = 16
 NORMALIZED_FRACTION_BITS: Final = (20, 24)
-HIDDEN_RATE_BITS: Final = 2
-ADDED_SQUARES: Final = (4, 24)
-#: There: the limit of summed errors of layers below the output, in units of T g.
-LARGEST_SUMMED_ERROR: Final = 8
 #: With more steps times spikes per unit, the added number would not be an exact double.
 LARGEST_NORMALIZED_UNIT: Final = 2**24
 
@@ -157,6 +156,12 @@ class Definition(ABC):
         Whether weights change at every step, or once at the end of a sample; with "normalized" once
         too, at a rate that is divided by the squared counts of the layer below. It then needs no
         other learning rate for wide layers, or for input that sends many spikes.
+    bounded : bool, default=True
+        Whether spike counts and errors are cut off where they teach, so that a sample with a wrong
+        reading of any size cannot undo what was learned. The limits are far above what samples of
+        usual size send (docs/semantics.md). With "normalized" it is True, with
+        ``arithmetic="loihi2"`` and ``presynaptic="drive"`` False, which have limits of their own or
+        none.
     presynaptic : {"counts", "drive"}, default="counts"
         The factor of an error in the update of a weight: the spikes that the unit below has sent
         in this sample, or its summed drive, as if it could send parts of a spike (the paper's
@@ -198,8 +203,8 @@ class Definition(ABC):
 
     Notes
     -----
-    The defaults of `n_steps`, `spikes_per_unit`, `learning_rate`, `update`, `weight_init` and
-    `label_targets` are those of one row of a table, which other fields choose: docs/defaults.md.
+    The defaults of `n_steps`, `spikes_per_unit`, `learning_rate`, `update`, `bounded`,
+    `weight_init` and `label_targets` are those of one row of a table, which other fields choose: docs/defaults.md.
     The attributes are what was taken.
     """
 
@@ -212,6 +217,7 @@ class Definition(ABC):
     input_coding: str = "values"
     input_scale: float = 1.0
     update: str = AUTOMATIC
+    bounded: bool = AUTOMATIC
     presynaptic: str = "counts"
     spikes: str = "graded"
     arithmetic: str = "fixed"
@@ -242,6 +248,7 @@ class Definition(ABC):
         settle("label_targets", rising_pair("label_targets", self.label_targets))
         for name, allowed in CHOICES.items():
             settle(name, choice(name, getattr(self, name), allowed))
+        settle("bounded", self._settled_bounded())
         if self.update == "normalized":
             self._check_normalized_fields()
         for name, value in (self._settled_event_fields() | self._settled_grid()).items():
@@ -266,7 +273,7 @@ class Definition(ABC):
         **fields
             Fields of the definition.
         """
-        net = cls(*layers, **(PAPER._asdict() | fields))
+        net = cls(*layers, **PAPER.changed(fields))
         if "weight_init" in fields or net.is_dense:
             return net
         return net.replace(weight_init="he")
@@ -285,7 +292,7 @@ class Definition(ABC):
         **fields
             Fields of the definition.
         """
-        net = cls(*layers, **(GRADED._asdict() | fields))
+        net = cls(*layers, **GRADED.changed(fields))
         if "label_targets" in fields:
             return net
         return net.replace(label_targets=targets_of_labels(GRADED, net.n_layers, net.n_outputs))
@@ -382,6 +389,15 @@ class Definition(ABC):
             choice(name, getattr(self, name), allowed, "with update='normalized'")
         integer("n_steps", self.n_steps, 1, LARGEST_NORMALIZED_UNIT // self.spikes_per_unit)
 
+    def _settled_bounded(self) -> bool:
+        bounded = boolean("bounded", self.bounded)
+        if self.update == "normalized" and not bounded:
+            raise wrong_argument("bounded", "True with update='normalized'", repr(bounded))
+        for name, value in (("arithmetic", "loihi2"), ("presynaptic", "drive")):
+            if getattr(self, name) == value and bounded:
+                raise wrong_argument("bounded", f"False with {name}={value!r}", repr(bounded))
+        return bounded
+
     def _settled_grid(self) -> dict[str, object]:
         if self.arithmetic == "loihi2":
             return self._settled_loihi2_fields()
@@ -463,10 +479,10 @@ class Definition(ABC):
         """The factor of input: `input_scale` times `spikes_per_unit`."""
         return self.input_scale * self.spikes_per_unit
 
-    @property
-    def learns_once(self) -> bool:
-        """Whether errors are summed, and weights learn once, at the end of a sample."""
-        return self.update != "fractional"
+    @cached_property
+    def learning_rule(self) -> LearningRule:
+        """How weights learn, as the plain numbers that back ends read."""
+        return learning_rule_of(self)
 
     @property
     def n_layers(self) -> int:
