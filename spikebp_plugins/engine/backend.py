@@ -112,7 +112,7 @@ class EngineBackend(Backend):
     results are the same for any number.
     """
 
-    choices: ClassVar = {**CHOICES, "timing": STEP_TIMINGS}
+    choices: ClassVar = {"timing": STEP_TIMINGS, "arithmetic": CHOICES["arithmetic"]}
     connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
     #: The most steps of a sample that is shown as a whole.

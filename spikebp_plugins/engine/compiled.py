@@ -17,7 +17,7 @@ class CompiledBackend(EngineBackend):
     results are the same for any number.
     """
 
-    choices: ClassVar = CHOICES
+    choices: ClassVar = {**EngineBackend.choices, "timing": CHOICES["timing"]}
 
     @classmethod
     def unsupported(cls, net: Definition, **options: Any) -> str | None:  # noqa: ARG003

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import EventBuild
 from spikebp_plugins.engine.network import N_SENT, EngineNetwork
-from spikebp_plugins.engine.structs import PSI, QUANTITIES, STARTS, B, CEventDefinition, W
+from spikebp_plugins.engine.structs import PSI, QUANTITIES, B, CEventDefinition, W
 from spikebp_plugins.engine.wiring import Connections
 from spikebp_plugins.network.arithmetic import FloatingPoint, out_of_range
 from spikebp_plugins.network.fields import LARGEST_N_STEPS, Definition
@@ -46,7 +46,7 @@ class EventNetwork(EngineNetwork):
             rate=net.rate,
             limit=grid.limit,
             n_layers=net.n_layers,
-            start=STARTS.index(net.backward_init),
+            starts_at_zero=net.backward_init == "zero",
             is_outer=net.update == "outer",
             is_depth=net.event_order == "depth",
             holds_error=net.hold_error,

@@ -31,7 +31,7 @@ from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, Work, operations_of
 from spikebp_plugins.network.samples import Batch, spike_counts
-from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
+from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 
@@ -136,7 +136,6 @@ class EngineNetwork(ABC):
         )
         self._x_row = aligned(padded(net.n_inputs), build.number)
         self._y_row = aligned(padded(net.n_outputs), build.number)
-        self.draws = net.backward_init == "uniform" and net.n_layers > 1
         # Addresses are looked up once: a look-up takes longer than a small network computes.
         self.block = CBlock(
             network=self._place,
@@ -247,10 +246,6 @@ class EngineNetwork(ABC):
             y = np.ascontiguousarray(y, np.int64 if labels else np.float64)
             block.y = _rows(y, LABELS if labels else REALS)
             held.append(y)
-            if self.draws:
-                drawn = self._drawn(n, samples_seen)
-                block.drawn, block.drawn_length = drawn.ctypes.data, drawn.shape[1]
-                held.append(drawn)
         scores = np.empty((n, net.n_outputs))
         block.scores = scores.ctypes.data
         spikes: Array | None = None
@@ -287,15 +282,6 @@ class EngineNetwork(ABC):
             x = x.astype(np.float64, copy=False)
         is_read = x.flags.aligned and x.strides[-1] == x.itemsize
         return x if is_read else np.array(x, order="C")
-
-    def _drawn(self, n: int, samples_seen: int) -> Array:
-        """Return the backward potentials that the next n samples start from, a row for each."""
-        rows = [
-            np.concatenate([np.zeros(0), *drawn_backward_potentials(self.net, samples_seen + i)])
-            for i in range(n)
-        ]
-        drawn: Array = self._grid.encode(np.stack(rows)).astype(self.build.number, order="C")
-        return drawn
 
 
 def _kind(x: Array) -> int:

@@ -147,7 +147,7 @@ class StepEngine:
         if context.opens:
             self._shown[0] = 0
         seen = self._samples_seen
-        network.begin_steps(target, opens=context.opens, learned=seen if context.restarts else None)
+        network.begin_steps(target, opens=context.opens, restarts=context.restarts)
         done = 0
         while done < n_steps:
             done += network.show_steps(x, n_steps - done, context.t - 1 + done, context.n_inputs)

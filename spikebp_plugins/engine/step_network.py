@@ -18,7 +18,6 @@ from spikebp_plugins.engine.structs import (
     PHI_Y,
     REALS,
     SENT,
-    STARTS,
     UPDATES,
     B,
     C,
@@ -118,11 +117,10 @@ class StepNetwork(EngineNetwork):
             bits=grid.fraction_bits,
             hidden_rate_bits=HIDDEN_RATE_BITS,
             update=UPDATES.index(net.update),
-            start=STARTS.index(net.backward_init),
+            starts_at_zero=net.backward_init == "zero",
             is_binary=net.spikes == "binary",
             takes_counts=net.input_coding == "spikes",
             has_random_feedback=net.feedback == "random",
-            is_smoothed=net.presynaptic == "drive",
             delay=not delays.are_zero,
             is_chip=isinstance(grid, Loihi2),
             weight_shift=weight_shift(net),
@@ -142,7 +140,6 @@ class StepNetwork(EngineNetwork):
         self._rows_of_none = CRows(kind=NONE)
         #: What was learned before a sample, once updates of it are written.
         self.backup: Array | None = None
-        self._drawn_given: Array | None = None
         self.steps_block = CBlock.from_buffer_copy(self.block)
         self.steps_address = ctypes.addressof(self.steps_block)
 
@@ -222,9 +219,7 @@ class StepNetwork(EngineNetwork):
             self.backup = self._bytes(len(self.learned))
             self.build.give_backup(self._place, self.backup.ctypes.data)
 
-    def begin_steps(
-        self, y: Array | None, *, opens: bool = False, learned: int | None = None
-    ) -> None:
+    def begin_steps(self, y: Array | None, *, opens: bool = False, restarts: bool = False) -> None:
         """Set the arguments that the next single steps share.
 
         Parameters
@@ -233,8 +228,8 @@ class StepNetwork(EngineNetwork):
             Real target, in an array that does not change.
         opens : bool, default=False
             Whether they open a sample.
-        learned : int or None, default=None
-            If they are the first that are taught: the training samples so far.
+        restarts : bool, default=False
+            Whether they are the first that are taught.
         """
         self.give_backup()
         block = self.steps_block
@@ -243,10 +238,7 @@ class StepNetwork(EngineNetwork):
             if y is not None:
                 self._y_given[...] = y
             self.target = y
-        block.opens, block.starts_learning = opens, learned is not None
-        if learned is not None and self.draws:
-            self._drawn_given = self._drawn(1, learned)
-            block.drawn = self._drawn_given.ctypes.data
+        block.opens, block.starts_learning = opens, restarts
 
     def show_steps(self, x: Array, n_steps: int, first: int = 0, n_inputs: int = ENDLESS) -> int:
         """Show the same input, of shape (n_inputs,), in single steps after `begin_steps`.

@@ -8,9 +8,8 @@ from typing import ClassVar, Final
 #: The kinds of numbers in a row of input or of targets, as `enum kind` has them.
 NONE, LEVELS, REALS, COUNTS, LABELS = range(5)
 
-#: The updates and the starts of backward potentials, in the order of their enums.
+#: The updates, in the order of their enum.
 UPDATES: Final = ("fractional", "outer", "normalized")
-STARTS: Final = ("carry", "zero", "uniform")
 
 #: Arrays of a layer, as in `enum array`: before the open sample, now, and of the sample alone.
 W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS = range(12)
@@ -55,11 +54,11 @@ class CDefinition(ctypes.Structure):
         ("bits", ctypes.c_int32),
         ("hidden_rate_bits", ctypes.c_int32),
         ("update", ctypes.c_int32),
-        ("start", ctypes.c_int32),
+        ("starts_at_zero", ctypes.c_int32),
         ("is_binary", ctypes.c_int32),
         ("takes_counts", ctypes.c_int32),
         ("has_random_feedback", ctypes.c_int32),
-        *((name, ctypes.c_int32) for name in ("is_smoothed", "delay", "is_chip", "weight_shift")),
+        *((name, ctypes.c_int32) for name in ("delay", "is_chip", "weight_shift")),
         ("seed", ctypes.c_int64),
     ]
 
@@ -88,8 +87,6 @@ class CBlock(ctypes.Structure):
         ("until_lead", ctypes.c_int32),
         ("margin", ctypes.c_double),
         ("n_learned", ctypes.c_int64),
-        ("drawn", ctypes.c_void_p),
-        ("drawn_length", ctypes.c_int64),
         ("scores", ctypes.c_void_p),
         ("steps_shown", ctypes.c_void_p),
         ("operations", ctypes.c_void_p),
@@ -158,7 +155,7 @@ class CEventDefinition(ctypes.Structure):
             (name, ctypes.c_int32)
             for name in (
                 "n_layers",
-                "start",
+                "starts_at_zero",
                 "is_outer",
                 "is_depth",
                 "holds_error",

@@ -165,8 +165,8 @@ class Definition(ABC):
     presynaptic : {"counts", "drive"}, default="counts"
         The factor of an error in the update of a weight: the spikes that the unit below has sent
         in this sample, or its summed drive, as if it could send parts of a spike (the paper's
-        smoothed gradients). The drive is rectified, except in layer 0. The back ends ``reference``
-        and ``compiled`` alone know "drive".
+        smoothed gradients). The drive is rectified, except in layer 0. The back end ``reference``
+        alone knows "drive".
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
     arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
@@ -183,7 +183,7 @@ class Definition(ABC):
         times :math:`2^g`. None takes -9, for weights from -1/4 to 1/4.
     backward_init : {"carry", "zero", "uniform"}, default="carry"
         Backward potentials at the start of a training sample: kept from the one before, zero, or
-        drawn anew, which the back ends ``reference`` and ``compiled`` do alone.
+        drawn anew, which the back end ``reference`` does alone.
     feedback : {"transpose", "random"}, default="transpose"
         Errors travel through the transposed weights (backpropagation) or through fixed random
         ones (feedback alignment). Random ones need a rate a tenth as large, or less, that is

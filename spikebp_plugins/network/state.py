@@ -89,15 +89,14 @@ def drawn_backward_potentials(net: Definition, samples_seen: int) -> Matrices:
 
     They are uniform in [-1/2, 1/2) on the grid. They come from the counter-based generator Philox,
     so they depend on the seed and on the number of training samples seen, and on nothing else.
-    With event timing they have 53 fraction bits.
     """
-    bits = 53 if net.fraction_bits is None else net.fraction_bits
+    bits = net.fraction_bits
+    assert bits is not None, "event timing draws none"
     generator = np.random.Philox(key=net.seed, counter=[0, 0, samples_seen, 0])
-    dtype = arithmetic_of(net).dtype
     drawn = []
     for size in net.layer_sizes[1:-1]:
         units = (generator.random_raw(size) >> np.uint64(64 - bits)).astype(np.int64)
-        drawn.append(np.ldexp((units - 2 ** (bits - 1)).astype(np.float64), -bits).astype(dtype))
+        drawn.append(np.ldexp((units - 2 ** (bits - 1)).astype(np.float64), -bits))
     return tuple(drawn)
 
 

@@ -87,6 +87,8 @@ class SpikingLearner:
         Where samples of the past come from, which are learned again in between.
     n_jobs : int or None, default=None
         Threads that predict; None takes those of the back end.
+    backend : str or None, default=None
+        Name of the back end; None takes the default.
     """
 
     def __init__(
@@ -96,9 +98,10 @@ class SpikingLearner:
         margin: float | None = None,
         replay: ReplayBuffer | None = None,
         n_jobs: int | None = None,
+        backend: str | None = None,
     ) -> None:
         options: dict[str, Any] = {} if n_jobs is None else {"n_jobs": n_jobs}
-        self._simulator = start.simulate(**options)
+        self._simulator = start.simulate(backend, **options)
         self._margin, self._replay = margin, replay
 
     @property

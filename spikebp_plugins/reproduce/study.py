@@ -123,12 +123,15 @@ class Study:
         Learn from few images for few epochs: shows what an experiment does, not its true result.
     seed : int, default=0
         Seed of initial weights, and of the order of samples.
+    in_full : bool, default=False
+        Show all images also to what runs on the slow reference alone.
     """
 
     data: Dataset
     folder: Path
     quick: bool = False
     seed: int = 0
+    in_full: bool = False
 
     def net(self, *hidden: int, **changes: Any) -> Definition:
         """Return the definition of the paper (T = 10, rate 0.01), with some fields changed."""
@@ -154,6 +157,11 @@ class Study:
             for part, rows in (("train", slice(n)), ("test", slice(n, None)))
         }
         return replace(self, data=replace(data, name=f"{data.name}, held out", **parts))
+
+    def of_images(self, n: int) -> Study:
+        """Return a study of the first n training images."""
+        data = self.data
+        return replace(self, data=replace(data, x_train=data.x_train[:n], y_train=data.y_train[:n]))
 
     @property
     def is_the_papers(self) -> bool:

@@ -4,7 +4,6 @@
 for libraries that may not be loaded into that of the tests.
 """
 
-import math
 import re
 import sys
 from contextlib import contextmanager
@@ -31,16 +30,6 @@ def on_level(level):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(event_backend, "event_build_of", partial(event_build_of, level=level))
         yield
-
-
-def drawn_by_the_rule(net, i):
-    generator = np.random.Philox(key=net.seed, counter=[0, 0, i, 0])
-    number = np.dtype(net.arithmetic).type
-    hidden = [
-        [number(math.ldexp((int(raw) >> 11) - 2**52, -53)) for raw in generator.random_raw(size)]
-        for size in net.layer_sizes[1:-1]
-    ]
-    return [[number(0)] * net.n_inputs, *hidden, [number(0)] * net.n_outputs]
 
 
 def steps_of(sample, n_steps):
@@ -74,8 +63,6 @@ def assert_follows_the_order(net, weights, x, y, x_test):
             reject()
         trace = sim.train(x, y, record=True)
         for n in range(len(x)):
-            if net.backward_init == "uniform":
-                literal.psi = drawn_by_the_rule(net, n)
             assert_sample(net, trace, n, literal.show(steps_of(x[n], T), steps_of(targets[n], T)))
             assert launched.net[n].tolist() == np.concatenate(literal.net_backward[1:]).tolist()
             assert launched.gross[n].tolist() == np.concatenate(literal.gross_backward[1:]).tolist()

@@ -21,11 +21,13 @@ def definitions(
     sizes=None,
     wide=(),
     updates=UPDATES,
+    ablations=False,
     **fixed,
 ):
     """Any definition; `sizes` and `fixed` fix its layer sizes and further fields.
 
-    `wide` are numbers of units that layers may have besides small ones.
+    `wide` are numbers of units that layers may have besides small ones. With `ablations` it may
+    have the parts that the reference runs alone.
     """
     if sizes is None:
         depth = draw(st.integers(1, max_depth))
@@ -36,11 +38,9 @@ def definitions(
     # A given grid may be too coarse for the rate; None always finds one here.
     grids = [None] + [f for f in (17, 24, 33, 40) if learning_rate / n_steps**2 > 2.0**-f]
     update = fixed.get("update", draw(st.sampled_from(updates)))
-    kinds = [fixed.get("presynaptic", "counts"), fixed.get("arithmetic", "fixed")]
-    if update == "normalized" and kinds != ["counts", "fixed"]:
+    if update == "normalized" and fixed.get("arithmetic", "fixed") != "fixed":
         update = "outer"
     if update == "normalized":
-        fixed = {"presynaptic": "counts"} | fixed
         grids = [None, 17, 33]  # whose rate the steps do not divide
     drawn = {
         "timing": draw(st.sampled_from(["immediate", "immediate", "pipelined"])),
@@ -48,14 +48,15 @@ def definitions(
         "spikes_per_unit": draw(st.sampled_from([1, 1, 2, 8])),
         "input_scale": draw(st.sampled_from([1.0, 1 / 255, 3.7])),
         "update": update,
-        "presynaptic": draw(st.sampled_from(["counts", "counts", "drive"])),
         "spikes": draw(st.sampled_from(["graded", "binary"])),
         "fraction_bits": draw(st.sampled_from(grids)),
-        "backward_init": draw(st.sampled_from(["carry", "zero", "uniform"])),
+        "backward_init": draw(st.sampled_from(["carry", "zero"] + ["uniform"] * ablations)),
         "feedback": draw(st.sampled_from(["transpose", "random"])),
         "label_targets": draw(st.sampled_from([(0, 1), (0, 1), (1, 5), (-0.3, 2.7)])),
         "seed": draw(st.integers(0, 2**20)),
     }
+    if ablations and update != "normalized":
+        drawn["presynaptic"] = draw(st.sampled_from(["counts", "drive"]))
     return SpikingMLP.paper(sizes, n_steps=n_steps, learning_rate=learning_rate, **(drawn | fixed))
 
 
@@ -68,7 +69,6 @@ def chip_definitions(draw, timing=("immediate", "pipelined"), **limits):
             rates=(0.05, 0.5),
             timing=draw(st.sampled_from(timing)),
             update="fractional",
-            presynaptic="counts",
             fraction_bits=None,
         )
     )
@@ -171,7 +171,6 @@ def event_experiments(draw):
             arithmetic=draw(st.sampled_from(["float32", "float64"])),
             event_order=draw(st.sampled_from(["breadth", "depth"])),
             hold_error=draw(st.booleans()),
-            presynaptic="counts",
             spikes="graded",
             fraction_bits=None,
         )

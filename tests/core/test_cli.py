@@ -180,7 +180,7 @@ def test_training_is_what_the_library_does(folder, options):
         {
             "update": "outer",
             "spikes": "binary",
-            "backward_init": "uniform",
+            "backward_init": "zero",
             "feedback": "random",
             "timing": "immediate",
             "input_coding": "values",

@@ -55,7 +55,7 @@ CONVOLUTION = SpikingNetwork.paper((4, 4, 1), [Conv2D(2, 3), Dense(2)])
     ("net", "engine"),
     [
         (NET, EngineBackend),
-        (NET.replace(timing="pipelined", presynaptic="drive"), EngineBackend),
+        (NET.replace(timing="pipelined"), EngineBackend),
         (NET.replace(n_steps=backend.MOST_STEPS + 1), EngineBackend),
         (SpikingMLP.paper((3, 4, 2), arithmetic="loihi2"), EngineBackend),
         (SpikingMLP.paper((3, 4, 2), timing="event", arithmetic="float64"), EventBackend),

@@ -122,7 +122,7 @@ def small(**changes):
 
 @pytest.mark.parametrize("order", ORDERS, ids=str)
 def test_training_goes_on_from_a_checkpoint(order, tmp_path):
-    net, weights, x, y = small(backward_init="uniform", **order)
+    net, weights, x, y = small(**order)
     with Simulator(net, weights=weights) as whole, Simulator(net, weights=weights) as first:
         whole.train(x, y)
         first.train(x[:13], y[:13])

@@ -204,11 +204,3 @@ def test_each_sample_draws_its_own_and_always_the_same():
     assert not np.array_equal(
         drawn_backward_potentials(net, 5)[0], drawn_backward_potentials(net, 6)[0]
     )
-
-
-@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
-def test_draws_in_floating_point_have_53_bits(arithmetic):
-    net = small_net(timing="event", arithmetic=arithmetic, backward_init="uniform", seed=9)
-    expected = drawn_by_the_letter(net.layer_sizes, 53, 9, 4)
-    values = [(np.array(units) / 2.0**53).astype(arithmetic) for units in expected]
-    assert_all_equal(drawn_backward_potentials(net, 4), values)

@@ -159,7 +159,7 @@ def test_a_weight_that_is_set_within_a_sample_leaves_others_as_they_were():
 def samples(draw):
     """Networks with pipelined timing, and samples of which some end early."""
     kinds = (definitions, networks)
-    net = draw(any_network(kinds, timing="pipelined", presynaptic="counts", max_depth=3))
+    net = draw(any_network(kinds, timing="pipelined", max_depth=3))
     return net, draw(st.integers(0, 2**32 - 1))
 
 

@@ -41,7 +41,7 @@ def rows_of(net, x):
 @UPDATE
 @CODING
 def test_samples_shown_step_by_step_are_those_of_train(engine, update, input_coding):
-    net = small_net(backward_init="uniform", update=update, input_coding=input_coding)
+    net = small_net(backward_init="zero", update=update, input_coding=input_coding)
     x, y = samples(net, 6)
     with lively_simulator(net, engine) as whole, lively_simulator(net, engine) as parts:
         expected = whole.train(x, y)
@@ -198,7 +198,7 @@ def test_silent_samples_are_counted_together(engine):
 @ENGINE
 @UPDATE
 def test_late_targets_teach_from_then_on(engine, update):
-    net = small_net(update=update, backward_init="uniform")
+    net = small_net(update=update, backward_init="zero")
     x, _ = samples(net, 1)
     with lively_simulator(net, engine) as sim:
         stream = sim.stream()

@@ -5,8 +5,6 @@
 
 #include <stdint.h>
 
-enum start { CARRY, ZERO, DRAWN }; /* of psi, when a sample learns */
-
 /* What kind of numbers a row of input or of targets has. */
 enum kind { NONE, LEVELS, REALS, COUNTS, LABELS };
 
@@ -27,8 +25,6 @@ struct block {
     int32_t until_lead; /* whether a sample ends once the output leads by `margin` */
     double margin;
     int64_t n_learned;        /* samples learned before */
-    const number *drawn;      /* psi_1..psi_{L-1} of each sample, a row each, or null */
-    int64_t drawn_length;
     double *scores;           /* [n_samples][n_L] */
     int64_t *steps_shown;     /* [n_samples] if until_lead */
     int64_t *operations;      /* [n_samples][2] if until_lead: see write_count */

@@ -32,7 +32,7 @@ struct definition {
     double rate;
     double limit; /* of weights and summed drive */
     int32_t n_layers; /* L */
-    int32_t start;
+    int32_t starts_at_zero;
     int32_t is_outer, is_depth, holds_error, takes_counts, has_random_feedback;
 };
 

@@ -80,17 +80,13 @@ static void open_sample(struct network *net)
 }
 
 /* Let a sample learn: keep the backward potentials, and write those that it starts from. */
-static void start_learning(struct network *net, const real *drawn)
+static void start_learning(struct network *net)
 {
     for (int l = 1; l < net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
         memcpy(a->psi_kept, a->psi, (size_t)a->width * sizeof(vec));
-        if (net->is.start != CARRY)
+        if (net->is.starts_at_zero)
             clear(a->psi, a->width);
-        if (net->is.start == DRAWN) {
-            memcpy(a->psi, drawn, (size_t)a->n * sizeof(real));
-            drawn += a->n;
-        }
     }
 }
 
@@ -198,7 +194,7 @@ static int show_sample(struct network *net, const struct block *block, int64_t i
     int is_in_range = 1;
     open_sample(net);
     if (learns)
-        start_learning(net, block->drawn ? block->drawn + i * block->drawn_length : NULL);
+        start_learning(net);
     for (int t = 0; is_in_range && t < block->n_steps; t++)
         is_in_range = show_step(net, block, i, t);
     if (is_in_range && learns && net->is.is_outer)

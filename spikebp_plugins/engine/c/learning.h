@@ -5,9 +5,6 @@
  *     normalized: likewise with E_l cut off below the output, and a rate for the sample,
  *         r_l = max(1, 2^-h_l R / N_l), rounded down, with N_l = a_l (T g)^2 + sum of c_{l-1}^2.
  *
- * With presynaptic="drive" a_{l-1} replaces rate c_{l-1}: rate max(s_{l-1}, 0), in units of 2^-f
- * rint(r s / 2^f), ties to even; of the input s_0 = phi_0 + c_0, of any sign.
- *
  * An update is noted, and proven to leave all weights in range. Dense weights are written when the
  * sample closes, others as soon as spikes and errors meet the update.
  */
@@ -63,45 +60,11 @@ static struct factors keep_counts(const struct network *net, const struct layer 
     return (struct factors){(int64_t)below->width * LANES + sum_of(silent), largest_of(top)};
 }
 
-/* Whether a of a layer is in range, and products do not wrap, whatever the errors are. */
-static int is_smooth_in_range(const struct network *net, int l)
-{
-    const struct layer *a = &net->layer[l];
-    const double one = (double)net->one;
-    const double drive = l > 0 ? a->drive_bound : a->drive_bound * one + net->input_bound;
-    const double product = drive * (double)net->is.rate;
-    return drive < PROVEN && product < 0x1p62 && product / one + 1 < PROVEN;
-}
-
-/* Keep a of the layer below likewise, in units of 2^-f. */
-static struct factors keep_smoothed(const struct network *net, const struct layer *a)
-{
-    const struct layer *below = a - 1;
-    const int bits = net->is.bits;
-    vec *to = a->pending.factor + (int64_t)a->pending.n * below->width;
-    vec silent = {0}, top = {0};
-    for (int v = 0; v < below->width; v++) {
-        vec drive = below->s[v];
-        if (below->is_signed)
-            drive += below->c[v] << bits;
-        else
-            drive = rectified(drive);
-        longs product = net->is.rate * __builtin_convertvector(drive, longs);
-        product += net->half - 1 + ((product >> bits) & 1);
-        to[v] = __builtin_convertvector(product >> bits, vec);
-        silent += to[v] == 0;
-        top = most(top, magnitude(to[v]));
-    }
-    return (struct factors){(int64_t)below->width * LANES + sum_of(silent), largest_of(top)};
-}
-
 /* Learn from the errors of a step with a rate; 0 if that may be out of range. */
 static int learn_layer(struct network *net, int l, num rate, const vec *errors)
 {
     struct layer *a = &net->layer[l];
     const int t = net->step, T = net->n_steps;
-    if (net->is.is_smoothed)
-        return note_update(net, a, t, 1, errors, keep_smoothed(net, a));
     if (l > 1 || !net->in_trains)
         return note_update(net, a, t, rate, errors, keep_counts(net, a, a - 1));
     struct factors below;
@@ -125,8 +88,6 @@ static int learn_step(struct network *net)
                 ((num *)a->sum)[a->erring[i]] += ((num *)a->e)[a->erring[i]];
         if (!learns_now || !a->learns)
             continue;
-        if (net->is.is_smoothed && !is_smooth_in_range(net, l - 1))
-            return 0;
         if (a->n_erring > 0 && !learn_layer(net, l, (num)net->is.rate, a->e))
             return 0;
     }
@@ -177,7 +138,7 @@ static int learn_sample(struct network *net)
             continue;
         if (net->is.update == NORMALIZED)
             rate = normalized_rate(net, l);
-        if (rate == 0 || (net->is.is_smoothed && !is_smooth_in_range(net, l - 1)))
+        if (rate == 0)
             return 0;
         if (n > 0 && !learn_layer(net, l, rate, a->sum))
             return 0;
@@ -248,7 +209,7 @@ static int list_senders(struct network *net, const struct layer *a, struct updat
 {
     const int64_t width = a[-1].width;
     const vec *factor = factors_of(a, which), *last = factor + (which.n - 1) * width;
-    const int may_come_back = a[-1].is_signed || net->is.is_smoothed; /* to 0 */
+    const int may_come_back = a[-1].is_signed; /* to 0 */
     vec some = {0};
     int n = 0;
     for (int v = 0; v < width; v++) {

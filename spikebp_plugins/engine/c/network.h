@@ -76,9 +76,9 @@ struct definition {
     int32_t most_steps;    /* there is room for so many steps of a sample */
     int32_t bits;
     int32_t hidden_rate_bits;
-    int32_t update, start;
+    int32_t update;
+    int32_t starts_at_zero; /* whether psi does, in a sample that learns */
     int32_t is_binary, takes_counts, has_random_feedback;
-    int32_t is_smoothed; /* presynaptic="drive" */
     int32_t delay;       /* steps that spikes and errors of a sample that learns are on their way */
     int32_t is_chip, weight_shift; /* the numbers of a chip: weights are multiples of 2^shift */
     int64_t seed;
@@ -292,7 +292,7 @@ static int may_be_in_trains(const struct network *net)
 static int may_follow(const struct network *net)
 {
     const struct definition *is = &net->is;
-    return !is->wirings && !is->delay && !is->is_chip && !is->is_smoothed;
+    return !is->wirings && !is->delay && !is->is_chip;
 }
 
 static void count_work(struct network *net, int64_t rows, int64_t products)

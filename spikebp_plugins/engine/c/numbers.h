@@ -52,8 +52,6 @@ enum {
     PADDING = 16, /* rows are multiples of so many numbers, whatever the processor */
 };
 
-typedef int64_t longs __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
-
 /* As many of 64 bits as a register holds, and as many numbers: compilers split wider vectors. */
 enum { FEW = BYTES / 8 };
 typedef int64_t few_longs __attribute__((vector_size(BYTES), aligned(8), may_alias));

@@ -167,18 +167,13 @@ static void keep_backward(struct network *net)
 }
 
 /* And write those that it starts from. */
-static void start_learning(struct network *net, const num *drawn)
+static void start_learning(struct network *net)
 {
     keep_backward(net);
     for (int l = 1; l < net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
-        if (net->is.start != CARRY)
+        if (net->is.starts_at_zero)
             clear(a->psi, a->width), a->psi_bound = 0;
-        if (net->is.start == DRAWN) {
-            memcpy(a->psi, drawn, (size_t)a->n * sizeof(num));
-            a->psi_bound = (double)net->half;
-            drawn += a->n;
-        }
     }
 }
 
@@ -349,8 +344,6 @@ static int enter_trains(struct network *net, const struct block *block, int64_t 
     const void *row = row_of(&block->x, i, 0);
     if (!may_be_in_trains(net) || block->x.step_apart != 0 || net->follows)
         return 0;
-    if (net->is.is_smoothed && block->y.kind != NONE)
-        return 0; /* units of equal trains teach differently */
     prepare_trains(net);
     if (!(block->x.kind == LEVELS ? label_levels(net, row) : label_reals(net, row)))
         return 0;
@@ -445,7 +438,7 @@ static int try_sample(struct network *net, const struct block *block, int64_t i,
     net->in_bytes = net->follows && block->x.kind == LEVELS && know_spikes_of_levels(net);
     open_sample(net, block->n_steps, learns ? net->is.delay : 0);
     if (learns)
-        start_learning(net, block->drawn ? block->drawn + i * block->drawn_length : NULL);
+        start_learning(net);
     net->n_learned = block->n_learned + i;
     net->in_trains = may_be_known && enter_trains(net, block, i);
     int by_steps = learns || block->until_lead || block->spikes || net->is.is_chip || net->follows;

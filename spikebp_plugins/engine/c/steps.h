@@ -197,7 +197,7 @@ static struct shown_row begin_steps(struct network *net, struct block *block)
         net->hands_over = net->is.delay;
     }
     if (block->starts_learning)
-        start_learning(net, block->drawn);
+        start_learning(net);
     block->opens = block->starts_learning = 0;
     if (block->y.kind != NONE) {
         row.largest_y = read_target(net, block, block->y.at);
