@@ -18,12 +18,13 @@ from spikebp_plugins.engine.structs import (
     PHI_Y,
     REALS,
     SENT,
-    UPDATES,
     B,
     C,
     CBlock,
     CDefinition,
+    CLimit,
     CRows,
+    CWeightRule,
     E,
     S,
     W,
@@ -38,9 +39,8 @@ from spikebp_plugins.network.arithmetic import (
     grid_of,
 )
 from spikebp_plugins.network.delays import ENDLESS, delays_of
-from spikebp_plugins.network.fields import HIDDEN_RATE_BITS, Definition
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Work
-from spikebp_plugins.network.rates import added_squares, summed_error_limit
 from spikebp_plugins.network.samples import Batch, spike_counts
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import weights_changed
@@ -65,7 +65,7 @@ def holds(build: Build, net: Definition) -> bool:
         weight = -LOWEST_WEIGHT << weight_shift(net)
         arriving = max(net.layer_sizes) * LARGEST_PAYLOAD * weight
         return 2 * max(arriving, LARGEST_STATE) < largest
-    return grid.fraction_bits <= build.most_bits and grid.rate_units <= largest
+    return grid.fraction_bits <= build.most_bits and net.rate_units <= largest
 
 
 class StepNetwork(EngineNetwork):
@@ -101,22 +101,21 @@ class StepNetwork(EngineNetwork):
         grid, delays = grid_of(net), delays_of(net)
         assert holds(build, net)
         self.most_steps, self._sizes = most_steps, np.array(net.layer_sizes, np.int32)
-        self._added_squares = np.array(
-            [added_squares(net, l) for l in range(1, net.n_layers + 1)], np.int64
+        rule = net.learning_rule
+        self._rules = (CWeightRule * net.n_layers)(
+            *((one.rate, one.added_squares, one.error_limit) for one in rule.weights)
         )
         connections = connections or Connections(net)
         definition = CDefinition(
             sizes=self._sizes.ctypes.data,
             wirings=connections.address,
-            added_squares=self._added_squares.ctypes.data,
+            rules=ctypes.addressof(self._rules),
             input_scale=net.input_factor,
-            rate=grid.rate_units,
-            error_limit=summed_error_limit(net, 0),
+            counts=CLimit(*rule.count_limit),
             n_layers=net.n_layers,
             most_steps=most_steps,
             bits=grid.fraction_bits,
-            hidden_rate_bits=HIDDEN_RATE_BITS,
-            update=UPDATES.index(net.update),
+            learns_once=rule.learns_once,
             starts_at_zero=net.backward_init == "zero",
             is_binary=net.spikes == "binary",
             takes_counts=net.input_coding == "spikes",
@@ -304,11 +303,12 @@ class StepNetwork(EngineNetwork):
             E=(None, *(self._units(l, E) for l in range(1, L + 1))),
             sent=silence(net),
             t=n_steps,
+            shown=self._sample_counts()[2],
         )
         return self.read(samples_seen, BY_NOW), sample
 
     def _sample_counts(self) -> list[int]:
-        counts = np.zeros(2 + N_SENT * len(self._sizes), np.int64)
+        counts = np.zeros(3 + N_SENT * len(self._sizes), np.int64)
         self.build.sample_counts(self._place, counts.ctypes.data)
         return [int(count) for count in counts]
 
@@ -349,6 +349,7 @@ class StepNetwork(EngineNetwork):
         encoded = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
         target = None if y is None else self._grid.round(y)
         state, sample, sent = step(net, state, sample, encoded, target)
+        counts[2] = sample.shown
         errors = silence(net).e if sent.e is None else sent.e
         assert errors is not None
         if y is not None and not net.learning_rule.learns_once:
@@ -368,7 +369,7 @@ class StepNetwork(EngineNetwork):
                 down = [connection.backward_operations(part) for part in of_layer]
             sent_by_all = [part[l].sum() for part in (spikes, of_errors, messages, error_messages)]
             for i, part in enumerate([*sent_by_all, up[0], down[0], up[1], down[1]]):
-                counts[2 + N_SENT * l + i] += int(part)
+                counts[3 + N_SENT * l + i] += int(part)
         if max(counts) >= 2**63:
             raise OverflowError(
                 "a layer must send fewer than 2**63 spikes in a sample; it sent more"

@@ -8,9 +8,6 @@ from typing import ClassVar, Final
 #: The kinds of numbers in a row of input or of targets, as `enum kind` has them.
 NONE, LEVELS, REALS, COUNTS, LABELS = range(5)
 
-#: The updates, in the order of their enum.
-UPDATES: Final = ("fractional", "outer", "normalized")
-
 #: Arrays of a layer, as in `enum array`: before the open sample, now, and of the sample alone.
 W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS = range(12)
 
@@ -39,21 +36,35 @@ class CWiring(ctypes.Structure):
     ]
 
 
+class CLimit(ctypes.Structure):
+    """``struct limit``."""
+
+    _fields_: ClassVar = [("least", ctypes.c_int64), ("per_step", ctypes.c_int64)]
+
+
+class CWeightRule(ctypes.Structure):
+    """``struct weight_rule``."""
+
+    _fields_: ClassVar = [
+        ("rate", ctypes.c_int64),
+        ("added_squares", ctypes.c_int64),
+        ("errors", CLimit),
+    ]
+
+
 class CDefinition(ctypes.Structure):
     """``struct definition``."""
 
     _fields_: ClassVar = [
         ("sizes", ctypes.c_void_p),
         ("wirings", ctypes.c_void_p),
-        ("added_squares", ctypes.c_void_p),
+        ("rules", ctypes.c_void_p),
         ("input_scale", ctypes.c_double),
-        ("rate", ctypes.c_int64),
-        ("error_limit", ctypes.c_int64),
+        ("counts", CLimit),
         ("n_layers", ctypes.c_int32),
         ("most_steps", ctypes.c_int32),
         ("bits", ctypes.c_int32),
-        ("hidden_rate_bits", ctypes.c_int32),
-        ("update", ctypes.c_int32),
+        ("learns_once", ctypes.c_int32),
         ("starts_at_zero", ctypes.c_int32),
         ("is_binary", ctypes.c_int32),
         ("takes_counts", ctypes.c_int32),
