@@ -53,7 +53,7 @@ class Bounds(NamedTuple):
 
 #: With normalized updates, and with a fixed rate, which larger counts do not lower.
 NORMALIZED_BOUNDS: Final = Bounds(16, 8, 16, 2)
-FIXED_RATE_BOUNDS: Final = Bounds(2, 2, 4, 1)
+FIXED_RATE_BOUNDS: Final = Bounds(4, 2, 4, 1)
 
 #: The largest magnitude of the spike count with which a synapse on a chip learns.
 LARGEST_TRACE: Final = 127

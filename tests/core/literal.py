@@ -250,7 +250,7 @@ class LiteralNetwork:
             return 127, None
         if not self.net.bounded:
             return None, None
-        of_counts, hidden, output, times = (16, 8, 16, 2) if self.is_normalized else (2, 2, 4, 1)
+        of_counts, hidden, output, times = (16, 8, 16, 2) if self.is_normalized else (4, 2, 4, 1)
         duration = max(T, min(self.t, self.n_inputs))
         if l < self.L:
             return of_counts * g * duration, hidden * g * T

@@ -57,6 +57,8 @@ def definitions(
     }
     if ablations and update != "normalized":
         drawn["presynaptic"] = draw(st.sampled_from(["counts", "drive"]))
+    if (fixed | drawn).get("presynaptic") != "drive":
+        drawn["bounded"] = update == "normalized" or draw(st.booleans())
     return SpikingMLP.paper(sizes, n_steps=n_steps, learning_rate=learning_rate, **(drawn | fixed))
 
 
@@ -69,6 +71,7 @@ def chip_definitions(draw, timing=("immediate", "pipelined"), **limits):
             rates=(0.05, 0.5),
             timing=draw(st.sampled_from(timing)),
             update="fractional",
+            bounded=False,
             fraction_bits=None,
         )
     )
