@@ -9,7 +9,6 @@ twice. ``docs/defaults.md`` says what was tried, and on which data.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 #: The default of a field that the table settles.
@@ -23,27 +22,21 @@ class Settings(NamedTuple):
     spikes_per_unit: int
     learning_rate: float
     update: str
-    bounded: bool
     weight_init: str
     label_targets: tuple[float, float]
-
-    def changed(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields of the row with some of their own; normalized updates are bounded."""
-        bounded = self.bounded or fields.get("update") == "normalized"
-        return self._asdict() | {"bounded": bounded} | dict(fields)
 
 
 #: Rates of "normalized" fit any number of inputs, and any size. It adds a number to squared counts
 #: that supposes about as many spikes as the row sends.
-NORMALIZED: Final = Settings(2, 4, 2.0**-2, "normalized", True, "quiet", (6.0, 36.0))
+NORMALIZED: Final = Settings(2, 4, 2.0**-2, "normalized", "quiet", (6.0, 36.0))
 #: Where weights change at every step, or with ``update="outer"``.
-FRACTIONAL: Final = Settings(2, 4, 2.0**-12, "fractional", True, "quiet", (6.0, 40.0))
+FRACTIONAL: Final = Settings(2, 4, 2.0**-12, "fractional", "quiet", (6.0, 40.0))
 #: For units that send one spike a step at most, and for weights of 8 bits below 1/4.
-FEW_BITS: Final = Settings(8, 1, 2.0**-5, "fractional", False, "quiet", (0.25, 2.0))
+FEW_BITS: Final = Settings(8, 1, 2.0**-5, "fractional", "quiet", (0.25, 2.0))
 #: "Deep Spiking Networks" (O'Connor and Welling, 2016), section 4.
-PAPER: Final = Settings(10, 1, 0.01, "fractional", False, "paper", (0.0, 1.0))
+PAPER: Final = Settings(10, 1, 0.01, "fractional", "paper", (0.0, 1.0))
 #: One step, finely graded.
-GRADED: Final = Settings(1, 8, 2.0**-15, "fractional", True, "quiet", (12.0, 80.0))
+GRADED: Final = Settings(1, 8, 2.0**-15, "fractional", "quiet", (12.0, 80.0))
 
 #: The fields, alone or in pairs, that a changed definition takes from the table again if they still
 #: had the table's value.
@@ -98,15 +91,14 @@ def defaults(
         if not is_dense:
             row = row._replace(learning_rate=row.learning_rate * TIMES_WITH_KERNELS)
     if update is not None:
-        row = row._replace(update=update, bounded=row.bounded or update == "normalized")
-    if presynaptic == "drive":
-        row = row._replace(bounded=False)
+        row = row._replace(update=update)
     if update == "outer" or presynaptic == "drive":
         row = row._replace(learning_rate=row.learning_rate * SHARE_OF_LARGE_UPDATES)
     if feedback == "random":
         row = row._replace(learning_rate=row.learning_rate * SHARE_WITH_RANDOM_FEEDBACK)
     targets = targets_of_labels(row, n_layers, n_outputs)
-    return row._replace(label_targets=targets)._asdict()
+    row = row._replace(label_targets=targets)
+    return row._asdict() | {"bounded": row.update == "normalized"}
 
 
 def sends_few_spikes(spikes: str, arithmetic: str) -> bool:

@@ -158,10 +158,10 @@ class Definition(ABC):
         other learning rate for wide layers, or for input that sends many spikes.
     bounded : bool, default=True
         Whether spike counts and errors are cut off where they teach, so that a sample with a wrong
-        reading of any size cannot undo what was learned. The limits are far above what samples of
-        usual size send (docs/semantics.md). With "normalized" it is True, with
-        ``arithmetic="loihi2"`` and ``presynaptic="drive"`` False, which have limits of their own or
-        none.
+        reading of any size cannot undo what was learned. The limits are above what samples of usual
+        size send (docs/semantics.md). With ``update="normalized"`` it is True, with all others
+        False unless it is given. With ``arithmetic="loihi2"``, whose synapses have limits of their
+        own, and with ``presynaptic="drive"`` it is False.
     presynaptic : {"counts", "drive"}, default="counts"
         The factor of an error in the update of a weight: the spikes that the unit below has sent
         in this sample, or its summed drive, as if it could send parts of a spike (the paper's
@@ -248,9 +248,9 @@ class Definition(ABC):
         settle("label_targets", rising_pair("label_targets", self.label_targets))
         for name, allowed in CHOICES.items():
             settle(name, choice(name, getattr(self, name), allowed))
-        settle("bounded", self._settled_bounded())
         if self.update == "normalized":
             self._check_normalized_fields()
+        settle("bounded", self._settled_bounded())
         for name, value in (self._settled_event_fields() | self._settled_grid()).items():
             settle(name, value)
         wrong, right = self.label_targets
@@ -273,7 +273,7 @@ class Definition(ABC):
         **fields
             Fields of the definition.
         """
-        net = cls(*layers, **PAPER.changed(fields))
+        net = cls(*layers, **(PAPER._asdict() | fields))
         if "weight_init" in fields or net.is_dense:
             return net
         return net.replace(weight_init="he")
@@ -292,7 +292,7 @@ class Definition(ABC):
         **fields
             Fields of the definition.
         """
-        net = cls(*layers, **GRADED.changed(fields))
+        net = cls(*layers, **(GRADED._asdict() | {"bounded": True} | fields))
         if "label_targets" in fields:
             return net
         return net.replace(label_targets=targets_of_labels(GRADED, net.n_layers, net.n_outputs))

@@ -140,6 +140,7 @@ def test_paper_has_the_settings_of_the_paper():
         "input_coding": "values",
         "input_scale": 1.0,
         "update": "fractional",
+        "bounded": False,
         "presynaptic": "counts",
         "spikes": "graded",
         "arithmetic": "fixed",

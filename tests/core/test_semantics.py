@@ -250,24 +250,24 @@ def test_a_normalized_rate_is_one_grid_unit_at_least(backend):
 @pytest.mark.parametrize("backend", ENGINES)
 @pytest.mark.parametrize("whole", [True, False])
 def test_squared_counts_have_a_range_where_they_teach(backend, whole):
-    net = SpikingMLP.paper((2, 1), n_steps=2, update="normalized", input_coding="spikes")
-    most = 2**25  # of which two steps of two inputs make up 2**53
+    T = 2**12  # counts are cut off at 16 g T, and squares must stay below 2**53
+    net = SpikingMLP.paper(
+        (2, 1), n_steps=T, spikes_per_unit=1024, update="normalized", input_coding="spikes"
+    )
     with Simulator(net, backend=backend, weights=[[[0.0], [0.0]]]) as sim:
-        x = np.full((1, 2, 2), most)
+        x = np.full((1, T, 2), 2**26 // T)
         sim.predict(x)
         stream = sim.stream()
 
         def show():
-            stream.show(x[0, 0], target=[1.0])
-            stream.show(x[0, 1], target=[1.0])
+            stream.show(T * x[0, 0], target=[1.0])
             stream.close_sample()
 
         train = (lambda: sim.train(x, [[1.0]])) if whole else show
         with pytest.raises(OverflowError, match="sum of squared counts of layer 0 must stay below"):
             train()
         stream.drop_sample()
-        x[0, 0, 0] -= 2**10
-        sim.train(x, [[0.0]])
+        sim.train(x - 2**10, [[0.0]])
 
 
 @pytest.mark.parametrize(
