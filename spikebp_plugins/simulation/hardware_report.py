@@ -22,7 +22,6 @@ from spikebp_plugins.network.arithmetic import (
     HIGHEST_WEIGHT,
     LARGEST_PAYLOAD,
     LARGEST_STATE,
-    LARGEST_TRACE,
     LOWEST_WEIGHT,
     FixedPoint,
     Loihi2,
@@ -32,6 +31,7 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.learning_rule import LARGEST_TRACE
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
