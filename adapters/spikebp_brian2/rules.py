@@ -135,16 +135,16 @@ earlier_errors : 1             # magnitudes of error in earlier steps of the pre
 #: Further variables of these layers, and of those that synapses start from, where what teaches is
 #: cut off: at a limit, or at that of all steps shown, if it is larger.
 TEACHING_COUNT_EQUATIONS: Final = """
-teaching_count : 1             # input_count within its limit
-count_limit_of_sample : 1 (shared, constant)
-count_limit_of_step : 1 (shared, constant)
+teaching_count : 1             # input_count within the larger limit
+count_limit_of_sample : 1 (shared, constant)  # limit of a sample that is not too long
+count_limit_of_step : 1 (shared, constant)    # and of each step shown
 """
 TEACHING_ERROR_EQUATIONS: Final = """
-teaching_error : 1             # error, or summed_error, within its limit
-error_limit_of_sample : 1 (shared, constant)
-error_limit_of_step : 1 (shared, constant)
+teaching_error : 1             # error, or summed_error, within the larger limit
+error_limit_of_sample : 1 (shared, constant)  # limit of a sample that is not too long
+error_limit_of_step : 1 (shared, constant)    # and of each step shown
 """
-STEPS_SHOWN_EQUATION: Final = "steps_shown : integer (linked)\n"
+STEPS_SHOWN_EQUATION: Final = "steps_shown : integer (linked)  # steps of input so far\n"
 
 #: Further variable of these layers where the rate is divided.
 SQUARED_COUNTS_EQUATION: Final = """
