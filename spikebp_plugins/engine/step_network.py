@@ -1,4 +1,4 @@
-"""A network with a step timing in the memory of the engine, in numbers of 32 or of 64 bits."""
+"""A network in the memory of the engine, in numbers of 32 or 64 bits, of which steps are shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import Build
-from spikebp_plugins.engine.network import BEFORE, BY_NOW, N_SENT, EngineNetwork
+from spikebp_plugins.engine.network import BEFORE, BY_NOW, N_SENT, EngineNetwork, aligned
 from spikebp_plugins.engine.structs import (
     COUNTS,
     ERRORS,
@@ -18,7 +18,6 @@ from spikebp_plugins.engine.structs import (
     PHI_Y,
     REALS,
     SENT,
-    B,
     C,
     CBlock,
     CDefinition,
@@ -27,7 +26,6 @@ from spikebp_plugins.engine.structs import (
     CWeightRule,
     E,
     S,
-    W,
 )
 from spikebp_plugins.engine.wiring import Connections
 from spikebp_plugins.network.arithmetic import (
@@ -35,12 +33,10 @@ from spikebp_plugins.network.arithmetic import (
     LARGEST_STATE,
     LOWEST_WEIGHT,
     Loihi2,
-    constant_in,
     grid_of,
 )
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Work
 from spikebp_plugins.network.samples import Batch, spike_counts
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import weights_changed
@@ -148,36 +144,10 @@ class StepNetwork(EngineNetwork):
 
     def copied(self) -> StepNetwork:
         """Return a network that shares no memory with this one."""
-        learned = self._copy_of_learned()
+        self.drop_sample()
+        learned = aligned(len(self.learned), np.uint8)
+        learned[...] = self.learned
         return StepNetwork(self.net, self.build, self.most_steps, learned, self.connections)
-
-    def _encoded(
-        self, state: LearningState, which: tuple[int, int, int] = BEFORE
-    ) -> list[tuple[int, int, Array]]:
-        """Return of each array of a layer: the layer, the kind of array, and its encoded values."""
-        net, L = self.net, self.net.n_layers
-        upper = zip(net.connections[1:], state.weights[1:], strict=True)
-        feedback = state.feedback or [c.backward_weights(W_l) for c, W_l in upper]
-        parts = [(l, which[0], state.weights[l - 1]) for l in range(1, L + 1)]
-        parts += [(l, which[1], feedback[l - 2]) for l in range(2, L + 1)]
-        parts += [(l, which[2], state.backward_potentials[l - 1]) for l in range(1, L)]
-        return [(l, array, self._grid.encode(values)) for l, array, values in parts]
-
-    def write(self, state: LearningState) -> bool:
-        """Replace what has been learned; return whether the numbers hold it."""
-        self.drop_sample()  # an interrupt may have left one
-        encoded, limit = self._encoded(state), self.build.largest
-        if any(np.abs(units).max(initial=0) >= limit for _, _, units in encoded):
-            return False
-        for l, which, units in encoded:
-            self.array(l, which)[...] = units
-        for l, connection in enumerate(self.net.connections, 1):
-            if connection.constant_weight is not None:
-                constant = self._grid.encode(constant_in(self.net, connection))
-                for which in (W,) if l == 1 else (W, B):
-                    self._flat(l, which, 1)[...] = constant
-        self.build.forget_bounds(self._place)
-        return True
 
     def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
         """Replace W_l at an index, before an open sample and in it, after `settle`."""
@@ -192,25 +162,6 @@ class StepNetwork(EngineNetwork):
     def settle(self) -> None:
         """Write pending updates: then the arrays of an open sample are complete."""
         self.build.settle(self._place)
-
-    @property
-    def trained(self) -> int:
-        """Training samples that it has shown."""
-        return self.build.trained(self._place)
-
-    def counts(self) -> list[int]:
-        """Return the counts of the engine, as `counted_operations` reads them."""
-        return self._all_counts()[:-2]
-
-    @property
-    def work(self) -> Work:
-        """The work that it has done."""
-        return Work(*self._all_counts()[-2:])
-
-    def _all_counts(self) -> list[int]:
-        parts = np.zeros((3 + N_SENT * (self.net.n_layers + 1) + 2, 2), np.int64)
-        self.build.write_counts(self._place, parts.ctypes.data)
-        return [low + (high << 63) for low, high in parts.tolist()]
 
     def give_backup(self) -> None:
         """Allocate the backup of what was learned before a sample, which single steps need."""
@@ -270,10 +221,6 @@ class StepNetwork(EngineNetwork):
         counts[1] = weights_changed(self.net, sample, sample.E)
         self._reopen(counts, state, sample)
         self.build.close_sample(self._place, True, True)
-
-    def drop_sample(self) -> None:
-        """Forget the open sample, if there is one."""
-        self.build.drop_sample(self._place)
 
     def scores(self, n_steps: int) -> NDArray[np.float64]:
         """Return the scores of the open sample after so many steps."""

@@ -86,7 +86,7 @@ class CRows(ctypes.Structure):
 
 
 class CBlock(ctypes.Structure):
-    """``struct block``, of both timings."""
+    """``struct block``."""
 
     _fields_: ClassVar = [
         ("network", ctypes.c_void_p),
@@ -138,40 +138,4 @@ class CFeeding(ctypes.Structure):
         *((name, ctypes.c_uint64) for name in ("step", "longest_leap")),
         *((name, ctypes.c_int32) for name in ("planes", "signs")),
         *((name, ctypes.c_int64) for name in ("until", "n_left")),
-    ]
-
-
-#: The quantities that can be out of range with event timing, in the order of ``enum quantity``, and
-#: further arrays of a layer there.
-QUANTITIES: Final = (
-    "potential",
-    "target potential",
-    "backward potential",
-    "summed drive",
-    "weight",
-    "spikes in one step",
-)
-NET_BACKWARD, ALL_BACKWARD = 3, 4
-
-
-class CEventDefinition(ctypes.Structure):
-    """``struct definition`` of event timing."""
-
-    _fields_: ClassVar = [
-        ("sizes", ctypes.c_void_p),
-        ("input_scale", ctypes.c_double),
-        ("rate", ctypes.c_double),
-        ("limit", ctypes.c_double),
-        *(
-            (name, ctypes.c_int32)
-            for name in (
-                "n_layers",
-                "starts_at_zero",
-                "is_outer",
-                "is_depth",
-                "holds_error",
-                "takes_counts",
-                "has_random_feedback",
-            )
-        ),
     ]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from spikebp_plugins.reproduce.study import EVENT_ORDER, Report, Study
+from spikebp_plugins.event_order import EventMLP
+from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.reproduce.study import Report, Study
 from spikebp_plugins.simulation.plots import name_rows
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ HIDDEN_LAYERS: Final = (200, 200)
 #: The training images that the reference is shown, which alone runs some variants and is slow.
 REFERENCE_IMAGES: Final = 5_000
 
-_DEPTH_FIRST: Final = EVENT_ORDER | {"event_order": "depth", "hold_error": False}
 _OUTER: Final = {"update": "outer"}
 
 #: The fields that each variant changes, and the authors' test error in percent. Like the authors'
@@ -33,20 +34,24 @@ VARIANTS: Final[dict[str, tuple[dict[str, Any], float | None]]] = {
     "backward potentials drawn": (_OUTER | {"backward_init": "uniform"}, 3.15),
     "random feedback": (_OUTER | {"feedback": "random"}, None),
     "binary spikes": (_OUTER | {"spikes": "binary"}, None),
-    "event order: baseline": (EVENT_ORDER | _OUTER, 3.38),
-    "event order: fractional updates": (EVENT_ORDER, 3.10),
-    "event order: depth-first, errors not held": (_DEPTH_FIRST, 81.47),
+}
+
+#: The same of the authors' own network, which handles each spike when it comes.
+EVENT_VARIANTS: Final[dict[str, tuple[dict[str, Any], float | None]]] = {
+    "event order: baseline": (_OUTER, 3.38),
+    "event order: fractional updates": ({}, 3.10),
+    "event order: depth-first, errors not held": ({"order": "depth", "hold_error": False}, 81.47),
 }
 
 
 class _Trial(NamedTuple):
-    """A variant, with the images and the back end that it learns from and on."""
+    """A network to train, with the images that it sees."""
 
     name: str
     study: Study
-    changes: dict[str, Any]
-    authors: float | None
+    net: Definition | EventMLP
     how: dict[str, Any]
+    authors: float | None
 
 
 def _trials(study: Study) -> Iterator[_Trial]:
@@ -54,25 +59,27 @@ def _trials(study: Study) -> Iterator[_Trial]:
     few = study if study.quick or study.in_full else study.of_images(REFERENCE_IMAGES)
     fewer = "" if few is study else f", {REFERENCE_IMAGES:,} images"
     for name, (changes, authors) in VARIANTS.items():
-        if _runs_on_reference_alone(**changes):
-            yield _Trial(name + fewer, few, changes, authors, {"backend": "reference"})
+        net = study.net(*HIDDEN_LAYERS, **changes)
+        if _runs_on_reference_alone(net):
+            yield _Trial(name + fewer, few, net, {"backend": "reference"}, authors)
             continue
-        yield _Trial(name, study, changes, authors, {})
+        yield _Trial(name, study, net, {}, authors)
         if name == "baseline" and few is not study:
-            yield _Trial(name + fewer, few, changes, authors, {})
+            yield _Trial(name + fewer, few, net, {}, authors)
+    for name, (changes, authors) in EVENT_VARIANTS.items():
+        events = study.event_net(*HIDDEN_LAYERS, **changes)
+        yield _Trial(name, study, events, {"kind": "event order"}, authors)
 
 
-def _runs_on_reference_alone(
-    presynaptic: str = "counts", backward_init: str = "carry", **_: Any
-) -> bool:
-    return presynaptic == "drive" or backward_init == "uniform"
+def _runs_on_reference_alone(net: Definition) -> bool:
+    return net.presynaptic == "drive" or net.backward_init == "uniform"
 
 
 def run(study: Study) -> Report:
     """Train each variant."""
     rows: list[dict[str, Any]] = []
-    for name, shown, changes, authors, how in _trials(study):
-        learned = shown.learned(shown.net(*HIDDEN_LAYERS, **changes), EPOCHS, **how)
+    for name, shown, net, how, authors in _trials(study):
+        learned = shown.learned(net, EPOCHS, **how)
         operations = sum(epoch.total for epoch in learned.operations)
         samples = sum(epoch.samples for epoch in learned.operations)
         rows.append(

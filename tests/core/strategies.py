@@ -157,40 +157,6 @@ def experiments(draw, magnitudes=(1.0,), scales=(0.05, 0.5, 1.5), **limits):
     return Experiment(net, weights, x, targets(net, random, n, kind, magnitude), x_test)
 
 
-def in_quarters(values):
-    """Round to multiples of 1/4, so that many potentials are equal."""
-    return np.rint(np.asarray(values) * 4) / 4
-
-
-@st.composite
-def event_experiments(draw):
-    """Experiments with event timing, small, and with rates at which counts stay small."""
-    limits = {"max_depth": 4, "max_width": 6, "max_steps": 6, "rates": (0.01, 0.05)}
-    limits["wide"] = draw(st.sampled_from([(), (), (20, 40)]))
-    net = draw(
-        definitions(
-            **limits,
-            timing="event",
-            arithmetic=draw(st.sampled_from(["float32", "float64"])),
-            event_order=draw(st.sampled_from(["breadth", "depth"])),
-            hold_error=draw(st.booleans()),
-            spikes="graded",
-            fraction_bits=None,
-        )
-    )
-    random = np.random.RandomState(draw(st.integers(0, 2**31)))
-    rounded = draw(st.sampled_from([in_quarters, np.asarray]))
-    scale = draw(st.sampled_from([0.3, 0.6])) * min(1.0, (6 / max(net.layer_sizes)) ** 0.5)
-    weights = [rounded(w) for w in random_weights(net, random, scale)]
-    n = draw(st.integers(1, 4))
-    x, x_test = (inputs(net, random, n, 1.0, draw(st.booleans())) for _ in range(2))
-    if net.input_coding == "values":
-        x, x_test = rounded(x), rounded(x_test)
-    kind = draw(st.sampled_from(["labels", "constant", "changing"]))
-    y = targets(net, random, n, kind, 1.0)
-    return Experiment(net, weights, x, y if kind == "labels" else rounded(y), x_test)
-
-
 def inputs(net, random, n, magnitude, changing):
     timed = (n, net.n_steps, net.n_inputs)
     if net.input_coding == "spikes":

@@ -864,7 +864,7 @@ def install_faulty(monkeypatch):
         EntryPoint(name, f"spikebp_plugins.{place}", "spikebp_plugins.backends")
         for name, place in (
             ("reference", "backends.reference:ReferenceBackend"),
-            ("compiled", "engine.compiled:CompiledBackend"),
+            ("compiled", "engine.backend:EngineBackend"),
         )
     ]
     install(monkeypatch, point, *built_in)

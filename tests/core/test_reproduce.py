@@ -141,7 +141,7 @@ def test_ablations_have_a_row_for_each_variant(folder):
         assert name in result.stdout
     assert (folder / "a.png").read_bytes().startswith(b"\x89PNG")
     kept = [json.loads(path.read_text()) for path in (folder / "spikebp-reproduce").glob("*.json")]
-    assert len(kept) == len(ablations.VARIANTS)
+    assert len(kept) == len(ablations.VARIANTS) + len(ablations.EVENT_VARIANTS)
 
 
 def test_the_reference_is_shown_fewer_images_beside_a_baseline_of_as_many(quick, monkeypatch):
@@ -150,6 +150,7 @@ def test_the_reference_is_shown_fewer_images_beside_a_baseline_of_as_many(quick,
     chosen = ("baseline", "T = 5", "smoothed gradients", "backward potentials drawn")
     variants = {name: ablations.VARIANTS[name] for name in chosen}
     monkeypatch.setattr(ablations, "VARIANTS", variants)
+    monkeypatch.setattr(ablations, "EVENT_VARIANTS", {})
     whole = quick.of_images(100)
     report = ablations.run(replace(whole, quick=False))
     fewer = [name for name in chosen if name != "T = 5"]

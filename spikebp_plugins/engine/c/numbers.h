@@ -40,7 +40,6 @@ typedef int32_t num;
 #define PAIRS_IN_REGISTERS 6
 #endif
 
-typedef num number; /* as block.h calls it */
 typedef num vec __attribute__((vector_size(BYTES), may_alias));
 typedef num vec_anywhere __attribute__((vector_size(BYTES), aligned(sizeof(num)), may_alias));
 
