@@ -52,7 +52,6 @@ def constants(net: Definition, n_steps: int) -> dict[VariableKey, float]:
 
     `n_steps` is how many steps a sample takes; the rate follows from those of the definition.
     """
-    assert net.fraction_bits is not None
     rule = net.learning_rule
     units_per_one = 2.0**net.fraction_bits
     of_layers = {

@@ -16,10 +16,10 @@ from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.embedded.geometry import GEOMETRIES, geometry_of
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS, number_types
 from spikebp_plugins.embedded.pixel_trains import PixelTrains, pixel_trains
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
-from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.delays import delays_of
+from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.learning_rule import Limit
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -29,7 +29,7 @@ HEADER_BYTES: Final = 20
 CHECKSUM_BYTES: Final = 4
 
 #: The values that C runs, of fields whose values not every back end runs.
-CHOICES_IN_C: Final = {"timing": STEP_TIMINGS}
+CHOICES_IN_C: Final = {"timing": CHOICES["timing"]}
 
 #: By default weights may become so many times as large as the largest of them, and as 1. Those of
 #: the default network, which are below 1/2 at first, reach 5.
@@ -120,7 +120,7 @@ class NetworkInC:
     @property
     def fraction_bits(self) -> int:
         """The fraction bits of all numbers."""
-        return grid_of(self.net).fraction_bits
+        return arithmetic_of(self.net).fraction_bits
 
     @property
     def unit_bits(self) -> int:
@@ -151,7 +151,7 @@ class NetworkInC:
 
     def units(self, array: Any) -> NDArray[np.int64]:
         """Return real numbers of the grid as integers."""
-        return grid_of(self.net).encode(np.asarray(array))
+        return arithmetic_of(self.net).encode(np.asarray(array))
 
     def weights(self, state: LearningState) -> NDArray[np.int64]:
         """Return all weights in units of 2^-f, in the order of C."""
@@ -241,7 +241,7 @@ class NetworkInC:
 
     def label_targets(self) -> tuple[int, int]:
         """Return the targets of a wrong output and of the right one, in units of 2^-f a step."""
-        wrong, right = self.units(grid_of(self.net).round(self.net.label_targets))
+        wrong, right = self.units(arithmetic_of(self.net).round(self.net.label_targets))
         return int(wrong), int(right)
 
     def constants(self) -> dict[str, int]:

@@ -21,7 +21,7 @@ from spikebp_plugins.engine.one_sample import OneSample, kind_of
 from spikebp_plugins.engine.step_network import StepNetwork, holds
 from spikebp_plugins.engine.steps import EngineSteps
 from spikebp_plugins.engine.wiring import KINDS
-from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.samples import Batch
@@ -107,7 +107,7 @@ class EngineBackend(Backend):
     results are the same for any number.
     """
 
-    choices: ClassVar = {"timing": STEP_TIMINGS, "arithmetic": CHOICES["arithmetic"]}
+    choices: ClassVar = {name: CHOICES[name] for name in ("timing", "arithmetic")}
     connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
 

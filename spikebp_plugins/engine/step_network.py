@@ -33,7 +33,7 @@ from spikebp_plugins.network.arithmetic import (
     LARGEST_STATE,
     LOWEST_WEIGHT,
     Loihi2,
-    grid_of,
+    arithmetic_of,
 )
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.fields import Definition
@@ -47,7 +47,7 @@ Array = NDArray[Any]
 
 def weight_shift(net: Definition) -> int:
     """Return the exponent of 2 by which weights of a chip are multiples of 2^-f; otherwise 0."""
-    bits = grid_of(net).fraction_bits
+    bits = arithmetic_of(net).fraction_bits
     return 0 if net.weight_exponent is None else bits + net.weight_exponent
 
 
@@ -56,7 +56,7 @@ def holds(build: Build, net: Definition) -> bool:
 
     On a chip, also whether they hold any drive of a step.
     """
-    grid, largest = grid_of(net), np.iinfo(build.number).max
+    grid, largest = arithmetic_of(net), np.iinfo(build.number).max
     if isinstance(grid, Loihi2):
         weight = -LOWEST_WEIGHT << weight_shift(net)
         arriving = max(net.layer_sizes) * LARGEST_PAYLOAD * weight
@@ -94,7 +94,7 @@ class StepNetwork(EngineNetwork):
         connections: Connections | None = None,
         allocate: Callable[[Any, Any], Array] = np.zeros,
     ) -> None:
-        grid, delays = grid_of(net), delays_of(net)
+        grid, delays = arithmetic_of(net), delays_of(net)
         assert holds(build, net)
         self.most_steps, self._sizes = most_steps, np.array(net.layer_sizes, np.int32)
         rule = net.learning_rule

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import ClassVar, Final
+from typing import ClassVar
 
 #: The kinds of numbers in a row of input or of targets, as `enum kind` has them.
 NONE, LEVELS, REALS, COUNTS, LABELS = range(5)

@@ -1,14 +1,11 @@
-"""The numbers a network computes with: a fixed-point grid, those of a chip, or floating point.
+"""The numbers a network computes with: a fixed-point grid, or those of a chip.
 
-The first two offer the operations that the step rules need, on NumPy arrays of real values:
+They offer the operations that the step rules need, on NumPy arrays of real values:
 rounding input, checking the range (or saturating), adding weights for spikes, and updating weights
 by an outer product, which is scaled by the rate or has a factor that was scaled and rounded before.
 These operations are exact: a sum of doubles is exact while every partial sum stays below
 :math:`2^{53}` units of the last place (:math:`2^{-f}`). Where that is not proven beforehand, the
 operation uses Python's integers.
-
-Floating point belongs to event timing, which the engine adds in an order of its own. Here it only
-converts input and stored values.
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from spikebp_plugins.common.figures import told_apart
 from spikebp_plugins.network.connections import Connection, WeightedCounts
@@ -83,8 +80,6 @@ class FixedPoint:
     magnitude_bits: ClassVar[int] = 53
     #: How many spikes a unit can send in one step; None is any number.
     largest_payload: ClassVar[int | None] = None
-    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float64)
-    storage_dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int64)
 
     @property
     def limit(self) -> float:
@@ -128,9 +123,7 @@ class FixedPoint:
             total = self.decode(units)
         return self.check(total, quantity, layer)
 
-    def descend(
-        self, weights: Reals, connection: Connection, change: Change, layer: int
-    ) -> Reals:
+    def descend(self, weights: Reals, connection: Connection, change: Change, layer: int) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``, summed for each weight."""
         r, counts, errors = change
         if _largest(counts) * _largest(errors) * r * connection.most_uses < LIMIT / 2:
@@ -159,52 +152,6 @@ class FixedPoint:
 
     def _to_python(self, values: Reals) -> NDArray[np.object_]:
         return self.encode(values).astype(object)
-
-
-@dataclass(frozen=True)
-class FloatingPoint:
-    """The floating-point numbers of event timing.
-
-    Parameters
-    ----------
-    dtype : dtype
-        float64 or float32.
-    """
-
-    dtype: np.dtype[np.floating[Any]]
-
-    largest_payload: ClassVar[int | None] = None
-
-    @property
-    def limit(self) -> float:
-        """The magnitude that no value reaches: up to it halves and whole spikes are exact."""
-        return 2.0**52 if self.dtype == np.float64 else 2.0**23
-
-    @property
-    def storage_dtype(self) -> DTypeLike:
-        """The type of values in a file."""
-        return self.dtype
-
-    def round(self, values: Any) -> Reals:
-        """Convert to the type of the arithmetic."""
-        with np.errstate(over="ignore"):
-            return np.asarray(values).astype(self.dtype)
-
-    def round_weights(self, values: Any) -> Reals:
-        """Convert to the type of the arithmetic."""
-        return self.round(values)
-
-    def check(self, values: Reals, quantity: str, layer: int) -> Reals:
-        """Return `values`, or raise OverflowError if one has left the range."""
-        return _checked(values, self.limit, quantity, layer)
-
-    def encode(self, values: Reals) -> Reals:
-        """Return values as they are stored in a file."""
-        return values.astype(self.dtype)
-
-    def decode(self, stored: Reals) -> Reals:
-        """Return the values that :meth:`encode` stored."""
-        return stored.astype(self.dtype)
 
 
 @dataclass(frozen=True)
@@ -263,9 +210,7 @@ class Loihi2(FixedPoint):
         saturated: Reals = np.clip(values, -largest, largest)
         return saturated
 
-    def descend(
-        self, weights: Reals, connection: Connection, change: Change, layer: int
-    ) -> Reals:
+    def descend(self, weights: Reals, connection: Connection, change: Change, layer: int) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``, rounded stochastically."""
         product = change.rate * connection.outer(change.counts, change.errors)
         draws = draws_of(draw_key(self.seed, *self.moment, layer), product.shape)
@@ -273,21 +218,11 @@ class Loihi2(FixedPoint):
         return self.weights_from(np.clip(units, LOWEST_WEIGHT, HIGHEST_WEIGHT))
 
 
-Arithmetic = FixedPoint | FloatingPoint
-
-
-def arithmetic_of(net: Definition) -> Arithmetic:
+def arithmetic_of(net: Definition) -> FixedPoint:
     """Return the arithmetic that a definition asks for."""
-    return FloatingPoint(np.dtype(net.arithmetic)) if net.timing == "event" else grid_of(net)
-
-
-def grid_of(net: Definition) -> FixedPoint:
-    """Return the arithmetic of a definition whose timing is one of steps."""
-    bits = net.fraction_bits
-    assert bits is not None
     if net.weight_exponent is None:
-        return FixedPoint(bits)
-    return Loihi2(bits, net.weight_exponent, net.seed)
+        return FixedPoint(net.fraction_bits)
+    return Loihi2(net.fraction_bits, net.weight_exponent, net.seed)
 
 
 def constant_in(net: Definition, connection: Connection) -> Reals:

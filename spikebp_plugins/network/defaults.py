@@ -63,7 +63,6 @@ SHARE_WITH_RANDOM_FEEDBACK: Final = 2.0**-3
 def defaults(
     *,
     update: str | None,
-    timing: str,
     presynaptic: str,
     spikes: str,
     arithmetic: str,
@@ -76,7 +75,7 @@ def defaults(
 
     Parameters
     ----------
-    update, timing, presynaptic, spikes, arithmetic, feedback : str
+    update, presynaptic, spikes, arithmetic, feedback : str
         The fields of that name; `update` may be None.
     n_layers, n_outputs : int
         L, and the units of layer L.
@@ -86,7 +85,7 @@ def defaults(
     row = FRACTIONAL
     if sends_few_spikes(spikes, arithmetic):
         row = FEW_BITS
-    elif update in (None, "normalized") and timing != "event" and presynaptic == "counts":
+    elif update in (None, "normalized") and presynaptic == "counts":
         row = NORMALIZED
         if not is_dense:
             row = row._replace(learning_rate=row.learning_rate * TIMES_WITH_KERNELS)

@@ -77,14 +77,10 @@ TABLES: Final[dict[str, Callable[[int], Delays]]] = {
     "pipelined": _pipelined,
 }
 
-#: The timings that are tables of delays.
-STEP_TIMINGS: Final = tuple(TABLES)
-
 
 def delays_of(net: Definition) -> Delays:
-    """Return the delays of a definition, which are zero with timing="event"."""
-    table = _immediate if net.timing == "event" else TABLES[net.timing]
-    return table(net.n_layers)
+    """Return the delays of a definition."""
+    return TABLES[net.timing](net.n_layers)
 
 
 def steps_of_sample(net: Definition, n_steps: int) -> int:

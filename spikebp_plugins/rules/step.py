@@ -22,9 +22,9 @@ from spikebp_plugins.network.arithmetic import (
     FixedPoint,
     Integers,
     Reals,
+    arithmetic_of,
     check_counts,
     constant_in,
-    grid_of,
     out_of_range,
 )
 from spikebp_plugins.network.connections import Connection, WeightedCounts
@@ -212,7 +212,7 @@ def step(
 
 def fire_input(net: Definition, phi: Reals, c: Integers, x: NDArray[Any]) -> tuple[Any, Any, Any]:
     """Rule 1: return spikes, potential and counts of the input."""
-    number, k = grid_of(net), x
+    number, k = arithmetic_of(net), x
     if net.input_coding == "values":
         k, phi = fire(net, signed, number.check(phi + x, "potential", 0))
     return k, phi, check_counts(c + check_counts(k, 0), 0)
@@ -222,7 +222,7 @@ def forward(
     net: Definition, arriving: WeightedCounts, phi: Reals, s: Reals, l: int
 ) -> tuple[Any, Any, Any]:
     """Rule 2: return spikes, potential and summed drive of layer l."""
-    number = grid_of(net)
+    number = arithmetic_of(net)
     s = number.add_product(s, arriving, "summed drive", l)
     phi = number.add_product(phi, arriving, "potential", l)
     return *fire(net, rectified, phi), s
@@ -232,7 +232,7 @@ def output_error(
     net: Definition, k: Integers, y: Reals, phi_y: Reals, s: Reals
 ) -> tuple[Integers, Any]:
     """Rule 3: return the errors of the output, and the potential of the target."""
-    number = grid_of(net)
+    number = arithmetic_of(net)
     phi_y = number.check(phi_y + y, "target potential", net.n_layers)
     m, phi_y = fire(net, signed, phi_y)
     return np.where(s < 0, 0, within_payload(net, k - m)), phi_y
@@ -242,7 +242,7 @@ def backward(
     net: Definition, arriving: WeightedCounts, psi: Reals, s: Reals, l: int
 ) -> tuple[Integers, Any]:
     """Rule 4: return errors and backward potential of layer l."""
-    psi = grid_of(net).add_product(psi, arriving, "backward potential", l)
+    psi = arithmetic_of(net).add_product(psi, arriving, "backward potential", l)
     spent, psi = fire(net, signed, psi)
     return np.where(s < 0, 0, spent), psi
 
@@ -258,7 +258,7 @@ def fire(net: Definition, quantizer: Quantizer, v: Reals) -> tuple[Integers, Rea
 
 def within_payload(net: Definition, k: Integers) -> Integers:
     """Return counts, limited to the largest payload of a message."""
-    largest = grid_of(net).largest_payload
+    largest = arithmetic_of(net).largest_payload
     return k if largest is None else np.clip(k, -largest, largest)
 
 
@@ -319,7 +319,7 @@ def teaching_factors(
     errors = cut_off(e[l], rule.weights[l - 1].error_limit, sample)
     if net.presynaptic == "counts":
         return cut_off(sample.c[l - 1], rule.count_limit, sample), errors
-    number, rate = grid_of(net), rule.weights[l - 1].rate
+    number, rate = arithmetic_of(net), rule.weights[l - 1].rate
     if l == 1:
         s_0 = number.check(sample.phi[0] + sample.c[0], "summed input", 0)
         return number.smoothed(rate, s_0), errors
@@ -335,7 +335,7 @@ def cut_off(values: Integers, limit: Limit, sample: SampleState) -> Integers:
 def _descend(
     net: Definition, learning: LearningState, sample: SampleState, e: Sequence[Any]
 ) -> LearningState:
-    number = grid_of(net).at(learning.samples_seen, sample.t)
+    number = arithmetic_of(net).at(learning.samples_seen, sample.t)
     descended = (
         descend(net, number, W, *teaching_factors(net, sample, e, l), l)
         for l, W in enumerate(learning.weights, 1)
@@ -343,9 +343,7 @@ def _descend(
     return learning._replace(weights=tuple(descended))
 
 
-def descend(
-    net: Definition, number: FixedPoint, W: Reals, c: Any, e: Integers, l: int
-) -> Reals:
+def descend(net: Definition, number: FixedPoint, W: Reals, c: Any, e: Integers, l: int) -> Reals:
     """Rule 5: return W_l after an update.
 
     Parameters

@@ -19,7 +19,7 @@ from spikebp_plugins.engine.backend import early_of
 from spikebp_plugins.engine.library import build_of
 from spikebp_plugins.engine.network import BY_NOW, counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork, holds
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import check_batch, real_targets
 from spikebp_plugins.network.state import LearningState, initial_state
@@ -129,7 +129,7 @@ def cases(draw, nears=NEAR):
     feedback = None
     if net.feedback == "random" and (draw(st.booleans()) or "feedback" in near):
         feedback = values("feedback", net.feedback_shapes, 0.5)
-    start, grid = initial_state(net, weights, feedback), grid_of(net)
+    start, grid = initial_state(net, weights, feedback), arithmetic_of(net)
     psi = [grid.round(v) for v in values("psi", [(n,) for n in net.layer_sizes[1:-1]], 0.3)]
     start = start._replace(backward_potentials=tuple(psi))
     kind = draw(st.sampled_from(["labels", "constant", "changing"]))

@@ -353,7 +353,6 @@ def test_bytes_are_those_of_the_checkpoint(tmp_path):
 
 REFUSED = {
     "arithmetic='fixed', not arithmetic='loihi2'": {"arithmetic": "loihi2"},
-    "'immediate', 'pipelined', not timing='event'": {"timing": "event", "arithmetic": "float32"},
     "presynaptic='counts', not presynaptic='drive'": {"presynaptic": "drive"},
     "one of 'carry', 'zero', not backward_init='uniform'": {"backward_init": "uniform"},
     "at most 24 fraction bits, not 25; weight_bits=32 is enough": {"fraction_bits": 25},

@@ -5,7 +5,7 @@ import pytest
 
 from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
 from spikebp_plugins.embedded.toolchain import find_compiler
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from tests.core.c_network import GIVEN_TARGET, NO_LABEL, CNetwork, assert_same
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
@@ -91,7 +91,7 @@ class Session:
         if random.uniform() < 0.5 and c.network.takes_pixels:
             return "pixels", self.pixels.astype(np.uint8), self.pixels
         values = self.pixels * random.choice([1.0, 1.0, 1.0, -1.0, 50.0])
-        on_grid = grid_of(net).round(values * (net.spikes_per_unit * net.input_scale))
+        on_grid = arithmetic_of(net).round(values * (net.spikes_per_unit * net.input_scale))
         return "values", c.units(on_grid), values
 
     def next_target(self):

@@ -178,10 +178,8 @@ def test_the_order_of_channels_is_that_of_numbers_alone():
             r"pairs must be of units below 4 in layer 0; got 4",
         ),
         (
-            lambda: SpikingNetwork.paper(
-                (9, 9), [Conv2D(2, 3)], timing="event", arithmetic="float32"
-            ),
-            r"timing must be another where not all connections are dense",
+            lambda: SpikingNetwork.paper((9, 9), [Conv2D(2, 3)], weight_init="growing"),
+            r"weight_init must be another where not all connections are dense",
         ),
         (
             lambda: SpikingNetwork.paper(

@@ -273,7 +273,6 @@ def test_squared_counts_have_a_range_where_they_teach(backend, whole):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"timing": "event", "arithmetic": "float32"},
         {"arithmetic": "loihi2"},
         {"presynaptic": "drive"},
     ],

@@ -52,20 +52,9 @@ def test_weights_may_be_any_real_matrices(given):
     assert_all_equal(initial_state(COARSE, given).weights, [expected])
 
 
-@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
-def test_floating_point_rounds_to_its_own_type_alone(arithmetic):
-    net = small_net(timing="event", arithmetic=arithmetic, feedback="random")
-    state = initial_state(net)
-    assert_all_equal(state.weights, [w.astype(arithmetic) for w in net.init_weights()])
-    assert_all_equal(state.feedback, [b.astype(arithmetic) for b in net.init_feedback()])
-    assert {psi.dtype for psi in state.backward_potentials} == {np.dtype(arithmetic)}
-
-
-@pytest.mark.parametrize("arithmetic", ["fixed", "float32"])
-def test_a_state_holds_copies_of_what_was_given(arithmetic):
-    timing, kind = ("immediate", "f8") if arithmetic == "fixed" else ("event", "f4")
-    net = small_net(timing=timing, arithmetic=arithmetic)
-    given = [w.astype(kind) for w in lively_weights(net)]
+def test_a_state_holds_copies_of_what_was_given():
+    net = small_net()
+    given = lively_weights(net)
     state = initial_state(net, given)
     before = [matrix.copy() for matrix in state.weights]
     for matrix in given:

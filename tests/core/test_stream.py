@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, UnsupportedError
+from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
 from spikebp_plugins.network.operations import Operations
 from tests.core.literal import asked_by
 from tests.core.small_nets import (
@@ -525,12 +525,6 @@ def test_one_sample_is_open_at_a_time():
     assert sim.samples_seen == before
     with pytest.raises(RuntimeError, match="closed"):
         sim.stream()
-
-
-def test_what_shows_whole_samples_has_no_streams():
-    net = SpikingMLP.paper((3, 2), timing="event", arithmetic="float32")
-    with pytest.raises(UnsupportedError, match="streams run with timing='immediate'"):
-        Simulator(net).stream()
 
 
 def test_wrong_lengths_are_refused():
