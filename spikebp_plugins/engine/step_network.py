@@ -70,7 +70,7 @@ class StepNetwork(EngineNetwork):
     Parameters
     ----------
     net : Definition
-        The definition, with a step timing.
+        The definition.
     build : Build
         The functions for 32 or for 64 bits.
     most_steps : int

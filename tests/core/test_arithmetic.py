@@ -1,7 +1,4 @@
-"""Fixed-point arithmetic against Python's integers, at the very limit of its range.
-
-And the numbers of event timing: what enters and what is stored.
-"""
+"""Fixed-point arithmetic against Python's integers, at the very limit of its range."""
 
 from fractions import Fraction
 
