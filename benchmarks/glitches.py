@@ -15,6 +15,7 @@ MNIST and N-MNIST are left out without SPIKEBP_DATA::
 import argparse
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -158,10 +159,8 @@ def losses(task, make, backend, as_stream, seed):
                 random = np.random.RandomState(seed)
                 with start.simulate(backend=backend) as hit:
                     wrong = with_value(task.x[[last]], value, random)
-                    try:
+                    with suppress(OverflowError):
                         teach(hit, wrong, task.y[[last]], as_stream)
-                    except OverflowError:
-                        pass
                     lost = [right_after - accuracy(hit)]
                     teach(hit, task.x[more], task.y[more], as_stream)
                     found[place].append([*lost, later - accuracy(hit)])

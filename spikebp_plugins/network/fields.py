@@ -176,8 +176,8 @@ class Definition(ABC):
     Notes
     -----
     The defaults of `n_steps`, `spikes_per_unit`, `learning_rate`, `update`, `bounded`,
-    `weight_init` and `label_targets` are those of one row of a table, which other fields choose: docs/defaults.md.
-    The attributes are what was taken.
+    `weight_init` and `label_targets` are those of one row of a table, which other fields choose:
+    docs/defaults.md. The attributes are what was taken.
     """
 
     n_steps: int = AUTOMATIC
