@@ -1,12 +1,12 @@
 """What one wrong reading does to what a network has learned.
 
-A network learns. Before, in the middle and at the end of training it is shown the last sample again,
-with one input that has a wrong value. Its twin is shown it as it is. Both then learn 300 more samples. The table
-has how many points of accuracy the network lacks against its twin, right after the wrong reading and
-after these samples: the mean of some seeds in the worst case of four values, and in parentheses the
-worst seed, which has the noise of any other order of samples too. Before training there is nothing
-to lose right after. A sample that is refused leaves no trace. MNIST and N-MNIST are left out without
-SPIKEBP_DATA::
+A network learns. Before, in the middle and at the end of training it is shown the last sample
+again, with one input that has a wrong value. Its twin is shown it as it is. Both then learn 300
+more samples. The table has how many points of accuracy the network lacks against its twin, right
+after the wrong reading and after these samples: the mean of some seeds in the worst case of four
+values, and in parentheses the worst seed, which has the noise of any other order of samples too.
+Before training there is nothing to lose right after. A sample that is refused leaves no trace.
+MNIST and N-MNIST are left out without SPIKEBP_DATA::
 
     SPIKEBP_DATA=... python benchmarks/glitches.py
     python benchmarks/glitches.py --seeds 2 --only digits --json
@@ -15,6 +15,7 @@ SPIKEBP_DATA::
 import argparse
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -74,9 +75,15 @@ def recordings():
 
 def of_recordings(seed):
     return SpikingMLP.paper(
-        (PART_ENCODER.n_inputs, 100, DIGITS), input_coding="spikes", n_steps=1,
-        update="normalized", learning_rate=0.6, weight_init="quiet", label_targets=(0, 40), seed=seed,
-    )  # fmt: skip
+        (PART_ENCODER.n_inputs, 100, DIGITS),
+        input_coding="spikes",
+        n_steps=1,
+        update="normalized",
+        learning_rate=0.6,
+        weight_init="quiet",
+        label_targets=(0, 40),
+        seed=seed,
+    )
 
 
 def kernels(side, *layers):
@@ -152,10 +159,8 @@ def losses(task, make, backend, as_stream, seed):
                 random = np.random.RandomState(seed)
                 with start.simulate(backend=backend) as hit:
                     wrong = with_value(task.x[[last]], value, random)
-                    try:
+                    with suppress(OverflowError):
                         teach(hit, wrong, task.y[[last]], as_stream)
-                    except OverflowError:
-                        pass
                     lost = [right_after - accuracy(hit)]
                     teach(hit, task.x[more], task.y[more], as_stream)
                     found[place].append([*lost, later - accuracy(hit)])

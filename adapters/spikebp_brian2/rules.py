@@ -151,7 +151,7 @@ SQUARED_COUNTS_EQUATION: Final = """
 squared_counts : 1 (linked)    # those that the rate of the weights into the layer depends on
 """
 
-#: Where the rate is divided, one neuron for each connection: the rate of its weights in this sample.
+#: Where the rate is divided, one neuron for each connection: the rate of its weights in a sample.
 RATE_EQUATIONS: Final = """
 units_per_one : 1 (shared, constant)    # units of 2^-f in 1
 update_rate : 1 (shared, constant)      # the rate before it is divided

@@ -99,7 +99,7 @@ class StepNetwork(EngineNetwork):
         self.most_steps, self._sizes = most_steps, np.array(net.layer_sizes, np.int32)
         rule = net.learning_rule
         self._rules = (CWeightRule * net.n_layers)(
-            *((one.rate, one.added_squares, one.error_limit) for one in rule.weights)
+            *(CWeightRule(*one[:-1], CLimit(*one.error_limit)) for one in rule.weights)
         )
         connections = connections or Connections(net)
         definition = CDefinition(

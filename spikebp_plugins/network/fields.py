@@ -176,8 +176,8 @@ class Definition(ABC):
     Notes
     -----
     The defaults of `n_steps`, `spikes_per_unit`, `learning_rate`, `update`, `bounded`,
-    `weight_init` and `label_targets` are those of one row of a table, which other fields choose: docs/defaults.md.
-    The attributes are what was taken.
+    `weight_init` and `label_targets` are those of one row of a table, which other fields choose:
+    docs/defaults.md. The attributes are what was taken.
     """
 
     n_steps: int = AUTOMATIC
@@ -427,7 +427,16 @@ class Definition(ABC):
     @cached_property
     def learning_rule(self) -> LearningRule:
         """How weights learn, as the plain numbers that back ends read."""
-        return learning_rule_of(self)
+        return learning_rule_of(
+            update=self.update,
+            bounded=self.bounded,
+            is_chip=self.arithmetic == "loihi2",
+            rate=self.rate_units,
+            n_layers=self.n_layers,
+            n_steps=self.n_steps,
+            spikes_per_unit=self.spikes_per_unit,
+            label_targets=self.label_targets,
+        )
 
     @property
     def n_layers(self) -> int:

@@ -25,10 +25,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from spikebp_plugins.network.fields import Definition
+from typing import Final, NamedTuple
 
 #: With normalized updates the rate of layers below the output is lower by this many bits.
 HIDDEN_RATE_BITS: Final = 2
@@ -137,31 +134,42 @@ class LearningRule:
         return self.count_limit != UNLIMITED
 
 
-def learning_rule_of(net: Definition) -> LearningRule:
-    """Return the rule by which a definition learns."""
-    is_normalized, L = net.update == "normalized", net.n_layers
-    counts, *errors = _limits(net, NORMALIZED_BOUNDS if is_normalized else FIXED_RATE_BOUNDS)
-    if net.arithmetic == "loihi2":
+def learning_rule_of(
+    *,
+    update: str,
+    bounded: bool,
+    is_chip: bool,
+    rate: int,
+    n_layers: int,
+    n_steps: int,
+    spikes_per_unit: int,
+    label_targets: tuple[float, float],
+) -> LearningRule:
+    """Return the rule by which a definition learns.
+
+    Parameters
+    ----------
+    update, bounded, n_layers, n_steps, spikes_per_unit, label_targets : object
+        The fields of that name, and L.
+    is_chip : bool
+        Whether the arithmetic is that of a chip.
+    rate : int
+        The rate in units of the last place, before it is divided.
+    """
+    is_normalized, T, g = update == "normalized", n_steps, spikes_per_unit
+    counts = of_hidden = of_output = UNLIMITED
+    if bounded:
+        bounds = NORMALIZED_BOUNDS if is_normalized else FIXED_RATE_BOUNDS
+        asked = math.ceil(min(bounds.targets * max(map(abs, label_targets)), MOST_PER_STEP))
+        each = max(bounds.output_errors * g, asked)
+        counts = Limit(bounds.counts * T * g, bounds.counts * g)
+        of_hidden, of_output = Limit(bounds.hidden_errors * T * g), Limit(each * T, each)
+    if is_chip:
         counts = Limit(LARGEST_TRACE)
-    weights = []
-    for l in range(1, L + 1):
-        rate, added, is_output = net.rate_units, 0, l == L
-        if is_normalized:
-            rate >>= 0 if is_output else HIDDEN_RATE_BITS
-            added = ADDED_SQUARES[l > 1] * (net.n_steps * net.spikes_per_unit) ** 2
-        weights.append(WeightRule(rate, added, errors[is_output]))
-    return LearningRule(net.update != "fractional", counts, tuple(weights))
-
-
-def _limits(net: Definition, bounds: Bounds) -> tuple[Limit, Limit, Limit]:
-    """Return the limits of counts, of errors of hidden layers, and of errors of the output."""
-    if not net.bounded:
-        return UNLIMITED, UNLIMITED, UNLIMITED
-    T, g = net.n_steps, net.spikes_per_unit
-    asked = math.ceil(min(bounds.targets * max(map(abs, net.label_targets)), MOST_PER_STEP))
-    of_output = max(bounds.output_errors * g, asked)
-    return (
-        Limit(bounds.counts * T * g, bounds.counts * g),
-        Limit(bounds.hidden_errors * T * g),
-        Limit(of_output * T, of_output),
-    )
+    weights = [WeightRule(rate, 0, of_hidden)] * (n_layers - 1) + [WeightRule(rate, 0, of_output)]
+    if is_normalized:
+        for l, rule in enumerate(weights, 1):
+            own = rate >> (0 if l == n_layers else HIDDEN_RATE_BITS)
+            added = ADDED_SQUARES[l > 1] * (T * g) ** 2
+            weights[l - 1] = rule._replace(rate=own, added_squares=added)
+    return LearningRule(update != "fractional", counts, tuple(weights))
