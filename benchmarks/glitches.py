@@ -94,6 +94,10 @@ def default(*sizes):
     return lambda seed: SpikingMLP(sizes, seed=seed)
 
 
+def paper(*sizes):
+    return lambda seed: SpikingMLP.paper(sizes, seed=seed)
+
+
 def graded(*sizes):
     return lambda seed: SpikingMLP.graded(sizes, seed=seed)
 
@@ -105,6 +109,7 @@ CASES = {
     "digits, on a board": (digits, default(64, 100, 10), "c", False),
     "digits, kernels": (digits, kernels(8, Conv2D(16, 3)), "compiled", False),
     "digits, graded": (digits, graded(64, 100, 10), "compiled", False),
+    "digits, paper": (digits, paper(64, 100, 10), "compiled", False),
     "table": (table, default(30, 100, 2), "compiled", False),
     "table, graded": (table, graded(30, 100, 2), "compiled", False),
     "MNIST": (mnist, default(784, 200, 200, 10), "compiled", False),
