@@ -112,7 +112,7 @@ INLINE int n_vectors(int64_t n)
 
 INLINE vec where(vec is, vec a, vec b) { return (is & a) | (~is & b); }
 
-static num lesser(num a, num b) { return a < b ? a : b; }
+INLINE num lesser(num a, num b) { return a < b ? a : b; }
 
 /* Numbers limited to a magnitude. */
 INLINE vec within(vec x, num most)
