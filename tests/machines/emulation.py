@@ -51,15 +51,16 @@ class Machine(NamedTuple):
         warnings = "-Wall -Wextra -Werror".split()
         run([*self.compiler, *warnings, *map(str, given), "-o", str(program)])
 
-    def run(self, *words):
-        """Run a program to its end, and return what it prints."""
-        return run([*self.runner, *map(str, words)])
+    def run(self, *words, given=""):
+        """Run a program, which reads what it is given, to its end; return what it prints."""
+        return run([*self.runner, *map(str, words)], given)
 
 
-def run(command, **environment):
+def run(command, given="", **environment):
     """Run a command, and return what it prints; where it fails, raise an error with all of that."""
     ended = subprocess.run(
         command,
+        input=given,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
