@@ -56,10 +56,11 @@ class Machine(NamedTuple):
         return run([*self.runner, *map(str, words)], given)
 
 
-def run(command, given="", **environment):
+def run(command, given="", cwd=None, **environment):
     """Run a command, and return what it prints; where it fails, raise an error with all of that."""
     ended = subprocess.run(
         command,
+        cwd=cwd,
         input=given,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
