@@ -67,7 +67,7 @@ def assert_learned(checkpoint, bits, x, y, kind, results, state):
 @pytest.fixture(scope="module")
 def machines():
     there = {name: machine for name, machine in BOARDS.items() if not machine.why_missing()}
-    if len(there) < 2:
+    if not there:
         pytest.skip("; ".join({machine.why_missing() or "" for machine in BOARDS.values()} - {""}))
     return there
 

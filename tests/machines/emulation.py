@@ -109,7 +109,11 @@ FUNCTIONS = (
     "sources",
     f"show_relu_{LEVEL}",
     *(f"{name}_{LEVEL}_{bits}" for name in library.Build._fields[3:] for bits in (32, 64)),
-    *(f"event_{name}_{LEVEL}_{bits}" for name in library.EventBuild._fields[1:] for bits in (32, 64)),
+    *(
+        f"event_{name}_{LEVEL}_{bits}"
+        for name in library.EventBuild._fields[1:]
+        for bits in (32, 64)
+    ),
 )
 
 
