@@ -1,1 +1,4 @@
-"""What other machines compute, emulated: `tox -e machines` runs this folder, and nothing else does."""
+"""What other machines compute, emulated.
+
+Only `tox -e machines` runs these files, which it names: pytest finds no others than `test_*.py`.
+"""

@@ -48,7 +48,7 @@ class Machine(NamedTuple):
 
     def compile(self, program, *given):
         """Compile a program from sources and flags."""
-        warnings = "-Wall -Wextra -Werror".split()
+        warnings = ["-Wall", "-Wextra", "-Werror"]
         run([*self.compiler, *warnings, *map(str, given), "-o", str(program)])
 
     def run(self, *words, given=""):
@@ -128,15 +128,14 @@ class Engine:
         build(engine, target=machine.target, command=machine.compiler, only=(LEVEL,))
         machine.compile(program, HERE / "serve.c", *([] if is_windows else ["-ldl"]))
         self.server = " ".join(["exec", *machine.runner, str(program), str(engine)])
-        functions = "".join(
-            f'int64_t {name}(int64_t a, int64_t b, int64_t c) {{ return call("{name}", a, b, c); }}\n'
-            for name in FUNCTIONS
-        )
-        (folder / "functions.c").write_text(
-            "#include <stdint.h>\n"
-            f"int32_t best_level(void) {{ return {LEVEL}; }}\n"
-            "int64_t call(const char *name, int64_t a, int64_t b, int64_t c);\n" + functions
-        )
+        given = "(int64_t a, int64_t b, int64_t c)"
+        lines = [
+            "#include <stdint.h>",
+            "int64_t call(const char *name, int64_t a, int64_t b, int64_t c);",
+            f"int32_t best_level(void) {{ return {LEVEL}; }}",
+            *(f'int64_t {f}{given} {{ return call("{f}", a, b, c); }}' for f in FUNCTIONS),
+        ]
+        (folder / "functions.c").write_text("\n".join([*lines, ""]))
         flags = "-std=gnu11 -O2 -fPIC -shared -fno-builtin -Wall -Wextra -Wconversion -Werror"
         sources = (str(HERE / "shared.c"), str(folder / "functions.c"))
         run(["cc", *flags.split(), *sources, "-o", str(self.shared)])

@@ -1,4 +1,4 @@
-"""A Python of another machine, with Debian's packages of it, installs the source archive and runs it."""
+"""Pythons of other machines install the source archive, and run what they have installed."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ PACKAGES = (
     "libc6 python3 python3-numpy python3-lazy-loader python3-pooch python3-tqdm python3-typer"
     " python3-pytest python3-hypothesis python3-hatchling"
 )
-NO_ENGINE = "The engine in C is left out, and the slow reference learns: the engine needs a machine of 64 bits"
+NO_ENGINE = "is left out, and the slow reference learns: the engine needs a machine of 64 bits"
 
 
 def unpacked(arch, folder):
