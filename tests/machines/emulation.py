@@ -120,12 +120,12 @@ FUNCTIONS = (
 class Engine:
     """The engine of another machine, built into a folder, for processes of this machine."""
 
-    def __init__(self, machine, folder):
+    def __init__(self, machine, folder, extra=()):
         self.folder, self.shared = folder, folder / "shared.so"
         is_windows = "windows" in machine.target
         engine = folder / library_name(machine.target)
         program = folder / ("serve.exe" if is_windows else "serve")
-        build(engine, target=machine.target, command=machine.compiler, only=(LEVEL,))
+        build(engine, extra, only=(LEVEL,), target=machine.target, command=machine.compiler)
         machine.compile(program, HERE / "serve.c", *([] if is_windows else ["-ldl"]))
         self.server = " ".join(["exec", *machine.runner, str(program), str(engine)])
         given = "(int64_t a, int64_t b, int64_t c)"
