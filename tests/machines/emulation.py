@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 from spikebp_plugins.engine import library
@@ -57,20 +58,25 @@ class Machine(NamedTuple):
 
 
 def run(command, given="", cwd=None, **environment):
-    """Run a command, and return what it prints; where it fails, raise an error with all of that."""
-    ended = subprocess.run(
-        command,
-        cwd=cwd,
-        input=given,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    assert ended.returncode == 0, f"{' '.join(command)}\n{ended.stdout}"
-    return ended.stdout
+    """Run a command, and return what it prints; where it fails, raise an error with all of that.
+
+    It prints to a file: a pipe would wait for the processes of wine, which stay for the next one.
+    """
+    with TemporaryFile("w+", errors="replace") as output:
+        ended = subprocess.run(
+            command,
+            cwd=cwd,
+            input=given,
+            env=os.environ | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        output.seek(0)
+        printed = output.read()
+    assert ended.returncode == 0, f"{' '.join(command)}\n{printed}"
+    return printed
 
 
 def by_gcc(triple, emulator, version=""):
@@ -87,11 +93,11 @@ def by_zig(target, *runner):
 ARM64 = "aarch64-linux-gnu"
 #: Those with an engine, whose numbers have their bytes in the order of this machine.
 WITH_ENGINE = {
+    "Windows": by_zig("x86_64-windows-gnu", "wine"),
     "ARM64 by gcc-12": by_gcc(ARM64, "aarch64", "-12"),
     "ARM64 by gcc-14": by_gcc(ARM64, "aarch64", "-14"),
     "ARM64 by zig": by_zig(f"{ARM64}.2.17", "qemu-aarch64-static", "-L", f"/usr/{ARM64}"),
     "RISC-V": by_gcc("riscv64-linux-gnu", "riscv64"),
-    "Windows": by_zig("x86_64-windows-gnu", "wine"),
 }
 #: Boards: of 32 and of 64 bits, and of either order of bytes.
 BOARDS = {
