@@ -14,7 +14,18 @@ settings.load_profile("default")
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    """Skip a test whose fixtures need an engine that cannot be there."""
+    return (yield from _skipping_without_engine())
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
+    """Skip a test that needs an engine that cannot be there."""
+    return (yield from _skipping_without_engine())
+
+
+def _skipping_without_engine():
     """Skip what is refused for want of the engine on a machine of 32 bits, which cannot have it."""
     try:
         return (yield)

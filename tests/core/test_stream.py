@@ -10,6 +10,7 @@ import pytest
 
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, UnsupportedError
 from spikebp_plugins.network.operations import Operations
+from tests.core.engine_copies import needs_engine
 from tests.core.literal import asked_by
 from tests.core.small_nets import (
     ENGINES,
@@ -527,6 +528,7 @@ def test_one_sample_is_open_at_a_time():
         sim.stream()
 
 
+@needs_engine
 def test_what_shows_whole_samples_has_no_streams():
     net = SpikingMLP.paper((3, 2), timing="event", arithmetic="float32")
     with pytest.raises(UnsupportedError, match="streams run with timing='immediate'"):
