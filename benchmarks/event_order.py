@@ -1,4 +1,4 @@
-"""Event timing compared with immediate timing: learning one sample at a time, in one process.
+"""The order of events compared with that of steps: learning one sample at a time, in one process.
 
 Each network learns a first epoch; then all learn the second in alternating blocks, and the median
 time per sample counts. One thread::
@@ -22,20 +22,26 @@ from measuring import (
 
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.data.images import error_percent, shuffled
+from spikebp_plugins.event_order import EventMLP, EventNetwork
 
-NETWORKS = {
-    "event, breadth": {"timing": "event", "arithmetic": "float32"},
-    "event, depth": {"timing": "event", "arithmetic": "float32", "event_order": "depth"},
-    "immediate": {},
-}
 OWN = "event, breadth"
 
 
+class Events(EventNetwork):
+    """A network in the order of events, with the name of a competitor."""
+
+    def __init__(self, net):
+        super().__init__(net)
+        self.name = f"event, {net.order}"
+
+
 def measure(data, hidden, n_steps, samples, block):
-    competitors = {
-        name: Spiking(network(data, hidden, SpikingMLP.paper, n_steps=n_steps, **fields), name)
-        for name, fields in NETWORKS.items()
-    }
+    events = [
+        Events(network(data, hidden, EventMLP, n_steps=n_steps, order=order))
+        for order in ("breadth", "depth")
+    ]
+    steps = Spiking(network(data, hidden, SpikingMLP.paper, n_steps=n_steps), "steps")
+    competitors = {competitor.name: competitor for competitor in (*events, steps)}
 
     def learn(epoch):
         order = shuffled(len(data.x_train), 0, epoch)[:samples]

@@ -19,7 +19,7 @@ What fewer need is imported from its module: ``spikebp_plugins.river``; ``.nir``
 bits; ``.embedded`` for what a board has learned; ``.simulation.hardware_report`` and
 ``.simulation.core_limits`` for chips; ``.simulation.neurobench`` for what predictions cost;
 ``.rules.quantization`` for the paper's quantizers; ``.backends`` and ``.conformance`` for back
-ends. docs/api.md describes all of it.
+ends; ``.event_order`` for the paper's own order of spikes. docs/api.md describes all of it.
 
 Each name is imported when it is first asked for, so that the command line can say something of
 Ctrl-C before it has imported anything; ``__init__.pyi`` says where each comes from.

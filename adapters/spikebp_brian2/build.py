@@ -27,7 +27,7 @@ from spikebp_brian2.global_state import borrowed
 from spikebp_plugins.network.fields import Definition
 
 #: Fields of a definition that change the generated code. All others are values of variables.
-STRUCTURE: Final = ("connections", "timing", "input_coding", "update", "feedback")
+STRUCTURE: Final = ("connections", "timing", "input_coding", "update", "bounded", "feedback")
 
 #: The files that a program needs to run.
 KEPT: Final = ("main", "main.exe", "static_arrays")

@@ -68,7 +68,7 @@ class NetworkParts:
         self.schedule = self._neurons("schedule", 1, rules.schedule_equations(net))
         upper = range(1, L + 1)
         self.kernels = [self._kernel(l) for l in upper]
-        self.rates = [self._rate(l) for l in upper if net.update == "normalized"]
+        self.rates = [self._rate(l) for l in upper if net.learning_rule.divides_rate]
         self.layers = [self._layer(l) for l in range(L + 1)]
         self.squares = [self._square(l) for l, _ in enumerate(self.rates, 1)]
         self.synapses = [self._connect(l) for l in upper]
@@ -90,12 +90,12 @@ class NetworkParts:
         self._event(self.layers[-1], "sample_end")
         self._event(self.layers[-1], "error")
         for l in range(L, 0, -1):
-            for name in ("backward",) if net.learns_once else ("backward", "learn"):
+            for name in ("backward",) if net.learning_rule.learns_once else ("backward", "learn"):
                 self._pathway(l, name)
             if l > 1:
                 self._block(self.layers[l - 1], rules.backward_code(net, l - 1))
                 self._event(self.layers[l - 1], "error")
-        if net.learns_once:
+        if net.learning_rule.learns_once:
             for l in upper:
                 if not rules.has_constant_weight(net, l):
                     self._event(self.layers[l], "learn")

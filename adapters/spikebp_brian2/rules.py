@@ -132,14 +132,26 @@ EARLIER_ERRORS_EQUATION: Final = """
 earlier_errors : 1             # magnitudes of error in earlier steps of the present sample, summed
 """
 
-#: Further variables of these layers with update="normalized".
-NORMALIZED_EQUATIONS: Final = """
-summed_error_limit : 1 (shared, constant)  # limit of summed errors in an update
-teaching_error : 1             # summed errors within the limit
+#: Further variables of these layers, and of those that synapses start from, where what teaches is
+#: cut off: at a limit, or at that of all steps shown, if it is larger.
+TEACHING_COUNT_EQUATIONS: Final = """
+teaching_count : 1             # input_count within the larger limit
+count_limit_of_sample : 1 (shared, constant)  # limit of a sample that is not too long
+count_limit_of_step : 1 (shared, constant)    # and of each step shown
+"""
+TEACHING_ERROR_EQUATIONS: Final = """
+teaching_error : 1             # error, or summed_error, within the larger limit
+error_limit_of_sample : 1 (shared, constant)  # limit of a sample that is not too long
+error_limit_of_step : 1 (shared, constant)    # and of each step shown
+"""
+STEPS_SHOWN_EQUATION: Final = "steps_shown : integer (linked)  # steps of input so far\n"
+
+#: Further variable of these layers where the rate is divided.
+SQUARED_COUNTS_EQUATION: Final = """
 squared_counts : 1 (linked)    # those that the rate of the weights into the layer depends on
 """
 
-#: With update="normalized", one neuron for each connection: the rate of its weights in this sample.
+#: Where the rate is divided, one neuron for each connection: the rate of its weights in a sample.
 RATE_EQUATIONS: Final = """
 units_per_one : 1 (shared, constant)    # units of 2^-f in 1
 update_rate : 1 (shared, constant)      # the rate before it is divided
@@ -206,7 +218,7 @@ FEEDBACK_EQUATION: Final = "backward_weight : 1 (constant)          # backward\n
 SHARED_FEEDBACK_EQUATION: Final = "backward_weight = _kernel_backward_weight : 1\n"
 
 #: The synapses that send the squared counts of units to the neuron of the rate, and their code.
-SQUARES_CODE: Final = "arriving_squares_post += times_met*input_count_pre*input_count_pre"
+SQUARES_CODE: Final = "arriving_squares_post += times_met*teaching_count_pre*teaching_count_pre"
 OWN_RATE_CODE: Final = """
         squared_counts = added_squares + arriving_squares
         arriving_squares = 0
@@ -217,18 +229,19 @@ OWN_RATE_CODE: Final = """
 def described() -> str:
     """Return all variables that parts may have, with their meaning, as text for ``help``."""
     pipelined = [PIPELINE_EQUATIONS, IS_BUSY_EQUATION, HAS_TARGET_EQUATION, HAD_TARGET_EQUATION]
-    of_layers = [SCHEDULE_LINKS, CONSTANTS, SPIKE_EQUATIONS]
+    of_layers = [SCHEDULE_LINKS, STEPS_SHOWN_EQUATION, CONSTANTS, SPIKE_EQUATIONS]
     parts = {
         "schedule": [SCHEDULE_EQUATIONS],
         'schedule, with timing="pipelined" also': pipelined,
         "layers[l], for every l": of_layers,
-        "layers[l], for l < L": [COUNT_EQUATIONS, TRAVEL_EQUATION],
+        "layers[l], for l < L": [COUNT_EQUATIONS, TEACHING_COUNT_EQUATIONS, TRAVEL_EQUATION],
         "layers[l], for l > 0": [
             ERROR_EQUATIONS,
             IN_TRAINING_EQUATION,
             SUMMED_ERROR_EQUATION,
             EARLIER_ERRORS_EQUATION,
-            NORMALIZED_EQUATIONS,
+            TEACHING_ERROR_EQUATIONS,
+            SQUARED_COUNTS_EQUATION,
         ],
         "layers[0], the input": [INPUT_EQUATIONS],
         "layers[l], for 0 < l < L": [BACKWARD_EQUATIONS],
@@ -281,7 +294,7 @@ def linked_name(net: Definition, l: int, name: str) -> str:
 
 def layer_equations(net: Definition, l: int) -> str:
     """Return the equations of layer l."""
-    L = net.n_layers
+    L, rule = net.n_layers, net.learning_rule
     parts = [SCHEDULE_LINKS, CONSTANTS, SPIKE_EQUATIONS]
     parts.append(INPUT_EQUATIONS if l == 0 else ERROR_EQUATIONS)
     parts.append(OUTPUT_EQUATIONS if l == L else COUNT_EQUATIONS)
@@ -289,14 +302,20 @@ def layer_equations(net: Definition, l: int) -> str:
         parts.append(TRAVEL_EQUATION)
     if 0 < l < L:
         parts.append(BACKWARD_EQUATIONS)
-    if net.learns_once:
+    if rule.learns_once:
         parts.append(IN_TRAINING_EQUATION)
-    if l > 0 and net.learns_once:
+    if l > 0 and rule.learns_once:
         parts.append(SUMMED_ERROR_EQUATION)
     if l > 0 and has_sample_change(net, l) and has_own_weights(net, l):
         parts.append(EARLIER_ERRORS_EQUATION)
-    if l > 0 and net.update == "normalized":
-        parts.append(NORMALIZED_EQUATIONS)
+    if rule.cuts_off:
+        parts.append(STEPS_SHOWN_EQUATION)
+    if l < L and rule.cuts_off:
+        parts.append(TEACHING_COUNT_EQUATIONS)
+    if l > 0 and rule.cuts_off:
+        parts.append(TEACHING_ERROR_EQUATIONS)
+    if l > 0 and rule.divides_rate:
+        parts.append(SQUARED_COUNTS_EQUATION)
     return "".join(parts)
 
 
@@ -308,11 +327,11 @@ def has_variable(net: Definition, l: int, name: str) -> bool:
 def layer_events(net: Definition, l: int) -> dict[str, str]:
     """Return the events of layer l and their conditions."""
     events = {"spike": "spike_count != 0"}
-    if l < net.n_layers and net.update == "normalized":
+    if l < net.n_layers and net.learning_rule.divides_rate:
         events["counted"] = "closes_sample and in_training and input_count != 0"
     if l > 0:
         events["error"] = "error != 0"
-        if net.learns_once and not has_constant_weight(net, l):
+        if net.learning_rule.learns_once and not has_constant_weight(net, l):
             events["learn"] = "closes_sample and in_training and summed_error != 0"
         if l == net.n_layers:
             events["sample_end"] = "closes_sample"
@@ -331,7 +350,7 @@ def has_constant_weight(net: Definition, l: int) -> bool:
 
 def has_sample_change(net: Definition, l: int) -> bool:
     """Return whether the weights of the synapses into layer l change within a sample."""
-    return not (net.learns_once or has_constant_weight(net, l))
+    return not (net.learning_rule.learns_once or has_constant_weight(net, l))
 
 
 def has_backward_weights(net: Definition, l: int) -> bool:
@@ -360,7 +379,7 @@ def synapses_equations(net: Definition, l: int) -> str:
     """Return the equations of the synapses that lead into layer l."""
     is_own = has_own_weights(net, l)
     parts = [WEIGHT_EQUATION if is_own else SHARED_WEIGHT_EQUATION]
-    if net.update != "normalized":
+    if not net.learning_rule.divides_rate:
         parts.append(RATE_EQUATION)
     if has_backward_weights(net, l):
         parts.append(FEEDBACK_EQUATION if is_own else SHARED_FEEDBACK_EQUATION)
@@ -495,7 +514,7 @@ def input_code(net: Definition, shown: SourceExpressions) -> str:
         refused_values += int(is_busy)*outside(input_value + received_input, inf)
         {fire}
         received_input = int(not is_step)*received_input
-        {_COUNT}
+        {_count(net)}
         {_SENT}
         """
 
@@ -511,7 +530,7 @@ def forward_code(net: Definition, l: int) -> str:
         {_check_squares(net)}
         spike_count = int(is_busy)*rectified_spikes(potential, binary)
         potential -= spike_count
-        {"" if l == net.n_layers else _COUNT}
+        {"" if l == net.n_layers else _count(net)}
         {_SENT}
         """
 
@@ -571,10 +590,9 @@ def pathways(net: Definition, l: int) -> tuple[dict[str, str], dict[str, str]]:
     above = {"backward": f"backward_drive_pre += {weight}*error_post"} if l > 1 else {}
     if has_constant_weight(net, l):
         return below, above
-    if net.learns_once:
-        error = "teaching_error_post" if net.update == "normalized" else "summed_error_post"
-        return below, above | {"learn": _update(net, l, error)}
-    update = _update(net, l, "error_post")
+    update = _update(net, l)
+    if net.learning_rule.learns_once:
+        return below, above | {"learn": update}
     if has_own_weights(net, l):
         # A synapse that has passed its error on may learn at once: no other reads its weight.
         return below, {"backward": f"{above.get('backward', '')}\n{update}"}
@@ -583,13 +601,25 @@ def pathways(net: Definition, l: int) -> tuple[dict[str, str], dict[str, str]]:
 
 def event_of_pathway(net: Definition, name: str) -> str:
     """Return the event that a pathway of synapses follows."""
-    learn = "learn" if net.learns_once else "error"
+    learn = "learn" if net.learning_rule.learns_once else "error"
     return {"forward": "spike", "backward": "error", "learn": learn}[name]
 
 
-_COUNT: Final = """
+def _count(net: Definition) -> str:
+    """Return the code that counts the spikes of a sample."""
+    code = """
         input_count = int(not opens_sample)*input_count + spike_count
         overflows += outside(input_count, count_limit) + outside(spike_count, count_limit)"""
+    return code + _cut_off(net, "count", "input_count")
+
+
+def _cut_off(net: Definition, what: str, variable: str) -> str:
+    """Return the code that limits a variable, count or error, to what teaches."""
+    if not net.learning_rule.cuts_off:
+        return ""
+    return f"""
+        most_{what} = larger({what}_limit_of_sample, {what}_limit_of_step*steps_shown)
+        teaching_{what} = within({variable}, -most_{what}, most_{what})"""
 
 
 _SENT: Final = """
@@ -610,25 +640,29 @@ def _sum_errors(net: Definition) -> str:
         errors_sent += abs(error)
         error_messages_sent += int(error != 0)
         most_errors = larger(most_errors, abs(error))"""
-    if net.learns_once:
+    if net.learning_rule.learns_once:
         code += "\n        summed_error = int(not opens_sample)*summed_error + error"
-    if net.update == "normalized":
-        code += (
-            "\n        teaching_error = "
-            "within(summed_error, -summed_error_limit, summed_error_limit)"
-        )
-    return code
+    return code + _cut_off(net, "error", _error_taught(net))
+
+
+def _error_taught(net: Definition) -> str:
+    """Return the variable from which weights learn: summed errors, or those of a step."""
+    return "summed_error" if net.learning_rule.learns_once else "error"
 
 
 def _check_squares(net: Definition) -> str:
-    if net.update != "normalized":
+    if not net.learning_rule.divides_rate:
         return ""
     return "overflows += outside(squared_counts, count_limit)"
 
 
-def _update(net: Definition, l: int, error: str) -> str:
-    rate = "_own_rate" if net.update == "normalized" else "update_rate"
-    change = f"{rate}*input_count_pre*{error}"
+def _update(net: Definition, l: int) -> str:
+    rule = net.learning_rule
+    rate = "_own_rate" if rule.divides_rate else "update_rate"
+    count, error = "input_count", _error_taught(net)
+    if rule.cuts_off:
+        count, error = "teaching_count", "teaching_error"
+    change = f"{rate}*{count}_pre*{error}_post"
     weight, travel = "weight", "weight_travel_pre"
     kept = f"sample_change = int(earlier_errors_post > 0)*sample_change + {change}"
     if not has_own_weights(net, l):

@@ -7,6 +7,7 @@ simulation and a compiled program alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -19,8 +20,8 @@ from spikebp_brian2.range_check import RunExtremes, UnitExtremes
 from spikebp_plugins import Operations
 from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.learning_rule import Limit
 from spikebp_plugins.network.operations import MessageTotals, count_operations
-from spikebp_plugins.network.rates import added_squares, learning_rate_into, summed_error_limit
 from spikebp_plugins.network.state import LearningState
 
 #: How many steps a sample takes.
@@ -51,7 +52,7 @@ def constants(net: Definition, n_steps: int) -> dict[VariableKey, float]:
 
     `n_steps` is how many steps a sample takes; the rate follows from those of the definition.
     """
-    assert net.fraction_bits is not None
+    rule = net.learning_rule
     units_per_one = 2.0**net.fraction_bits
     of_layers = {
         "units_per_one": units_per_one,
@@ -65,22 +66,26 @@ def constants(net: Definition, n_steps: int) -> dict[VariableKey, float]:
     }
     found: dict[VariableKey, float] = {STEPS_PER_SAMPLE: n_steps}
     for l in range(net.n_layers + 1):
-        here = of_layers.copy()
-        if l > 0 and net.update == "normalized":
-            here["summed_error_limit"] = float(summed_error_limit(net, l))
+        here = of_layers | _limits("count", rule.count_limit)
+        if l > 0:
+            here |= _limits("error", rule.weights[l - 1].error_limit)
         for name, value in here.items():
             if rules.has_variable(net, l, name):
                 found[f"layer_{l}", name] = value
-    for l, connection in enumerate(net.connections, 1):
-        if net.update != "normalized":
-            found[f"synapses_{l}", "update_rate"] = net.rate
-        else:
+    for l, (connection, own) in enumerate(zip(net.connections, rule.weights, strict=True), 1):
+        part = "rate" if rule.divides_rate else "synapses"
+        found[f"{part}_{l}", "update_rate"] = math.ldexp(own.rate, -net.fraction_bits)
+        if rule.divides_rate:
             found[f"rate_{l}", "units_per_one"] = units_per_one
-            found[f"rate_{l}", "update_rate"] = learning_rate_into(net, l)
-            found[f"rate_{l}", "added_squares"] = float(added_squares(net, l))
+            found[f"rate_{l}", "added_squares"] = float(own.added_squares)
         if (weight := connection.constant_weight) is not None:
             found[f"kernel_{l}", "weight"] = float(arithmetic_of(net).round_weights(weight))
     return found
+
+
+def _limits(what: str, limit: Limit) -> dict[str, float]:
+    of_sample, of_step = map(float, limit)
+    return {f"{what}_limit_of_sample": of_sample, f"{what}_limit_of_step": of_step}
 
 
 def learned(net: Definition, state: LearningState) -> dict[VariableKey, NDArray[Any]]:

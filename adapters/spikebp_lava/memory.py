@@ -36,7 +36,6 @@ def shared_array(shape: Any, dtype: Any) -> Array:
 
 def fraction_bits_of(net: Definition) -> int:
     """Return the fraction bits of the grid, which every network has that runs here."""
-    assert net.fraction_bits is not None
     return net.fraction_bits
 
 

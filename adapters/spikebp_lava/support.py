@@ -75,10 +75,15 @@ def why_not_of_standard_parts(net: Definition) -> str | None:
             "a spike takes a step through synapses of Lava's own: they know timing='pipelined', "
             f"not timing={net.timing!r}"
         )
-    if net.update == "normalized":
+    if net.learning_rule.divides_rate:
         return (
             "a learning rule of Lava's has one rate for all samples, which update='normalized' "
             "divides by what the sample has sent"
+        )
+    if net.bounded:
+        return (
+            "synapses of Lava's own learn from all spikes and errors, which bounded=True cuts off; "
+            "they know bounded=False"
         )
     if tag_of_standard_parts(net) == FIXED and max(net.layer_sizes) > LARGEST_FIXED_LAYER:
         return (

@@ -45,7 +45,7 @@ class SynapseFactory:
     """
 
     def __init__(self, net: Definition, tag: str) -> None:
-        self._outer = net.learns_once
+        self._outer = net.learning_rule.learns_once
         self._options: dict[str, Any] = {"num_message_bits": GRADED}
         if tag == FIXED:
             rate = EngineRate.of(net)

@@ -127,11 +127,6 @@ class Backend(ABC):
         """Return in a sentence what keeps this back end from running here; None if nothing."""
         return None
 
-    @classmethod
-    def engine_for(cls, net: Definition) -> type[Backend]:  # noqa: ARG003
-        """Return the class that runs a definition: this one, or another with its options."""
-        return cls
-
     @property
     @abstractmethod
     def state(self) -> LearningState:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import StatefulBackend, Steps, UnsupportedError
 from spikebp_plugins.backends.outcome import Outcome, recording_of
-from spikebp_plugins.network.arithmetic import grid_of
-from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
@@ -30,7 +30,7 @@ WHOLE_SAMPLES: Final = (
 class ReferenceBackend(StatefulBackend):
     """The executable specification: slow, and right by inspection."""
 
-    choices: ClassVar = {**CHOICES, "timing": STEP_TIMINGS}
+    choices: ClassVar = CHOICES
     connections: ClassVar = None
 
     def block_size(self, n_steps: int) -> int:
@@ -101,7 +101,7 @@ class ReferenceSteps(Steps):
             self._learning = open_training(net, self._learning)
         # A batch of one sample scales and rounds values as it does for whole samples.
         shown = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
-        target = None if y is None else grid_of(net).round(y)
+        target = None if y is None else arithmetic_of(net).round(y)
         for _ in range(n_steps):
             self._learning, self._sample, sent = step(
                 net, self._learning, self._sample, shown, target

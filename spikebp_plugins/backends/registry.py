@@ -145,7 +145,7 @@ def backend_for(
             return STAND_IN, stand_in, {}
     if (reason := refused_definition(cls, net, checked)) is not None:
         raise UnsupportedError(f"back end {name!r} cannot run this network: {reason}")
-    return name, cls.engine_for(net), checked
+    return name, cls, checked
 
 
 def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> dict[str, Any]:

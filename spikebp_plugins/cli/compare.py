@@ -15,7 +15,6 @@ from spikebp_plugins.common.archive import file_target
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.data.images import Dataset, error_percent
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.fields import EVENT_FIELDS
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation import comparison
 from spikebp_plugins.simulation.comparison import Comparison
@@ -25,7 +24,7 @@ from spikebp_plugins.simulation.trace import Difference, Trace
 QUANTITIES: Final = ("spikes", "errors", "scores", "weights")
 
 
-@options.network_options(without=(*EVENT_FIELDS, "input_coding", "input_scale"))
+@options.network_options(without=("input_coding", "input_scale"))
 def compare(
     traces: Annotated[
         list[Path] | None,

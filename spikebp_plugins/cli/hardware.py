@@ -13,12 +13,11 @@ from spikebp_plugins.cli.output import print_json, print_table
 from spikebp_plugins.common.errors import integer
 from spikebp_plugins.data.images import Dataset
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.fields import EVENT_FIELDS
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.core_limits import CoreLimits
 
 
-@options.network_options(without=(*EVENT_FIELDS, "input_coding", "input_scale"))
+@options.network_options(without=("input_coding", "input_scale"))
 def hardware_report(
     checkpoint: Annotated[
         Path | None,

@@ -19,8 +19,6 @@ from spikebp_plugins.network.defaults import FRACTIONAL, NORMALIZED
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import (
     CHOICES,
-    EVENT_CHOICES,
-    EVENT_FIELDS,
     LOIHI2_WEIGHT_EXPONENT,
     Definition,
 )
@@ -34,14 +32,12 @@ HELP: Final = {
     "spikes_per_unit": "Spikes that stand for 1, a power of two.",
     "learning_rate": "Rate of gradient descent.",
     "timing": "When spikes travel.",
-    "event_order": "With --timing event: the order of spikes.",
-    "hold_error": "With --timing event: errors wait for the end of the step.",
     "input_coding": "Form of the input; data sets are values.",
     "input_scale": "Factor for pixels, which are 0 to 1 without it.",
     "update": "Change weights at every step, or once a sample.",
     "presynaptic": "Learn from spikes, or from the drive of each unit.",
     "spikes": "Several spikes of a unit in a step, or one.",
-    "arithmetic": "Fixed point, or a chip's numbers; with --timing event, floating point.",
+    "arithmetic": "Fixed point, or a chip's numbers.",
     "fraction_bits": "Bits after the point, 1 to 40.",
     "weight_exponent": "With --arithmetic loihi2: of the last bit of weights.",
     "backward_init": "Backward potentials at the start of a sample.",
@@ -58,17 +54,13 @@ SPELLINGS: Final = {
 }
 
 #: The default in the help of fields whose default follows from other fields.
-SETTLED: Final = (
-    EVENT_FIELDS
-    | NORMALIZED._asdict()
-    | {
-        "learning_rate": f"{NORMALIZED.learning_rate}; "
-        f"1/{1 / FRACTIONAL.learning_rate:.0f} with --update fractional",
-        "fraction_bits": "from the rate",
-        "weight_exponent": LOIHI2_WEIGHT_EXPONENT,
-        "label_targets": "{:g} {:g}".format(*NORMALIZED.label_targets),
-    }
-)
+SETTLED: Final = NORMALIZED._asdict() | {
+    "learning_rate": f"{NORMALIZED.learning_rate}; "
+    f"1/{1 / FRACTIONAL.learning_rate:.0f} with --update fractional",
+    "fraction_bits": "from the rate",
+    "weight_exponent": LOIHI2_WEIGHT_EXPONENT,
+    "label_targets": "{:g} {:g}".format(*NORMALIZED.label_targets),
+}
 
 
 def network_options(
@@ -111,7 +103,7 @@ def network_options(
 
 
 def _option(field: Parameter) -> Parameter:
-    allowed = CHOICES.get(field.name) or EVENT_CHOICES.get(field.name)
+    allowed = CHOICES.get(field.name)
     shown = SETTLED.get(field.name, field.default)
     option = typer.Option(
         *SPELLINGS.get(field.name, ()),

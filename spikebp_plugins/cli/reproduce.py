@@ -43,6 +43,12 @@ def reproduce(
     quick: Annotated[
         bool, typer.Option("--quick", help="2,000 images and 2 epochs: to see it in a minute.")
     ] = False,
+    in_full: Annotated[
+        bool,
+        typer.Option(
+            "--in-full", help="All images also where the slow reference runs alone: hours."
+        ),
+    ] = False,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -67,6 +73,8 @@ def reproduce(
     from spikebp_plugins.reproduce import EXPERIMENTS, Study
 
     chosen = choice("experiment", experiment, (*EXPERIMENTS, ALL))
+    if quick and in_full:
+        raise wrong_argument("in_full", "left out with quick", "in_full=True")
     is_one, names = chosen != ALL, NAMES if chosen == ALL else (chosen,)
     if output is not None:
         if not is_one:
@@ -78,7 +86,7 @@ def reproduce(
     found = []
     for name in names:
         data = _data(name, dataset, folder)
-        report = EXPERIMENTS[name].run(Study(data, results, quick, seed))
+        report = EXPERIMENTS[name].run(Study(data, results, quick, seed, in_full))
         about = {"experiment": name, "title": report.title, "quick": quick, "seed": seed}
         found.append(about | {"rows": list(report.rows), "notes": list(report.notes)})
         if not as_json:

@@ -44,6 +44,13 @@ def large_values(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
     return random.uniform(-60.0, 90.0, (n, net.n_inputs))
 
 
+def wrong_readings(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """Values of which one in every other sample is wrong by far."""
+    x = constant_values(net, random, n)
+    x[::2, random.randint(net.n_inputs)] = random.choice([-300.0, 500.0], len(x[::2]))
+    return x
+
+
 def pixels(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
     """8-bit pixels."""
     return random.randint(0, 256, (n, net.n_inputs)).astype(np.uint8)

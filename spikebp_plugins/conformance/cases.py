@@ -19,6 +19,7 @@ from spikebp_plugins.conformance.case import (
     pixels,
     real_targets,
     spike_counts,
+    wrong_readings,
 )
 from spikebp_plugins.network.connections import AveragePool2D, Conv2D, Dense, Sparse
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
@@ -86,6 +87,27 @@ CASES: Final[tuple[Case, ...]] = (
             9, 8, 6, 3, update="normalized", feedback="random", spikes="binary", learning_rate=3.0
         ),
         inputs=changing_values,
+    ),
+    Case(
+        "wrong readings, normalized update",
+        _net(9, 8, 6, 3, update="normalized", learning_rate=1.0, label_targets=(0.25, 8.0)),
+        inputs=wrong_readings,
+    ),
+    Case(
+        "wrong readings, one step, fractional update, bounded",
+        _net(9, 8, 6, 3, n_steps=1, bounded=True, learning_rate=0.01),
+        inputs=wrong_readings,
+    ),
+    Case(
+        "wrong readings, pipelined timing, fractional update, bounded",
+        _pipelined(9, 8, 6, 3, bounded=True, learning_rate=0.02),
+        inputs=wrong_readings,
+        targets=real_targets,
+    ),
+    Case(
+        "wrong readings, convolution, outer update, bounded",
+        _layers((7, 6), Conv2D(4, 3, stride=2), update="outer", bounded=True),
+        inputs=wrong_readings,
     ),
     Case("smoothed updates", _net(9, 8, 6, 3, presynaptic="drive", learning_rate=0.3)),
     Case(

@@ -32,10 +32,6 @@ from spikebp_plugins.network.state import initial_state
 
 BITS: Final = (2, 32)
 
-#: The smallest exponent for floating-point weights. It is that of the smallest normal number of
-#: single precision, 2**-126: if all weights are smaller still, they may round to zero.
-SMALLEST_EXPONENT: Final = -126
-
 Array = NDArray[np.float64]
 Integers = NDArray[np.signedinteger[Any]]
 
@@ -123,7 +119,7 @@ def quantized_weights(
     shared_by = choice("shared_by", shared_by, ("layer", "unit"))
     clip = boolean("clip", clip)
     net = checkpoint.net
-    floor = SMALLEST_EXPONENT if net.fraction_bits is None else -net.fraction_bits
+    floor = -net.fraction_bits
     weights, exponents = [], []
     for l, (connection, matrix) in enumerate(
         zip(net.connections, checkpoint.state.weights, strict=True), 1

@@ -23,7 +23,6 @@ from spikebp_plugins.embedded.templates import (
 )
 from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.rates import added_squares
 from spikebp_plugins.network.state import LearningState
 
 #: The type of each kind of input in C.
@@ -223,6 +222,7 @@ def _connections(network: NetworkInC) -> Iterator[str]:
     for l, (connection, geometry, first) in enumerate(parts, 1):
         learns = connection.constant_weight is None
         height, width, channels = geometry.above
+        rule = net.learning_rule.weights[l - 1]
         members = (
             *geometry.below,
             *geometry.strides,
@@ -239,7 +239,9 @@ def _connections(network: NetworkInC) -> Iterator[str]:
             int(learns),
             0 if learns else int(network.units(constant_in(net, connection))[0]),
             max(1, connection.most_uses),
-            added_squares(net, l),
+            rule.rate,
+            rule.added_squares,
+            *network.held_limit(rule.error_limit),
         )
         yield f"{{ {', '.join(map(number, members))} }},"
 

@@ -316,33 +316,16 @@ static net_count_t *errors_of_sample(void)
 #endif
 }
 
-/* The largest of these errors of layer l; with normalized updates they are limited. */
-static net_state_t most_taught(int32_t l)
-{
-#if NORMALIZED
-    net_state_t most = 0;
-    int32_t i;
-    for (i = 0; i < n_erring[l]; i++) {
-        net_count_t *sum = summed_error + UPPER(l) + erring[UPPER(l) + i];
-        *sum = limited(l, *sum);
-        if (magnitude(*sum) > most)
-            most = magnitude(*sum);
-    }
-    return most;
-#else
-    return most_errors[l];
-#endif
-}
-
-/* The sum of the squared counts of a layer; note the largest of them. */
+/* The sum of the counts of a layer, each times itself as it teaches; note the largest of them. */
 static net_state_t squared_counts(int32_t l)
 {
+    net_state_t limit = count_limit();
     state_bits_t squares = 0;
     int32_t i;
     most_spikes[l] = 0;
     for (i = 0; i < n_met[l]; i++) {
         net_state_t count = spike_count[FIRST_UNIT[l] + met[FIRST_UNIT[l] + i]];
-        squares += (state_bits_t)(count * count);
+        squares += (state_bits_t)(magnitude(count) * lesser(magnitude(count), limit));
         if (magnitude(count) > most_spikes[l])
             most_spikes[l] = magnitude(count);
     }
@@ -400,24 +383,29 @@ static void learn_kept(int32_t l, net_state_t squares, const net_count_t *back, 
     NET_COUNT(multiply_adds, n_erring[l], squares != 0);
 }
 
-/* Write what connection l learns to its rows. */
+/* Write what connection l learns to its rows, from counts as they teach; those kept stay. */
 static void learn_rows(int32_t l, const net_count_t *back, net_state_t rate)
 {
+    net_count_t *counts = spike_count + FIRST_UNIT[l - 1];
     write_waiting(l);
+    if (most_spikes[l - 1] > count_limit())
+        cut_off(counts, N_UNITS(l - 1), count_limit());
     learn(l, spike_count, back, n_erring[l], rate);
+    if (most_spikes[l - 1] > count_limit())
+        memcpy(counts, spikes + FIRST_UNIT[l - 1], (size_t)N_UNITS(l - 1) * sizeof *counts);
 }
 
 /* All connections learn from a sample. Those whose rows do not wait come first: if one of their
  * weights leaves its type, nothing else has changed. */
 static void learn_whole(void)
 {
-    const net_count_t *back = errors_of_sample();
+    net_count_t *back = errors_of_sample();
     int waits[LAYERS + 1];
     net_state_t most[LAYERS + 1], squares[LAYERS + 1];
     int32_t l;
     for (l = 1; l <= LAYERS; l++) {
         squares[l] = squared_counts(l - 1);
-        most[l] = most_taught(l);
+        most[l] = cut_off(back + UPPER(l), N_UNITS(l), error_limit(l));
         find_rate(l);
         if (is_outside) /* there is no rate */
             return;
@@ -426,8 +414,9 @@ static void learn_whole(void)
     if (is_outside)
         return;
     for (l = 1; l <= LAYERS; l++) {
-        most[l] = most[l] * most_spikes[l - 1] * rate_of[l];
-        waits[l] = is_to_wait(l, most[l]);
+        most[l] = most[l] * most_teaching(l) * rate_of[l];
+        /* Rows wait for their counts as they are sent. */
+        waits[l] = is_to_wait(l, most[l]) && most_spikes[l - 1] <= count_limit();
         if (!waits[l])
             learn_rows(l, back, rate_of[l]);
     }

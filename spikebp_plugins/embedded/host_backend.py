@@ -18,7 +18,7 @@ from spikebp_plugins.embedded.host_samples import SamplesInC, samples_in_c
 from spikebp_plugins.embedded.network_in_c import CHOICES_IN_C, NetworkInC, why_not_in_c
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS
 from spikebp_plugins.embedded.toolchain import find_compiler, why_no_compiler
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.delays import delays_of, of_input_steps
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, Work, operations_of
@@ -210,7 +210,7 @@ class CBackend(Backend):
 def _outcome(net: Definition, shown: CBlockResult, samples: SamplesInC) -> Outcome:
     """Return the results of a block as those of a back end."""
     n, n_steps = shown.n, samples.n_steps
-    unit = math.ldexp(1.0, -grid_of(net).fraction_bits)
+    unit = math.ldexp(1.0, -arithmetic_of(net).fraction_bits)
     scores = shown.drive[:n] * unit / n_steps
     if shown.spikes is None or shown.errors is None or shown.step_drive is None:
         return Outcome(scores, None)

@@ -49,7 +49,9 @@ struct connection {
     int32_t learns;        /* 0 for a pool, whose synapses join equal channels and all weigh */
     net_state_t constant;  /* this */
     net_state_t uses;      /* the most synapses that share one weight */
-    uint64_t added_squares; /* what is added to the squared counts below; see find_rate */
+    net_state_t rate;       /* in units of the last place; it is divided if squares are added, */
+    uint64_t added_squares; /* to the squared counts below */
+    net_state_t error_limit, error_limit_per_step; /* where errors are cut off: see limit_of */
 };
 
 static const struct connection CONNECTIONS[LAYERS] = {
@@ -297,7 +299,7 @@ static int32_t first_pixel(const struct connection *c, int32_t position)
     return position < c->kernel ? 0 : (position - c->kernel) / c->stride + 1;
 }
 
-#if NORMALIZED
+#if DIVIDES_RATE
 /* The number of output pixels whose kernel lies on a unit below. */
 static int32_t times_met(const struct connection *c, int32_t unit)
 {
@@ -890,21 +892,69 @@ static void learn_as_a_whole(void)
 
 /* ---- Learning ------------------------------------------------------------------------------- */
 
-/* The rate of connection l. It is fixed or, with normalized updates, lower the more spikes there
- * are: RATE_UNITS, and below the output a quarter of it, is divided by the squared counts of the units
- * below, each as often as its unit meets the weights, plus 24 times the square of what a 1 sends,
- * T g, or 4 times that of the input. */
+/* Where counts or errors are cut off, for the steps of input shown so far. */
+static net_state_t limit_of(net_state_t least, net_state_t per_step)
+{
+    if (per_step > 0 && steps_shown > LARGEST_COUNT / per_step)
+        return LARGEST_COUNT;
+    return per_step * steps_shown > least ? per_step * steps_shown : least;
+}
+
+static net_state_t count_limit(void)
+{
+    return limit_of(COUNT_LIMIT, COUNT_LIMIT_PER_STEP);
+}
+
+static net_state_t error_limit(int32_t l)
+{
+    const struct connection *c = &CONNECTIONS[l - 1];
+    return limit_of(c->error_limit, c->error_limit_per_step);
+}
+
+static net_state_t lesser(net_state_t a, net_state_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Cut off numbers that teach, so that no sample can undo what was learned; return the largest. */
+static net_state_t cut_off(net_count_t *values, int32_t n, net_state_t limit)
+{
+    net_state_t most = 0;
+    int32_t i;
+    for (i = 0; i < n; i++) {
+        net_state_t size = magnitude(values[i]);
+        if (size > limit) {
+            values[i] = (net_count_t)(values[i] < 0 ? -limit : limit);
+            size = limit;
+        }
+        if (size > most)
+            most = size;
+    }
+    return most;
+}
+
+/* The largest count with which the units below connection l teach. */
+static net_state_t most_teaching(int32_t l)
+{
+    return lesser(most_spikes[l - 1], count_limit());
+}
+
+/* The rate of connection l. It is fixed, or lower the more spikes there are: it is divided by the
+ * squared counts of the units below as they teach, each as often as its unit meets the weights, and
+ * a number that is added. */
 static net_state_t rate_of[LAYERS + 1];
 
 static void find_rate(int32_t l)
 {
-#if NORMALIZED
+#if DIVIDES_RATE
     const struct connection *c = &CONNECTIONS[l - 1];
+    net_state_t limit = count_limit();
     uint64_t squares = c->added_squares;
     int32_t i;
     for (i = 0; i < n_met[l - 1]; i++) {
         int32_t unit = met[FIRST_UNIT[l - 1] + i];
-        uint64_t count = (uint64_t)magnitude(spike_count[FIRST_UNIT[l - 1] + unit]);
+        net_state_t sent = magnitude(spike_count[FIRST_UNIT[l - 1] + unit]);
+        uint64_t count = (uint64_t)lesser(sent, limit);
         if (count >= (uint64_t)1 << 27 || squares >= (uint64_t)1 << 53) {
             is_outside = 1;
             return;
@@ -912,24 +962,12 @@ static void find_rate(int32_t l)
         squares += (uint64_t)times_met(c, unit) * count * count;
     }
     is_outside |= squares >= (uint64_t)1 << 53;
-    uint64_t rate = (uint64_t)(RATE_UNITS >> (l < LAYERS ? 2 : 0)) / squares;
+    uint64_t rate = (uint64_t)c->rate / squares;
     rate_of[l] = rate > 1 ? (net_state_t)rate : 1;
 #else
     rate_of[l] = RATE_UNITS;
 #endif
 }
-
-#if NORMALIZED
-/* Cut off a summed error of a hidden layer at 8 T g: large weights to the output would otherwise
- * silence hidden units. */
-static net_count_t limited(int32_t l, net_count_t sum)
-{
-    net_state_t limit = (net_state_t)8 * SPIKES_OF_ONE;
-    if (l == LAYERS || magnitude(sum) <= limit)
-        return sum;
-    return (net_count_t)(sum < 0 ? -limit : limit);
-}
-#endif
 
 /* Note that the changes of connection l could leave their type: at most `uses` products are added
  * up for a weight, none larger than that of the largest count and the largest error. */
@@ -937,7 +975,8 @@ static void check_changes(int32_t l, net_state_t rate, net_state_t most_back)
 {
     const struct connection *c = &CONNECTIONS[l - 1];
     net_state_t limit = LARGEST_SUM / c->uses / rate;
-    if (c->learns && most_spikes[l - 1] > 0 && most_back > limit / most_spikes[l - 1])
+    net_state_t most = most_teaching(l);
+    if (c->learns && most > 0 && most_back > limit / most)
         is_outside = 1;
 }
 
@@ -945,21 +984,14 @@ static void check_changes(int32_t l, net_state_t rate, net_state_t most_back)
 /* All connections learn from the errors of the whole sample. */
 static void learn_at_end(void)
 {
-    int32_t l, i;
+    int32_t l;
     for (l = 1; l <= LAYERS; l++) {
-        net_state_t most = 0;
-        for (i = 0; i < N_UNITS(l); i++) {
-            net_count_t *sum = summed_error + UPPER(l) + i;
-#if NORMALIZED
-            *sum = limited(l, *sum);
-#endif
-            if (magnitude(*sum) > most)
-                most = magnitude(*sum);
-        }
         find_rate(l);
         if (is_outside) /* there is no rate */
             return;
-        check_changes(l, rate_of[l], most);
+        check_changes(l, rate_of[l], cut_off(summed_error + UPPER(l), N_UNITS(l), error_limit(l)));
+        if (most_spikes[l - 1] > count_limit())
+            cut_off(spike_count + FIRST_UNIT[l - 1], N_UNITS(l - 1), count_limit());
     }
     if (is_outside)
         return;
@@ -972,20 +1004,27 @@ static void learn_at_end(void)
 /* All connections learn from the errors of this step. */
 static void learn_now(void)
 {
+    net_count_t *counts, *back;
     int32_t l, n = 0;
     for (l = 1; l <= LAYERS; l++) {
         find_rate(l);
-        check_changes(l, rate_of[l], most_errors[l]);
+        check_changes(l, rate_of[l], lesser(most_errors[l], error_limit(l)));
         n += n_erring[l];
     }
     if (is_outside || n == 0)
         return;
-    memcpy(logged_counts[n_logged], spike_count, sizeof spike_count);
-    memcpy(logged_errors[n_logged], errors, sizeof errors);
+    counts = memcpy(logged_counts[n_logged], spike_count, sizeof spike_count);
+    back = memcpy(logged_errors[n_logged], errors, sizeof errors);
+    for (l = 1; l <= LAYERS; l++) {
+        if (most_spikes[l - 1] > count_limit())
+            cut_off(counts + FIRST_UNIT[l - 1], N_UNITS(l - 1), count_limit());
+        if (most_errors[l] > error_limit(l))
+            cut_off(back + UPPER(l), N_UNITS(l), error_limit(l));
+    }
 #if PREPARES
     if (is_prepared) {
         logged_step[n_logged] = steps_made - 1;
-        logged_most[n_logged] = most_errors[1];
+        logged_most[n_logged] = lesser(most_errors[1], error_limit(1));
 #ifdef NET_COUNTS_WORK
         for (l = 1; l < N_TRAINS; l++)
             if (TRAIN_COUNTS[l][steps_made - 1] != 0)
@@ -995,7 +1034,7 @@ static void learn_now(void)
 #endif
     n_logged++;
     for (l = 1; l <= LAYERS; l++)
-        learn(l, spike_count, errors, n_erring[l], rate_of[l]);
+        learn(l, counts, back, n_erring[l], rate_of[l]);
 }
 #endif
 

@@ -16,10 +16,11 @@ from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.embedded.geometry import GEOMETRIES, geometry_of
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS, number_types
 from spikebp_plugins.embedded.pixel_trains import PixelTrains, pixel_trains
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
-from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.delays import delays_of
+from spikebp_plugins.network.fields import CHOICES, Definition
+from spikebp_plugins.network.learning_rule import Limit
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -28,7 +29,7 @@ HEADER_BYTES: Final = 20
 CHECKSUM_BYTES: Final = 4
 
 #: The values that C runs, of fields whose values not every back end runs.
-CHOICES_IN_C: Final = {"timing": STEP_TIMINGS}
+CHOICES_IN_C: Final = {"timing": CHOICES["timing"]}
 
 #: By default weights may become so many times as large as the largest of them, and as 1. Those of
 #: the default network, which are below 1/2 at first, reach 5.
@@ -119,12 +120,7 @@ class NetworkInC:
     @property
     def fraction_bits(self) -> int:
         """The fraction bits of all numbers."""
-        return grid_of(self.net).fraction_bits
-
-    @property
-    def rate_units(self) -> int:
-        """The rate, in units of 2^-f."""
-        return grid_of(self.net).rate_units
+        return arithmetic_of(self.net).fraction_bits
 
     @property
     def unit_bits(self) -> int:
@@ -139,7 +135,7 @@ class NetworkInC:
     @property
     def steps_logged(self) -> int:
         """Steps that can be undone; none has to be where weights learn at the end."""
-        return 1 if self.net.learns_once else self.net.n_steps + self.steps_after
+        return 1 if self.net.learning_rule.learns_once else self.net.n_steps + self.steps_after
 
     @property
     def state_size(self) -> int:
@@ -155,7 +151,7 @@ class NetworkInC:
 
     def units(self, array: Any) -> NDArray[np.int64]:
         """Return real numbers of the grid as integers."""
-        return grid_of(self.net).encode(np.asarray(array))
+        return arithmetic_of(self.net).encode(np.asarray(array))
 
     def weights(self, state: LearningState) -> NDArray[np.int64]:
         """Return all weights in units of 2^-f, in the order of C."""
@@ -236,11 +232,16 @@ class NetworkInC:
         if net.n_steps > MOST_STEPS_PREPARED or net.n_inputs >= 2**16:
             return None
         trains = pixel_trains(net, self.pixel_values())
-        return trains if trains.most <= MOST_OF_TRAIN else None
+        limit = net.learning_rule.count_limit.least
+        return trains if trains.most <= min(MOST_OF_TRAIN, limit) else None
+
+    def held_limit(self, limit: Limit) -> tuple[int, ...]:
+        """Return a limit, whose numbers are at most the largest count."""
+        return tuple(min(number, self.types.largest_count) for number in limit)
 
     def label_targets(self) -> tuple[int, int]:
         """Return the targets of a wrong output and of the right one, in units of 2^-f a step."""
-        wrong, right = self.units(grid_of(self.net).round(self.net.label_targets))
+        wrong, right = self.units(arithmetic_of(self.net).round(self.net.label_targets))
         return int(wrong), int(right)
 
     def constants(self) -> dict[str, int]:
@@ -250,7 +251,8 @@ class NetworkInC:
         units, upper = sum(sizes), sum(sizes[1:])
         one = 2**self.fraction_bits
         wrong, right = self.label_targets()
-        trains = self.trains
+        trains, rule = self.trains, net.learning_rule
+        count_limit, count_limit_per_step = self.held_limit(rule.count_limit)
         return {
             "LAYERS": net.n_layers,
             "UNITS": units,
@@ -268,9 +270,10 @@ class NetworkInC:
             "MOST_CHANNELS": max(geometry.above[2] for geometry in self.geometries),
             "MOST_PIXELS": max(geometry.n_output_pixels for geometry in self.geometries),
             "PIPELINED": int(is_delayed),
-            "LEARNS_ONCE": int(net.learns_once),
-            "SPIKES_OF_ONE": net.n_steps * net.spikes_per_unit,
-            "NORMALIZED": int(net.update == "normalized"),
+            "LEARNS_ONCE": int(net.learning_rule.learns_once),
+            "DIVIDES_RATE": int(rule.divides_rate),
+            "COUNT_LIMIT": count_limit,
+            "COUNT_LIMIT_PER_STEP": count_limit_per_step,
             "BINARY_SPIKES": int(net.spikes == "binary"),
             "STARTS_AT_ZERO": int(net.backward_init == "zero"),
             "RANDOM_FEEDBACK": int(net.feedback == "random"),
@@ -280,7 +283,7 @@ class NetworkInC:
             "LARGEST_STATE": types.largest_state,
             "LARGEST_COUNT": types.largest_count,
             "LARGEST_SUM": types.largest_sum,
-            "RATE_UNITS": self.rate_units,
+            "RATE_UNITS": net.rate_units,
             "KEEPS_DRIVE": int(self.keeps_drive),
             "MOST_BELOW": max(sizes[:-1]),
             "PREPARES": int(trains is not None),
@@ -341,7 +344,7 @@ def why_not_in_c(net: Definition, weight_bits: int = 64) -> str | None:
             f"with weight_bits={weight_bits} it has at most {most} fraction bits, not "
             f"{network.fraction_bits}; weight_bits=32 is enough"
         )
-    numbers = {"learning_rate": [network.rate_units], "label_targets": network.label_targets()}
+    numbers = {"learning_rate": [net.rate_units], "label_targets": network.label_targets()}
     for name, units in numbers.items():
         if max(map(abs, units)) > types.largest_state:
             return f"{name} leaves the {types.state_bits} bits of its potentials"

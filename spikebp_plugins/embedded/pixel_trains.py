@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
 
 
@@ -38,7 +38,7 @@ class PixelTrains(NamedTuple):
 
 def pixel_trains(net: Definition, values: NDArray[Any]) -> PixelTrains:
     """Return the trains of pixels, given the value of each in units of 2^-f a step."""
-    bits = grid_of(net).fraction_bits
+    bits = arithmetic_of(net).fraction_bits
     potential = np.zeros(len(values), np.int64)
     spikes = np.empty((len(values), net.n_steps), np.int64)
     for t in range(net.n_steps):

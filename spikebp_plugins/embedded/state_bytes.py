@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.embedded.network_in_c import CHECKSUM_BYTES, NetworkInC
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.state import LearningState
 
@@ -105,7 +105,7 @@ def bytes_of(network: NetworkInC, state: LearningState) -> bytes:
 def state_of(network: NetworkInC, data: bytes, before: LearningState) -> LearningState:
     """Return the state that bytes of a network hold, with the feedback of an earlier one."""
     net, types = network.net, network.types
-    decode = grid_of(net).decode
+    decode = arithmetic_of(net).decode
     samples_seen = HEADER.unpack(data[: HEADER.size])[-1]
     weights = np.frombuffer(data, f"<i{types.weight_bits // 8}", network.n_weights, HEADER.size)
     place = HEADER.size + weights.nbytes

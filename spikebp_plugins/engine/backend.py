@@ -15,18 +15,13 @@ from numpy.typing import NDArray
 from spikebp_plugins.backends.base import Backend, IntegerOption, UnsupportedError
 from spikebp_plugins.backends.outcome import EarlySamples, Outcome, Recording, in_64_bits, joined
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceBackend
-from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import (
-    BlockResult,
-    EngineNetwork,
-    counted_operations,
-    work_of_step,
-)
+from spikebp_plugins.engine.library import build_of, why_missing
+from spikebp_plugins.engine.network import BlockResult, counted_operations, work_of_step
 from spikebp_plugins.engine.one_sample import OneSample, kind_of
 from spikebp_plugins.engine.step_network import StepNetwork, holds
 from spikebp_plugins.engine.steps import EngineSteps
 from spikebp_plugins.engine.wiring import KINDS
-from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.samples import Batch
@@ -60,11 +55,11 @@ class EngineState(NamedTuple):
 
     Attributes
     ----------
-    int32 : EngineNetwork or None
+    int32 : StepNetwork or None
         The network of 32-bit integers; None if these do not hold the definition's fractions.
-    int64 : EngineNetwork
-        The network of 64-bit integers; with event timing the only network.
-    current : EngineNetwork
+    int64 : StepNetwork
+        The network of 64-bit integers.
+    current : StepNetwork
         The network that holds what was learned last.
     operations : Operations
         Operations that the networks do not count.
@@ -74,26 +69,26 @@ class EngineState(NamedTuple):
         Training samples that the networks do not count.
     """
 
-    int32: EngineNetwork | None
-    int64: EngineNetwork
-    current: EngineNetwork
+    int32: StepNetwork | None
+    int64: StepNetwork
+    current: StepNetwork
     operations: Operations
     work: Work
     seen: int
 
     @property
-    def networks(self) -> list[EngineNetwork]:
+    def networks(self) -> list[StepNetwork]:
         """All networks."""
         return [self.int64] if self.int32 is None else [self.int32, self.int64]
 
-    def with_network(self, network: EngineNetwork) -> EngineState:
+    def with_network(self, network: StepNetwork) -> EngineState:
         """Return the state with `network` instead of the network whose weights it shares."""
         before = self.int32 if network.is_int32 else self.int64
         assert before is not None
         counts = before.counts()
         after = self._replace(
             operations=self.operations + counted_operations(network.net, counts),
-            work=self.work + (before.work or Work()),
+            work=self.work + before.work,
             seen=self.seen + counts[1],
         )
         if before is self.current:
@@ -102,7 +97,7 @@ class EngineState(NamedTuple):
 
 
 class EngineBackend(Backend):
-    """The step rules in C, with work that grows with the spikes.
+    """The back end `compiled`, the default: the rules in C, with work that grows with the spikes.
 
     Samples are shown in 32-bit integers where bounds prove that nothing can wrap, in 64-bit
     integers otherwise, and by the reference where these do not prove it either: it raises the error
@@ -112,11 +107,24 @@ class EngineBackend(Backend):
     results are the same for any number.
     """
 
-    choices: ClassVar = {**CHOICES, "timing": STEP_TIMINGS}
+    choices: ClassVar = {name: CHOICES[name] for name in ("timing", "arithmetic")}
     connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
-    #: The most steps of a sample that is shown as a whole.
-    most_steps: ClassVar[int] = MOST_STEPS
+
+    @classmethod
+    def unsupported(cls, net: Definition, **options: Any) -> str | None:  # noqa: ARG003
+        """Return that the engine is missing, or that a chip has no such connections."""
+        if (lack := cls.lack()) is not None:
+            return lack
+        if net.arithmetic == "loihi2" and not net.is_dense:
+            return f"with arithmetic={net.arithmetic!r} it knows dense connections alone"
+        return None
+
+    @classmethod
+    def lack(cls) -> str | None:
+        """Return why the engine in C is missing, and how to build it; None if it is there."""
+        reason = why_missing()
+        return reason and f"the engine in C is missing: {reason}"
 
     def __init__(self, net: Definition, state: LearningState, n_jobs: int | None) -> None:
         super().__init__(net, state)
@@ -133,7 +141,7 @@ class EngineBackend(Backend):
         # True while threads predict, and after an interrupt, which may have left some behind.
         self._may_have_strays = False
 
-    def _networks(self) -> tuple[EngineNetwork | None, EngineNetwork]:
+    def _networks(self) -> tuple[StepNetwork | None, StepNetwork]:
         """Return networks of 32 bits, if these hold the fractions, and of 64 bits."""
         net, build = self.net, build_of(32)
         most_steps = min(max(net.n_steps, FEWEST_STEPS), MOST_STEPS)
@@ -160,18 +168,9 @@ class EngineBackend(Backend):
         return sum(counted, self._engine.operations)
 
     @property
-    def work(self) -> Work | None:
-        """The work for these samples, without those that the reference has shown.
-
-        None with event timing, where it is not counted.
-        """
-        total = self._engine.work
-        for network in self._engine.networks:
-            done = network.work
-            if done is None:
-                return None
-            total += done
-        return total
+    def work(self) -> Work:
+        """The work for these samples, without those that the reference has shown."""
+        return sum((network.work for network in self._engine.networks), self._engine.work)
 
     def block_size(self, n_steps: int) -> int:
         """Return the number of samples of a block."""
@@ -179,7 +178,7 @@ class EngineBackend(Backend):
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
-        if batch.n_steps > self.most_steps:
+        if batch.n_steps > MOST_STEPS:
             return self._show_long(batch, record)
         return self._show(batch, record)
 
@@ -187,7 +186,7 @@ class EngineBackend(Backend):
         """Show samples and learn nothing, in several threads."""
         if self._is_open:
             return self._on_a_copy(lambda other: other.predict(batch, record))
-        if batch.n_steps > self.most_steps:
+        if batch.n_steps > MOST_STEPS:
             return self._show_long(batch, record)
         n_threads = min(self._n_jobs, len(batch) // SAMPLES_PER_THREAD)
         if n_threads > 1:
@@ -200,7 +199,7 @@ class EngineBackend(Backend):
             raise UnsupportedError(WHOLE_SAMPLES)
         if self._is_open:
             return self._on_a_copy(lambda other: other.show_until(batch, margin))
-        if batch.n_steps > self.most_steps:
+        if batch.n_steps > MOST_STEPS:
             return self._until_by(self.steps(), batch, margin)
         parts, done = [], 0
         while done < len(batch):
@@ -217,7 +216,7 @@ class EngineBackend(Backend):
         """Show one sample as it came, if it is constant in time, as its target is."""
         kind = kind_of(x, y, n_steps)
         is_busy = self._may_have_strays or self._is_open or self._int64_samples
-        if kind is None or is_busy or n_steps > self.most_steps:
+        if kind is None or is_busy or n_steps > MOST_STEPS:
             return None
         single = self._singles.get(kind)
         if single is None or single.network is not self._engine.current:
@@ -241,7 +240,6 @@ class EngineBackend(Backend):
     def network_for_steps(self) -> StepNetwork:
         """Return the network in which to open a sample."""
         network = self._choose(1)
-        assert isinstance(network, StepNetwork)
         self._count_int64_samples(1)
         return network
 
@@ -250,7 +248,6 @@ class EngineBackend(Backend):
         if not network.is_int32:
             return None
         int64 = self._engine.int64
-        assert isinstance(int64, StepNetwork)
         int64.go_on_from(network)
         self._engine = self._engine._replace(current=int64)
         self._lose_patience()
@@ -309,7 +306,7 @@ class EngineBackend(Backend):
     def _lose_patience(self) -> None:
         self._int64_samples, self._patience = self._patience, 2 * self._patience
 
-    def _choose(self, n_steps: int) -> EngineNetwork:
+    def _choose(self, n_steps: int) -> StepNetwork:
         """Return the network that shows the next samples, with the present state in it."""
         if self._may_have_strays:
             self._leave_to_strays()
@@ -384,7 +381,7 @@ class EngineBackend(Backend):
         bounds = [len(batch) * part // n_threads for part in range(n_threads + 1)]
         batches = [batch[start:stop] for start, stop in pairwise(bounds)]
 
-        def show(part: Batch) -> tuple[BlockResult, Operations, Work | None]:
+        def show(part: Batch) -> tuple[BlockResult, Operations, Work]:
             other = network.for_steps(network.most_steps)
             shown = other.show(part, 0, record)
             return shown, counted_operations(self.net, other.counts()), other.work

@@ -1,5 +1,7 @@
 """Builds the library of the engine from its sources, with a compiler of the machine or `ziglang`.
 
+The library holds the order of events too, which shares headers and functions of the engine.
+
 The build hook of the package calls it, ``python -m spikebp_plugins.engine.building`` does so by
 hand. It needs nothing but Python's own library.
 """
@@ -19,7 +21,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-SOURCES: Final = Path(__file__).parent / "c"
+#: The folder of the package, and the folders of the sources in it.
+PACKAGE: Final = Path(__file__).parents[1]
+ENGINE: Final = "engine/c"
+EVENT_ORDER: Final = "event_order/c"
 
 
 def library_name(target: str | None = None) -> str:
@@ -29,7 +34,7 @@ def library_name(target: str | None = None) -> str:
 
 
 #: Not in the folder of the modules: there Python would take a file with such a name for a module.
-LIBRARY: Final = SOURCES / library_name()
+LIBRARY: Final = PACKAGE / ENGINE / library_name()
 
 #: Sums may wrap on the way; no product and sum of floating point are joined into one.
 FLAGS: Final = (
@@ -70,8 +75,9 @@ class BuildError(RuntimeError):
 def digest() -> str:
     """Return a hash of the sources, and of how they are compiled."""
     found = hashlib.sha256(" ".join(FLAGS).encode())
-    for path in sorted(SOURCES.glob("*.[ch]")):
-        found.update(path.name.encode() + b"\0" + path.read_bytes())
+    for folder in (ENGINE, EVENT_ORDER):
+        for path in sorted((PACKAGE / folder).glob("*.[ch]")):
+            found.update(path.name.encode() + b"\0" + path.read_bytes())
     return found.hexdigest()[:16]
 
 
@@ -98,7 +104,7 @@ def compilers(target: str | None = None) -> list[list[str]]:
 def build(
     to: Path = LIBRARY,
     extra: Sequence[str] = (),
-    sources: Path | None = None,
+    package: Path | None = None,
     only: Collection[int] = tuple(LEVELS),
     target: str | None = None,
     command: Sequence[str] | None = None,
@@ -111,8 +117,8 @@ def build(
         The library.
     extra : sequence of str
         Further flags, behind the others.
-    sources : Path or None, default=None
-        The folder of the sources; None takes those of the package.
+    package : Path or None, default=None
+        The folder in which the folders of the sources are; None takes that of the package.
     only : collection of int
         The levels to build of those that this kind of processor has.
     target : str or None, default=None
@@ -132,7 +138,7 @@ def build(
     with tempfile.TemporaryDirectory(prefix="spikebp-") as folder:
         for tried in [list(command)] if command else compilers(target):
             try:
-                _compile(tried, folder, to.name, extra, sources or SOURCES, only, target)
+                _compile(tried, folder, to.name, extra, package or PACKAGE, only, target)
                 break
             except BuildError as error:
                 failures.append(str(error))
@@ -164,14 +170,14 @@ def is_built() -> bool:
 
 def _jobs(flags_of: Mapping[int, Sequence[str]]) -> list[Job]:
     """Return what is compiled, for builds with these flags."""
-    jobs: list[Job] = [("choice.c", "choice.o", (f'-DSOURCES="{digest()}"',))]
+    jobs: list[Job] = [(f"{ENGINE}/choice.c", "choice.o", (f'-DSOURCES="{digest()}"',))]
     for level, flags in flags_of.items():
         for bits, integers in ((32, ()), (64, ("-DBITS64",))):
             name = f"{level}_{bits}"
-            for source in ("engine", "event"):
-                made = f"{source}_{name}.o"
-                jobs.append((f"{source}.c", made, (*flags, *integers, f"-DBUILD={name}")))
-        jobs.append(("relu.c", f"{level}_relu.o", (*flags, f"-DBUILD={level}")))
+            for source in (f"{ENGINE}/engine.c", f"{EVENT_ORDER}/event.c"):
+                made = f"{Path(source).stem}_{name}.o"
+                jobs.append((source, made, (*flags, *integers, f"-DBUILD={name}")))
+        jobs.append((f"{ENGINE}/relu.c", f"{level}_relu.o", (*flags, f"-DBUILD={level}")))
     return jobs
 
 
@@ -180,7 +186,7 @@ def _compile(
     folder: str,
     name: str,
     extra: Sequence[str],
-    sources: Path,
+    package: Path,
     only: Collection[int],
     target: str | None,
 ) -> None:
@@ -192,7 +198,7 @@ def _compile(
     def compile_one(job: Job) -> None:
         source, made, flags = job
         flags = (*FLAGS, *flags, *extra)
-        _run([*command, *flags, "-c", str(sources / source), "-o", made], folder)
+        _run([*command, *flags, "-c", str(package / source), "-o", made], folder)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(pool.map(compile_one, jobs))

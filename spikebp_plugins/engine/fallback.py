@@ -9,7 +9,6 @@ from spikebp_plugins.backends.outcome import Outcome
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.backends.registry import refused_definition
 from spikebp_plugins.engine.backend import EngineBackend
-from spikebp_plugins.engine.library import why_missing
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -40,6 +39,6 @@ class FallbackBackend(StatefulBackend):
 
 
 def _core(net: Definition, state: LearningState) -> Backend:
-    if why_missing() is None and refused_definition(EngineBackend, net, {}) is None:
+    if refused_definition(EngineBackend, net, {}) is None:
         return EngineBackend(net, state, n_jobs=1)
     return ReferenceBackend(net, state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -52,45 +52,26 @@ class Build(NamedTuple):
     find_scores: Callable[..., None]
 
 
-class EventBuild(NamedTuple):
-    """The functions of a build of event timing, by the names that they have in C.
-
-    Attributes
-    ----------
-    number : type
-        The type of its numbers.
-    """
-
-    number: type
-    size: Callable[..., int]
-    place: Callable[..., int]
-    array: Callable[..., int]
-    write_counts: Callable[..., None]
-    write_fault: Callable[..., None]
-    show: Callable[..., int]
-
-
-_POINTER: Final = ctypes.c_void_p
+POINTER: Final = ctypes.c_void_p
 _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
-    "size": (ctypes.c_int64, [_POINTER, _POINTER]),
-    "header_size": (ctypes.c_int64, [_POINTER]),
-    "place": (_POINTER, [_POINTER, _POINTER, _POINTER]),
-    "array": (_POINTER, [_POINTER, ctypes.c_int32, ctypes.c_int32]),
-    "forget_bounds": (None, [_POINTER]),
-    "trained": (ctypes.c_int64, [_POINTER]),
-    "write_counts": (None, [_POINTER, _POINTER]),
-    "write_fault": (None, [_POINTER, _POINTER]),
-    "show": (ctypes.c_int64, [_POINTER]),
-    "give_backup": (None, [_POINTER, _POINTER]),
-    "show_steps": (None, [_POINTER]),
-    "show_events": (ctypes.c_int32, [_POINTER, _POINTER]),
-    "feed": (None, [_POINTER]),
-    "settle": (None, [_POINTER]),
-    "sample_counts": (None, [_POINTER, _POINTER]),
-    "reopen": (None, [_POINTER, _POINTER]),
-    "close_sample": (ctypes.c_int32, [_POINTER, ctypes.c_int32, ctypes.c_int32]),
-    "drop_sample": (None, [_POINTER]),
-    "find_scores": (None, [_POINTER, _POINTER, ctypes.c_int64]),
+    "size": (ctypes.c_int64, [POINTER, POINTER]),
+    "header_size": (ctypes.c_int64, [POINTER]),
+    "place": (POINTER, [POINTER, POINTER, POINTER]),
+    "array": (POINTER, [POINTER, ctypes.c_int32, ctypes.c_int32]),
+    "forget_bounds": (None, [POINTER]),
+    "trained": (ctypes.c_int64, [POINTER]),
+    "write_counts": (None, [POINTER, POINTER]),
+    "show": (ctypes.c_int64, [POINTER]),
+    "give_backup": (None, [POINTER, POINTER]),
+    "show_steps": (None, [POINTER]),
+    "show_events": (ctypes.c_int32, [POINTER, POINTER]),
+    "feed": (None, [POINTER]),
+    "settle": (None, [POINTER]),
+    "sample_counts": (None, [POINTER, POINTER]),
+    "reopen": (None, [POINTER, POINTER]),
+    "close_sample": (ctypes.c_int32, [POINTER, ctypes.c_int32, ctypes.c_int32]),
+    "drop_sample": (None, [POINTER]),
+    "find_scores": (None, [POINTER, POINTER, ctypes.c_int64]),
 }
 
 
@@ -142,21 +123,17 @@ def best_level() -> int:
 def build_of(bits: int, level: int | None = None) -> Build:
     """Return the build for numbers of 32 or of 64 bits, by default the best for this processor."""
     numbers = (np.int32, 2.0**29, 22) if bits == 32 else (np.int64, 2.0**53, 40)
-    return Build(*numbers, **_functions("", Build._fields[3:], bits, level))
+    return Build(*numbers, **functions_of(_SIGNATURES, bits, level))
 
 
-@cache
-def event_build_of(bits: int, level: int | None = None) -> EventBuild:
-    """Return the build of event timing for numbers of 32 or of 64 bits."""
-    functions = _functions("event_", EventBuild._fields[1:], bits, level)
-    return EventBuild(np.float32 if bits == 32 else np.float64, **functions)
-
-
-def _functions(prefix: str, names: Sequence[str], bits: int, level: int | None) -> dict[str, Any]:
+def functions_of(
+    signatures: Mapping[str, tuple[Any, list[Any]]], bits: int, level: int | None, prefix: str = ""
+) -> dict[str, Any]:
+    """Return functions of a build by the names that they have in C, behind a prefix if any."""
     level = best_level() if level is None else level
     functions = {}
-    for name in names:
+    for name, (result, arguments) in signatures.items():
         function = getattr(library(), f"{prefix}{name}_{level}_{bits}")
-        function.restype, function.argtypes = _SIGNATURES[name]
+        function.restype, function.argtypes = result, arguments
         functions[name] = function
     return functions

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.engine.library import Build, EventBuild
+from spikebp_plugins.engine.library import Build
 from spikebp_plugins.engine.structs import (
     B_NOW,
     COUNTS,
@@ -27,11 +26,12 @@ from spikebp_plugins.engine.structs import (
     W,
 )
 from spikebp_plugins.engine.wiring import Connections, padded
+from spikebp_plugins.network.arithmetic import FixedPoint, constant_in
 from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, Work, operations_of
 from spikebp_plugins.network.samples import Batch, spike_counts
-from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
+from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 
@@ -86,18 +86,18 @@ class BlockResult(NamedTuple):
     operations: Array | None
 
 
-class EngineNetwork(ABC):
+class EngineNetwork:
     """A network in the memory of the engine, of which a build shows whole samples.
 
     Parameters
     ----------
     net : Definition
         The definition.
-    build : Build or EventBuild
+    build : Build
         The functions for its numbers.
     definition : ctypes.Structure
         The definition as the build reads it.
-    grid : Grid or FloatingPoint
+    grid : FixedPoint
         The arithmetic, which converts its numbers to real values.
     connections : Connections
         The layouts of its weights in memory.
@@ -106,21 +106,14 @@ class EngineNetwork(ABC):
     allocate : callable, default=np.zeros
         Returns an array of zeros, given its shape and its type. All that samples change lies in
         such arrays.
-
-    Attributes
-    ----------
-    most_steps : int
-        The most steps of a sample.
     """
-
-    most_steps: int
 
     def __init__(
         self,
         net: Definition,
-        build: Build | EventBuild,
+        build: Build,
         definition: ctypes.Structure,
-        grid: Any,
+        grid: FixedPoint,
         connections: Connections,
         learned: Array | None,
         allocate: Callable[[Any, Any], Array] = np.zeros,
@@ -136,7 +129,6 @@ class EngineNetwork(ABC):
         )
         self._x_row = aligned(padded(net.n_inputs), build.number)
         self._y_row = aligned(padded(net.n_outputs), build.number)
-        self.draws = net.backward_init == "uniform" and net.n_layers > 1
         # Addresses are looked up once: a look-up takes longer than a small network computes.
         self.block = CBlock(
             network=self._place,
@@ -146,44 +138,59 @@ class EngineNetwork(ABC):
         )
         self._block_address = ctypes.addressof(self.block)
 
-    @abstractmethod
-    def for_steps(self, most_steps: int) -> EngineNetwork:
-        """Return a network for samples of so many steps, on the learned arrays of this one."""
-
-    @abstractmethod
-    def copied(self) -> EngineNetwork:
-        """Return a network that shares no memory with this one."""
-
-    @abstractmethod
-    def write(self, state: LearningState) -> bool:
-        """Replace what has been learned; return whether the numbers hold it."""
-
-    @abstractmethod
     def drop_sample(self) -> None:
         """Forget the open sample, if there is one."""
+        self.build.drop_sample(self._place)
+
+    def _encoded(
+        self, state: LearningState, which: tuple[int, int, int] = BEFORE
+    ) -> list[tuple[int, int, Array]]:
+        """Return of each array of a layer: the layer, the kind of array, and its encoded values."""
+        net, L = self.net, self.net.n_layers
+        upper = zip(net.connections[1:], state.weights[1:], strict=True)
+        feedback = state.feedback or [c.backward_weights(W_l) for c, W_l in upper]
+        parts = [(l, which[0], state.weights[l - 1]) for l in range(1, L + 1)]
+        parts += [(l, which[1], feedback[l - 2]) for l in range(2, L + 1)]
+        parts += [(l, which[2], state.backward_potentials[l - 1]) for l in range(1, L)]
+        return [(l, array, self._grid.encode(values)) for l, array, values in parts]
+
+    def write(self, state: LearningState) -> bool:
+        """Replace what has been learned; return whether the numbers hold it."""
+        self.drop_sample()  # an interrupt may have left one
+        encoded, limit = self._encoded(state), self.build.largest
+        if any(np.abs(units).max(initial=0) >= limit for _, _, units in encoded):
+            return False
+        for l, which, units in encoded:
+            self.array(l, which)[...] = units
+        for l, connection in enumerate(self.net.connections, 1):
+            if connection.constant_weight is not None:
+                constant = self._grid.encode(constant_in(self.net, connection))
+                for which in (W,) if l == 1 else (W, B):
+                    self._flat(l, which, 1)[...] = constant
+        self.build.forget_bounds(self._place)
+        return True
 
     @property
-    @abstractmethod
     def trained(self) -> int:
-        """The number of training samples that it has shown."""
+        """Training samples that it has shown."""
+        return self.build.trained(self._place)
 
-    @abstractmethod
     def counts(self) -> list[int]:
         """Return the counts of the engine, as `counted_operations` reads them."""
+        return self._all_counts()[:-2]
 
     @property
-    def work(self) -> Work | None:
-        """The work that it has done; None if it does not count work."""
-        return None
+    def work(self) -> Work:
+        """The work that it has done."""
+        return Work(*self._all_counts()[-2:])
+
+    def _all_counts(self) -> list[int]:
+        parts = np.zeros((3 + N_SENT * (self.net.n_layers + 1) + 2, 2), np.int64)
+        self.build.write_counts(self._place, parts.ctypes.data)
+        return [low + (high << 63) for low, high in parts.tolist()]
 
     def _bytes(self, n: int) -> Array:
         return aligned(n, np.uint8, self._allocate)
-
-    def _copy_of_learned(self) -> Array:
-        self.drop_sample()
-        learned = aligned(len(self.learned), np.uint8)
-        learned[...] = self.learned
-        return learned
 
     @property
     def is_int32(self) -> bool:
@@ -247,10 +254,6 @@ class EngineNetwork(ABC):
             y = np.ascontiguousarray(y, np.int64 if labels else np.float64)
             block.y = _rows(y, LABELS if labels else REALS)
             held.append(y)
-            if self.draws:
-                drawn = self._drawn(n, samples_seen)
-                block.drawn, block.drawn_length = drawn.ctypes.data, drawn.shape[1]
-                held.append(drawn)
         scores = np.empty((n, net.n_outputs))
         block.scores = scores.ctypes.data
         spikes: Array | None = None
@@ -287,15 +290,6 @@ class EngineNetwork(ABC):
             x = x.astype(np.float64, copy=False)
         is_read = x.flags.aligned and x.strides[-1] == x.itemsize
         return x if is_read else np.array(x, order="C")
-
-    def _drawn(self, n: int, samples_seen: int) -> Array:
-        """Return the backward potentials that the next n samples start from, a row for each."""
-        rows = [
-            np.concatenate([np.zeros(0), *drawn_backward_potentials(self.net, samples_seen + i)])
-            for i in range(n)
-        ]
-        drawn: Array = self._grid.encode(np.stack(rows)).astype(self.build.number, order="C")
-        return drawn
 
 
 def _kind(x: Array) -> int:

@@ -44,14 +44,12 @@ class OneSample:
     ) -> OneSample | None:
         """Return a call for samples of this kind; None if only checked calls can show them."""
         net, shape_of_y = network.net, None if y is None else y.shape
-        depends_on_count = network.draws or net.arithmetic == "loihi2"
         if net.arithmetic == "loihi2":  # saturation would hide a NaN, which bounds find otherwise
             return None
         if net.input_coding != "values" or x.shape != (1, net.n_inputs) or not _is_number(x):
             return None
         if y is not None and (
-            depends_on_count
-            or not _is_number(y)
+            not _is_number(y)
             or shape_of_y != ((1,) if y.dtype.kind in "iu" else (1, net.n_outputs))
         ):
             return None

@@ -13,7 +13,7 @@ from spikebp_plugins.engine.network import counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.engine.structs import ERRORS, PSI, SENT, W_NOW, C, S
 from spikebp_plugins.engine.wiring import KINDS
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
@@ -147,7 +147,7 @@ class StepEngine:
         if context.opens:
             self._shown[0] = 0
         seen = self._samples_seen
-        network.begin_steps(target, opens=context.opens, learned=seen if context.restarts else None)
+        network.begin_steps(target, opens=context.opens, restarts=context.restarts)
         done = 0
         while done < n_steps:
             done += network.show_steps(x, n_steps - done, context.t - 1 + done, context.n_inputs)
@@ -198,5 +198,5 @@ class StepEngine:
         return self._network.array(l, S).copy()
 
     def _in_units(self, counts: Array) -> Array:
-        units: Array = counts << grid_of(self._network.net).fraction_bits
+        units: Array = counts << arithmetic_of(self._network.net).fraction_bits
         return units

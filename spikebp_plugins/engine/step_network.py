@@ -1,4 +1,4 @@
-"""A network with a step timing in the memory of the engine, in numbers of 32 or of 64 bits."""
+"""A network in the memory of the engine, in numbers of 32 or 64 bits, of which steps are shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import Build
-from spikebp_plugins.engine.network import BEFORE, BY_NOW, N_SENT, EngineNetwork
+from spikebp_plugins.engine.network import BEFORE, BY_NOW, N_SENT, EngineNetwork, aligned
 from spikebp_plugins.engine.structs import (
     COUNTS,
     ERRORS,
@@ -18,16 +18,14 @@ from spikebp_plugins.engine.structs import (
     PHI_Y,
     REALS,
     SENT,
-    STARTS,
-    UPDATES,
-    B,
     C,
     CBlock,
     CDefinition,
+    CLimit,
     CRows,
+    CWeightRule,
     E,
     S,
-    W,
 )
 from spikebp_plugins.engine.wiring import Connections
 from spikebp_plugins.network.arithmetic import (
@@ -35,13 +33,10 @@ from spikebp_plugins.network.arithmetic import (
     LARGEST_STATE,
     LOWEST_WEIGHT,
     Loihi2,
-    constant_in,
-    grid_of,
+    arithmetic_of,
 )
 from spikebp_plugins.network.delays import ENDLESS, delays_of
-from spikebp_plugins.network.fields import HIDDEN_RATE_BITS, Definition
-from spikebp_plugins.network.operations import Work
-from spikebp_plugins.network.rates import added_squares, summed_error_limit
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch, spike_counts
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import weights_changed
@@ -52,7 +47,7 @@ Array = NDArray[Any]
 
 def weight_shift(net: Definition) -> int:
     """Return the exponent of 2 by which weights of a chip are multiples of 2^-f; otherwise 0."""
-    bits = grid_of(net).fraction_bits
+    bits = arithmetic_of(net).fraction_bits
     return 0 if net.weight_exponent is None else bits + net.weight_exponent
 
 
@@ -61,12 +56,12 @@ def holds(build: Build, net: Definition) -> bool:
 
     On a chip, also whether they hold any drive of a step.
     """
-    grid, largest = grid_of(net), np.iinfo(build.number).max
+    grid, largest = arithmetic_of(net), np.iinfo(build.number).max
     if isinstance(grid, Loihi2):
         weight = -LOWEST_WEIGHT << weight_shift(net)
         arriving = max(net.layer_sizes) * LARGEST_PAYLOAD * weight
         return 2 * max(arriving, LARGEST_STATE) < largest
-    return grid.fraction_bits <= build.most_bits and grid.rate_units <= largest
+    return grid.fraction_bits <= build.most_bits and net.rate_units <= largest
 
 
 class StepNetwork(EngineNetwork):
@@ -75,7 +70,7 @@ class StepNetwork(EngineNetwork):
     Parameters
     ----------
     net : Definition
-        The definition, with a step timing.
+        The definition.
     build : Build
         The functions for 32 or for 64 bits.
     most_steps : int
@@ -99,30 +94,28 @@ class StepNetwork(EngineNetwork):
         connections: Connections | None = None,
         allocate: Callable[[Any, Any], Array] = np.zeros,
     ) -> None:
-        grid, delays = grid_of(net), delays_of(net)
+        grid, delays = arithmetic_of(net), delays_of(net)
         assert holds(build, net)
         self.most_steps, self._sizes = most_steps, np.array(net.layer_sizes, np.int32)
-        self._added_squares = np.array(
-            [added_squares(net, l) for l in range(1, net.n_layers + 1)], np.int64
+        rule = net.learning_rule
+        self._rules = (CWeightRule * net.n_layers)(
+            *(CWeightRule(*one[:-1], CLimit(*one.error_limit)) for one in rule.weights)
         )
         connections = connections or Connections(net)
         definition = CDefinition(
             sizes=self._sizes.ctypes.data,
             wirings=connections.address,
-            added_squares=self._added_squares.ctypes.data,
+            rules=ctypes.addressof(self._rules),
             input_scale=net.input_factor,
-            rate=grid.rate_units,
-            error_limit=summed_error_limit(net, 0),
+            counts=CLimit(*rule.count_limit),
             n_layers=net.n_layers,
             most_steps=most_steps,
             bits=grid.fraction_bits,
-            hidden_rate_bits=HIDDEN_RATE_BITS,
-            update=UPDATES.index(net.update),
-            start=STARTS.index(net.backward_init),
+            learns_once=rule.learns_once,
+            starts_at_zero=net.backward_init == "zero",
             is_binary=net.spikes == "binary",
             takes_counts=net.input_coding == "spikes",
             has_random_feedback=net.feedback == "random",
-            is_smoothed=net.presynaptic == "drive",
             delay=not delays.are_zero,
             is_chip=isinstance(grid, Loihi2),
             weight_shift=weight_shift(net),
@@ -142,7 +135,6 @@ class StepNetwork(EngineNetwork):
         self._rows_of_none = CRows(kind=NONE)
         #: What was learned before a sample, once updates of it are written.
         self.backup: Array | None = None
-        self._drawn_given: Array | None = None
         self.steps_block = CBlock.from_buffer_copy(self.block)
         self.steps_address = ctypes.addressof(self.steps_block)
 
@@ -152,36 +144,10 @@ class StepNetwork(EngineNetwork):
 
     def copied(self) -> StepNetwork:
         """Return a network that shares no memory with this one."""
-        learned = self._copy_of_learned()
+        self.drop_sample()
+        learned = aligned(len(self.learned), np.uint8)
+        learned[...] = self.learned
         return StepNetwork(self.net, self.build, self.most_steps, learned, self.connections)
-
-    def _encoded(
-        self, state: LearningState, which: tuple[int, int, int] = BEFORE
-    ) -> list[tuple[int, int, Array]]:
-        """Return of each array of a layer: the layer, the kind of array, and its encoded values."""
-        net, L = self.net, self.net.n_layers
-        upper = zip(net.connections[1:], state.weights[1:], strict=True)
-        feedback = state.feedback or [c.backward_weights(W_l) for c, W_l in upper]
-        parts = [(l, which[0], state.weights[l - 1]) for l in range(1, L + 1)]
-        parts += [(l, which[1], feedback[l - 2]) for l in range(2, L + 1)]
-        parts += [(l, which[2], state.backward_potentials[l - 1]) for l in range(1, L)]
-        return [(l, array, self._grid.encode(values)) for l, array, values in parts]
-
-    def write(self, state: LearningState) -> bool:
-        """Replace what has been learned; return whether the numbers hold it."""
-        self.drop_sample()  # an interrupt may have left one
-        encoded, limit = self._encoded(state), self.build.largest
-        if any(np.abs(units).max(initial=0) >= limit for _, _, units in encoded):
-            return False
-        for l, which, units in encoded:
-            self.array(l, which)[...] = units
-        for l, connection in enumerate(self.net.connections, 1):
-            if connection.constant_weight is not None:
-                constant = self._grid.encode(constant_in(self.net, connection))
-                for which in (W,) if l == 1 else (W, B):
-                    self._flat(l, which, 1)[...] = constant
-        self.build.forget_bounds(self._place)
-        return True
 
     def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
         """Replace W_l at an index, before an open sample and in it, after `settle`."""
@@ -197,34 +163,13 @@ class StepNetwork(EngineNetwork):
         """Write pending updates: then the arrays of an open sample are complete."""
         self.build.settle(self._place)
 
-    @property
-    def trained(self) -> int:
-        """Training samples that it has shown."""
-        return self.build.trained(self._place)
-
-    def counts(self) -> list[int]:
-        """Return the counts of the engine, as `counted_operations` reads them."""
-        return self._all_counts()[:-2]
-
-    @property
-    def work(self) -> Work:
-        """The work that it has done."""
-        return Work(*self._all_counts()[-2:])
-
-    def _all_counts(self) -> list[int]:
-        parts = np.zeros((3 + N_SENT * (self.net.n_layers + 1) + 2, 2), np.int64)
-        self.build.write_counts(self._place, parts.ctypes.data)
-        return [low + (high << 63) for low, high in parts.tolist()]
-
     def give_backup(self) -> None:
         """Allocate the backup of what was learned before a sample, which single steps need."""
         if self.backup is None:
             self.backup = self._bytes(len(self.learned))
             self.build.give_backup(self._place, self.backup.ctypes.data)
 
-    def begin_steps(
-        self, y: Array | None, *, opens: bool = False, learned: int | None = None
-    ) -> None:
+    def begin_steps(self, y: Array | None, *, opens: bool = False, restarts: bool = False) -> None:
         """Set the arguments that the next single steps share.
 
         Parameters
@@ -233,8 +178,8 @@ class StepNetwork(EngineNetwork):
             Real target, in an array that does not change.
         opens : bool, default=False
             Whether they open a sample.
-        learned : int or None, default=None
-            If they are the first that are taught: the training samples so far.
+        restarts : bool, default=False
+            Whether they are the first that are taught.
         """
         self.give_backup()
         block = self.steps_block
@@ -243,10 +188,7 @@ class StepNetwork(EngineNetwork):
             if y is not None:
                 self._y_given[...] = y
             self.target = y
-        block.opens, block.starts_learning = opens, learned is not None
-        if learned is not None and self.draws:
-            self._drawn_given = self._drawn(1, learned)
-            block.drawn = self._drawn_given.ctypes.data
+        block.opens, block.starts_learning = opens, restarts
 
     def show_steps(self, x: Array, n_steps: int, first: int = 0, n_inputs: int = ENDLESS) -> int:
         """Show the same input, of shape (n_inputs,), in single steps after `begin_steps`.
@@ -280,10 +222,6 @@ class StepNetwork(EngineNetwork):
         self._reopen(counts, state, sample)
         self.build.close_sample(self._place, True, True)
 
-    def drop_sample(self) -> None:
-        """Forget the open sample, if there is one."""
-        self.build.drop_sample(self._place)
-
     def scores(self, n_steps: int) -> NDArray[np.float64]:
         """Return the scores of the open sample after so many steps."""
         self.build.find_scores(self._place, self._scores_address, n_steps)
@@ -312,11 +250,12 @@ class StepNetwork(EngineNetwork):
             E=(None, *(self._units(l, E) for l in range(1, L + 1))),
             sent=silence(net),
             t=n_steps,
+            shown=self._sample_counts()[2],
         )
         return self.read(samples_seen, BY_NOW), sample
 
     def _sample_counts(self) -> list[int]:
-        counts = np.zeros(2 + N_SENT * len(self._sizes), np.int64)
+        counts = np.zeros(3 + N_SENT * len(self._sizes), np.int64)
         self.build.sample_counts(self._place, counts.ctypes.data)
         return [int(count) for count in counts]
 
@@ -357,9 +296,10 @@ class StepNetwork(EngineNetwork):
         encoded = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
         target = None if y is None else self._grid.round(y)
         state, sample, sent = step(net, state, sample, encoded, target)
+        counts[2] = sample.shown
         errors = silence(net).e if sent.e is None else sent.e
         assert errors is not None
-        if y is not None and not net.learns_once:
+        if y is not None and not net.learning_rule.learns_once:
             counts[1] += weights_changed(net, sample, errors)
         spikes = [np.abs(k.astype(object)) for k in sent.k]
         of_errors = [np.zeros(1), *(np.abs(e.astype(object)) for e in errors[1:])]
@@ -376,7 +316,7 @@ class StepNetwork(EngineNetwork):
                 down = [connection.backward_operations(part) for part in of_layer]
             sent_by_all = [part[l].sum() for part in (spikes, of_errors, messages, error_messages)]
             for i, part in enumerate([*sent_by_all, up[0], down[0], up[1], down[1]]):
-                counts[2 + N_SENT * l + i] += int(part)
+                counts[3 + N_SENT * l + i] += int(part)
         if max(counts) >= 2**63:
             raise OverflowError(
                 "a layer must send fewer than 2**63 spikes in a sample; it sent more"

@@ -129,8 +129,7 @@ class EngineSteps(Steps):
         if opens:
             self._network = self._owner.network_for_steps()
             self._owner.open_steps = self
-        learned = self._owner.samples_seen if restarts else None
-        self._network.begin_steps(y, opens=opens, learned=learned)
+        self._network.begin_steps(y, opens=opens, restarts=restarts)
 
     def _go_on_in_int64(self) -> bool:
         """Go on in 64 bits; return whether the sample had fewer."""

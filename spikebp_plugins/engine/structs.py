@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from typing import ClassVar, Final
+from typing import ClassVar
 
 #: The kinds of numbers in a row of input or of targets, as `enum kind` has them.
 NONE, LEVELS, REALS, COUNTS, LABELS = range(5)
-
-#: The updates and the starts of backward potentials, in the order of their enums.
-UPDATES: Final = ("fractional", "outer", "normalized")
-STARTS: Final = ("carry", "zero", "uniform")
 
 #: Arrays of a layer, as in `enum array`: before the open sample, now, and of the sample alone.
 W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS = range(12)
@@ -40,26 +36,40 @@ class CWiring(ctypes.Structure):
     ]
 
 
+class CLimit(ctypes.Structure):
+    """``struct limit``."""
+
+    _fields_: ClassVar = [("least", ctypes.c_int64), ("per_step", ctypes.c_int64)]
+
+
+class CWeightRule(ctypes.Structure):
+    """``struct weight_rule``."""
+
+    _fields_: ClassVar = [
+        ("rate", ctypes.c_int64),
+        ("added_squares", ctypes.c_int64),
+        ("errors", CLimit),
+    ]
+
+
 class CDefinition(ctypes.Structure):
     """``struct definition``."""
 
     _fields_: ClassVar = [
         ("sizes", ctypes.c_void_p),
         ("wirings", ctypes.c_void_p),
-        ("added_squares", ctypes.c_void_p),
+        ("rules", ctypes.c_void_p),
         ("input_scale", ctypes.c_double),
-        ("rate", ctypes.c_int64),
-        ("error_limit", ctypes.c_int64),
+        ("counts", CLimit),
         ("n_layers", ctypes.c_int32),
         ("most_steps", ctypes.c_int32),
         ("bits", ctypes.c_int32),
-        ("hidden_rate_bits", ctypes.c_int32),
-        ("update", ctypes.c_int32),
-        ("start", ctypes.c_int32),
+        ("learns_once", ctypes.c_int32),
+        ("starts_at_zero", ctypes.c_int32),
         ("is_binary", ctypes.c_int32),
         ("takes_counts", ctypes.c_int32),
         ("has_random_feedback", ctypes.c_int32),
-        *((name, ctypes.c_int32) for name in ("is_smoothed", "delay", "is_chip", "weight_shift")),
+        *((name, ctypes.c_int32) for name in ("delay", "is_chip", "weight_shift")),
         ("seed", ctypes.c_int64),
     ]
 
@@ -76,7 +86,7 @@ class CRows(ctypes.Structure):
 
 
 class CBlock(ctypes.Structure):
-    """``struct block``, of both timings."""
+    """``struct block``."""
 
     _fields_: ClassVar = [
         ("network", ctypes.c_void_p),
@@ -88,8 +98,6 @@ class CBlock(ctypes.Structure):
         ("until_lead", ctypes.c_int32),
         ("margin", ctypes.c_double),
         ("n_learned", ctypes.c_int64),
-        ("drawn", ctypes.c_void_p),
-        ("drawn_length", ctypes.c_int64),
         ("scores", ctypes.c_void_p),
         ("steps_shown", ctypes.c_void_p),
         ("operations", ctypes.c_void_p),
@@ -130,40 +138,4 @@ class CFeeding(ctypes.Structure):
         *((name, ctypes.c_uint64) for name in ("step", "longest_leap")),
         *((name, ctypes.c_int32) for name in ("planes", "signs")),
         *((name, ctypes.c_int64) for name in ("until", "n_left")),
-    ]
-
-
-#: The quantities that can be out of range with event timing, in the order of ``enum quantity``, and
-#: further arrays of a layer there.
-QUANTITIES: Final = (
-    "potential",
-    "target potential",
-    "backward potential",
-    "summed drive",
-    "weight",
-    "spikes in one step",
-)
-NET_BACKWARD, ALL_BACKWARD = 3, 4
-
-
-class CEventDefinition(ctypes.Structure):
-    """``struct definition`` of event timing."""
-
-    _fields_: ClassVar = [
-        ("sizes", ctypes.c_void_p),
-        ("input_scale", ctypes.c_double),
-        ("rate", ctypes.c_double),
-        ("limit", ctypes.c_double),
-        *(
-            (name, ctypes.c_int32)
-            for name in (
-                "n_layers",
-                "start",
-                "is_outer",
-                "is_depth",
-                "holds_error",
-                "takes_counts",
-                "has_random_feedback",
-            )
-        ),
     ]

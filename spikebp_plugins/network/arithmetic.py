@@ -1,24 +1,21 @@
-"""The numbers a network computes with: a fixed-point grid, those of a chip, or floating point.
+"""The numbers a network computes with: a fixed-point grid, or those of a chip.
 
-The first two offer the operations that the step rules need, on NumPy arrays of real values:
+They offer the operations that the step rules need, on NumPy arrays of real values:
 rounding input, checking the range (or saturating), adding weights for spikes, and updating weights
 by an outer product, which is scaled by the rate or has a factor that was scaled and rounded before.
 These operations are exact: a sum of doubles is exact while every partial sum stays below
 :math:`2^{53}` units of the last place (:math:`2^{-f}`). Where that is not proven beforehand, the
 operation uses Python's integers.
-
-Floating point belongs to event timing, which the engine adds in an order of its own. Here it only
-converts input and stored values.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from spikebp_plugins.common.figures import told_apart
 from spikebp_plugins.network.connections import Connection, WeightedCounts
@@ -48,8 +45,23 @@ HIGHEST_WEIGHT: Final = 2 ** (WEIGHT_BITS - 1) - 1
 #: The most spikes or errors of one sign that a message on a chip holds.
 LARGEST_PAYLOAD: Final = 127
 
-#: The largest magnitude of the spike count with which a synapse on a chip learns.
-LARGEST_TRACE: Final = 127
+
+class Change(NamedTuple):
+    """The factors of an update.
+
+    Attributes
+    ----------
+    rate : int
+        The rate, in units of the last place of a weight.
+    counts : ndarray of int
+        The factors of the units below.
+    errors : ndarray of int
+        Those of the units above.
+    """
+
+    rate: int
+    counts: Array
+    errors: Integers
 
 
 @dataclass(frozen=True)
@@ -60,19 +72,14 @@ class FixedPoint:
     ----------
     fraction_bits : int
         f.
-    rate_units : int
-        r, the rate in units of 2^-f.
     """
 
     fraction_bits: int
-    rate_units: int
 
     #: Bits of a magnitude in units of 2^-f.
     magnitude_bits: ClassVar[int] = 53
     #: How many spikes a unit can send in one step; None is any number.
     largest_payload: ClassVar[int | None] = None
-    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float64)
-    storage_dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int64)
 
     @property
     def limit(self) -> float:
@@ -97,10 +104,6 @@ class FixedPoint:
         """Return the arithmetic for step `t` of a training sample, with its random numbers."""
         return self
 
-    def trace(self, counts: Integers) -> Integers:
-        """Return the presynaptic trace of a weight update, given spike counts."""
-        return counts
-
     def check(self, values: Reals, quantity: str, layer: int) -> Reals:
         """Return `values`, or raise OverflowError if one has left the range."""
         return _checked(values, self.limit, quantity, layer)
@@ -120,37 +123,24 @@ class FixedPoint:
             total = self.decode(units)
         return self.check(total, quantity, layer)
 
-    def descend(
-        self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
-    ) -> Reals:
+    def descend(self, weights: Reals, connection: Connection, change: Change, layer: int) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``, summed for each weight."""
-        r = self.rate_units
+        r, counts, errors = change
         if _largest(counts) * _largest(errors) * r * connection.most_uses < LIMIT / 2:
             rate = math.ldexp(r, -self.fraction_bits)
             changed: Reals = weights - rate * connection.outer(counts.astype(np.float64), errors)
         else:
-            change = r * connection.outer(counts.astype(object), errors.astype(object))
-            changed = self.decode(self._to_python(weights) - change)
+            units = r * connection.outer(counts.astype(object), errors.astype(object))
+            changed = self.decode(self._to_python(weights) - units)
         return self.check(changed, "weight", layer)
 
-    def at_rate(self, units: int) -> FixedPoint:
-        """Return the same numbers with another rate, in units of 2^-f."""
-        return replace(self, rate_units=units)
-
-    def smoothed(self, drive: Reals) -> Array:
+    def smoothed(self, rate: int, drive: Reals) -> Array:
         """Return ``rate * drive`` in units of 2^-f, rounded to whole ones, ties to even."""
         bits, one = self.fraction_bits, 2**self.fraction_bits
-        product = self.rate_units * self._to_python(drive)
+        product = rate * self._to_python(drive)
         is_odd = (product >> bits) & 1
         rounded: Array = (product + (one // 2 - 1) + is_odd) >> bits
         return rounded
-
-    def descend_smoothed(
-        self, weights: Reals, connection: Connection, smoothed: Array, errors: Integers, layer: int
-    ) -> Reals:
-        """Return ``weights - outer(smoothed, errors)`` for what :meth:`smoothed` returned."""
-        in_units = FixedPoint(self.fraction_bits, rate_units=1)  # the rate is in `smoothed`
-        return in_units.descend(weights, connection, smoothed, errors, layer)
 
     def encode(self, values: Reals) -> Integers:
         """Return values on the grid as integers, for a file or another back end."""
@@ -165,52 +155,6 @@ class FixedPoint:
 
 
 @dataclass(frozen=True)
-class FloatingPoint:
-    """The floating-point numbers of event timing.
-
-    Parameters
-    ----------
-    dtype : dtype
-        float64 or float32.
-    """
-
-    dtype: np.dtype[np.floating[Any]]
-
-    largest_payload: ClassVar[int | None] = None
-
-    @property
-    def limit(self) -> float:
-        """The magnitude that no value reaches: up to it halves and whole spikes are exact."""
-        return 2.0**52 if self.dtype == np.float64 else 2.0**23
-
-    @property
-    def storage_dtype(self) -> DTypeLike:
-        """The type of values in a file."""
-        return self.dtype
-
-    def round(self, values: Any) -> Reals:
-        """Convert to the type of the arithmetic."""
-        with np.errstate(over="ignore"):
-            return np.asarray(values).astype(self.dtype)
-
-    def round_weights(self, values: Any) -> Reals:
-        """Convert to the type of the arithmetic."""
-        return self.round(values)
-
-    def check(self, values: Reals, quantity: str, layer: int) -> Reals:
-        """Return `values`, or raise OverflowError if one has left the range."""
-        return _checked(values, self.limit, quantity, layer)
-
-    def encode(self, values: Reals) -> Reals:
-        """Return values as they are stored in a file."""
-        return values.astype(self.dtype)
-
-    def decode(self, stored: Reals) -> Reals:
-        """Return the values that :meth:`encode` stored."""
-        return stored.astype(self.dtype)
-
-
-@dataclass(frozen=True)
 class Loihi2(FixedPoint):
     r"""States of 24 bits that saturate, on the grid :math:`2^{-f}`, and weights of 8 bits.
 
@@ -221,9 +165,7 @@ class Loihi2(FixedPoint):
     Parameters
     ----------
     fraction_bits : int
-        f, of the states.
-    rate_units : int
-        r, the rate in units of :math:`2^{g - 16}`.
+        f, of the states. The rate is in units of :math:`2^{g - 16}`.
     weight_exponent : int
         g: a weight is an integer from -128 to 127 times :math:`2^g`.
     seed : int
@@ -268,36 +210,19 @@ class Loihi2(FixedPoint):
         saturated: Reals = np.clip(values, -largest, largest)
         return saturated
 
-    def trace(self, counts: Integers) -> Integers:
-        """Return spike counts, limited to what the trace of a synapse holds."""
-        return np.clip(counts, -LARGEST_TRACE, LARGEST_TRACE)
-
-    def descend(
-        self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
-    ) -> Reals:
+    def descend(self, weights: Reals, connection: Connection, change: Change, layer: int) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``, rounded stochastically."""
-        product = self.rate_units * connection.outer(counts, errors)
+        product = change.rate * connection.outer(change.counts, change.errors)
         draws = draws_of(draw_key(self.seed, *self.moment, layer), product.shape)
         units = self.weight_units(weights) - ((product + draws) >> LOIHI2_RATE_BITS)
         return self.weights_from(np.clip(units, LOWEST_WEIGHT, HIGHEST_WEIGHT))
 
 
-Arithmetic = FixedPoint | FloatingPoint
-
-
-def arithmetic_of(net: Definition) -> Arithmetic:
+def arithmetic_of(net: Definition) -> FixedPoint:
     """Return the arithmetic that a definition asks for."""
-    return FloatingPoint(np.dtype(net.arithmetic)) if net.timing == "event" else grid_of(net)
-
-
-def grid_of(net: Definition) -> FixedPoint:
-    """Return the arithmetic of a definition whose timing is one of steps."""
-    bits, rate_units = net.fraction_bits, net.rate_units
-    assert bits is not None
-    assert rate_units is not None
     if net.weight_exponent is None:
-        return FixedPoint(bits, rate_units)
-    return Loihi2(bits, rate_units, net.weight_exponent, net.seed)
+        return FixedPoint(net.fraction_bits)
+    return Loihi2(net.fraction_bits, net.weight_exponent, net.seed)
 
 
 def constant_in(net: Definition, connection: Connection) -> Reals:

@@ -25,9 +25,8 @@ A file is an uncompressed npz of little-endian arrays, in this order:
 ``encoder_n_missing``    int64, the readings until the next window
 =======================  =======================================================================
 
-Matrices and potentials are int64 integers in units of 2^-f in fixed arithmetic, and of the type of
-the arithmetic otherwise. Nothing depends on time, machine or back end: equal states give equal
-bytes.
+Matrices and potentials are int64 integers in units of 2^-f. Nothing depends on time, machine or
+back end: equal states give equal bytes.
 """
 
 from __future__ import annotations
@@ -318,8 +317,8 @@ def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
         for name, shape in _expected(net):
             if name.startswith(prefix):
                 array = arrays.get(name)
-                if array is None or array.shape != shape or array.dtype != arithmetic.storage_dtype:
-                    raise refuse(f"{name} must be {arithmetic.storage_dtype} of shape {shape}")
+                if array is None or array.shape != shape or array.dtype != np.int64:
+                    raise refuse(f"{name} must be int64 of shape {shape}")
                 found.append(arithmetic.decode(array))
                 if not np.all(np.abs(found[-1]) < arithmetic.limit):
                     raise refuse(f"{name} must stay below {arithmetic.limit:.6g} in magnitude")

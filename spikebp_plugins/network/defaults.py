@@ -43,6 +43,7 @@ GRADED: Final = Settings(1, 8, 2.0**-15, "fractional", "quiet", (12.0, 80.0))
 CHOSEN_TOGETHER: Final = (
     ("n_steps", "spikes_per_unit"),
     ("learning_rate",),
+    ("bounded",),
     ("weight_init",),
     ("label_targets",),
 )
@@ -62,7 +63,6 @@ SHARE_WITH_RANDOM_FEEDBACK: Final = 2.0**-3
 def defaults(
     *,
     update: str | None,
-    timing: str,
     presynaptic: str,
     spikes: str,
     arithmetic: str,
@@ -75,7 +75,7 @@ def defaults(
 
     Parameters
     ----------
-    update, timing, presynaptic, spikes, arithmetic, feedback : str
+    update, presynaptic, spikes, arithmetic, feedback : str
         The fields of that name; `update` may be None.
     n_layers, n_outputs : int
         L, and the units of layer L.
@@ -85,7 +85,7 @@ def defaults(
     row = FRACTIONAL
     if sends_few_spikes(spikes, arithmetic):
         row = FEW_BITS
-    elif update in (None, "normalized") and timing != "event" and presynaptic == "counts":
+    elif update in (None, "normalized") and presynaptic == "counts":
         row = NORMALIZED
         if not is_dense:
             row = row._replace(learning_rate=row.learning_rate * TIMES_WITH_KERNELS)
@@ -96,7 +96,8 @@ def defaults(
     if feedback == "random":
         row = row._replace(learning_rate=row.learning_rate * SHARE_WITH_RANDOM_FEEDBACK)
     targets = targets_of_labels(row, n_layers, n_outputs)
-    return row._replace(label_targets=targets)._asdict()
+    row = row._replace(label_targets=targets)
+    return row._asdict() | {"bounded": row.update == "normalized"}
 
 
 def sends_few_spikes(spikes: str, arithmetic: str) -> bool:

@@ -1,6 +1,6 @@
-"""Step timings: the delays, in steps, after which each layer sends its spikes and errors.
+"""Timings: the delays, in steps, after which each layer sends its spikes and errors.
 
-A step timing is a table of delays: d_l for the spikes of layer l, b_l for its errors. It follows:
+A timing is a table of delays: d_l for the spikes of layer l, b_l for its errors. It follows:
 
 - Layer l sends the spikes of input step tau in step tau + d_l, and the errors in step tau + b_l.
   With T steps of input it is busy with these in step t if 1 <= t - delay <= T, and else idle.
@@ -71,20 +71,16 @@ def _pipelined(L: int) -> Delays:
     return Delays(tuple(range(L + 1)), tuple(2 * L - max(l, 1) for l in range(L + 1)))
 
 
-#: The table of each step timing, for L layers with weights.
+#: The table of each timing, for L layers with weights.
 TABLES: Final[dict[str, Callable[[int], Delays]]] = {
     "immediate": _immediate,
     "pipelined": _pipelined,
 }
 
-#: The timings that are tables of delays.
-STEP_TIMINGS: Final = tuple(TABLES)
-
 
 def delays_of(net: Definition) -> Delays:
-    """Return the delays of a definition, which are zero with timing="event"."""
-    table = _immediate if net.timing == "event" else TABLES[net.timing]
-    return table(net.n_layers)
+    """Return the delays of a definition."""
+    return TABLES[net.timing](net.n_layers)
 
 
 def steps_of_sample(net: Definition, n_steps: int) -> int:

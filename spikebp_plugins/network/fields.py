@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,18 +31,23 @@ from spikebp_plugins.network.defaults import (
     defaults,
     targets_of_labels,
 )
+from spikebp_plugins.network.learning_rule import (
+    HIDDEN_RATE_BITS,
+    LearningRule,
+    learning_rule_of,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 #: The allowed values of every field that is a choice.
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "timing": ("immediate", "pipelined", "event"),
+    "timing": ("immediate", "pipelined"),
     "input_coding": ("values", "spikes"),
     "update": ("fractional", "outer", "normalized"),
     "presynaptic": ("counts", "drive"),
     "spikes": ("graded", "binary"),
-    "arithmetic": ("fixed", "float64", "float32", "loihi2"),
+    "arithmetic": ("fixed", "loihi2"),
     "backward_init": ("carry", "zero", "uniform"),
     "feedback": ("transpose", "random"),
     "weight_init": ("paper", "he", "quiet", "growing"),
@@ -53,42 +58,22 @@ PAPER_DEVIATION: Final = 0.01
 #: The share of the deviation of "he" that W_1 has with "quiet".
 QUIET_SHARE: Final = 0.25
 
-#: The values that some choices are limited to with ``timing="event"``.
-EVENT_CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "arithmetic": ("float64", "float32"),
-    "spikes": ("graded",),
-    "presynaptic": ("counts",),
-    "event_order": ("breadth", "depth"),
-}
-#: The arithmetics of all other timings, whose sums are equal in any order.
-EXACT_ARITHMETICS: Final = ("fixed", "loihi2")
-#: The fields that no other timing has, with their defaults.
-EVENT_FIELDS: Final[dict[str, object]] = {"event_order": "breadth", "hold_error": True}
-
 #: The values that some choices are limited to with ``arithmetic="loihi2"``: a synapse of a chip
 #: learns at every step, from a count of spikes.
 LOIHI2_CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "timing": ("immediate", "pipelined"),
     "update": ("fractional",),
     "presynaptic": ("counts",),
 }
 #: The values that some choices are limited to with ``update="normalized"``: its rates are integers
 #: that are made of counts.
 NORMALIZED_CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "timing": ("immediate", "pipelined"),
     "arithmetic": ("fixed",),
     "presynaptic": ("counts",),
 }
 #: There: the bits of the learning rate in units of 2^-f, which decide the default of
-#: `fraction_bits`, and its bounds; by how many bits the rate of layers below the output is lower;
-#: and the numbers that are added to the squared counts of the input, and of the layers above, in
-#: units of (T g)**2. With small ones, input of half the size would change weights as much.
+#: `fraction_bits`, and its bounds.
 NORMALIZED_RATE_BITS: Final = 16
 NORMALIZED_FRACTION_BITS: Final = (20, 24)
-HIDDEN_RATE_BITS: Final = 2
-ADDED_SQUARES: Final = (4, 24)
-#: There: the limit of summed errors of layers below the output, in units of T g.
-LARGEST_SUMMED_ERROR: Final = 8
 #: With more steps times spikes per unit, the added number would not be an exact double.
 LARGEST_NORMALIZED_UNIT: Final = 2**24
 
@@ -104,11 +89,6 @@ LARGEST_LOIHI2_WEIGHT: Final = 127
 #: ``fraction_bits=None`` takes the smallest of these for which the rate is exact enough.
 AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
 RATE_TOLERANCE: Final = 0.01
-
-#: The smallest and the largest normal number of single precision. Not from np.finfo, which warns
-#: once any library has switched off subnormal numbers, as code compiled for speed does.
-SMALLEST_FLOAT32: Final = 2.0**-126
-LARGEST_FLOAT32: Final = (2 - 2.0**-23) * 2.0**127
 
 #: Counts over a sample stay exact for any number of steps that can be run.
 LARGEST_N_STEPS: Final = 2**31 - 1
@@ -137,17 +117,9 @@ class Definition(ABC):
     learning_rate : float, default=0.25, or 1 unless all connections are dense
         :math:`\eta` of stochastic gradient descent; a step's update is scaled by
         :math:`\eta / T^2`, or with ``update="normalized"`` as docs/semantics.md says.
-    timing : {"immediate", "pipelined", "event"}, default="immediate"
+    timing : {"immediate", "pipelined"}, default="immediate"
         "immediate": spikes and errors cross the whole network within a step. "pipelined": they take
-        one step for each connection, as between the cores of a chip. "event": each spike is handled
-        by itself, in the paper's order; this is another network, in floating point, and runs on the
-        back end ``compiled`` alone.
-    event_order : {"breadth", "depth"} or None, default=None
-        With ``timing="event"``: whether all spikes of a layer are handled before those that they
-        cause in the next, or each is followed through all layers at once. None takes "breadth".
-    hold_error : bool or None, default=None
-        With ``timing="event"``: whether errors wait for the end of the step, where spikes of
-        output and target cancel, or each is sent back when it arises. None takes True.
+        one step for each connection, as between the cores of a chip.
     input_coding : {"values", "spikes"}, default="values"
         Whether `x` holds values that layer 0 quantizes, or the signed spike counts of layer 0.
     input_scale : float, default=1.0
@@ -157,16 +129,21 @@ class Definition(ABC):
         Whether weights change at every step, or once at the end of a sample; with "normalized" once
         too, at a rate that is divided by the squared counts of the layer below. It then needs no
         other learning rate for wide layers, or for input that sends many spikes.
+    bounded : bool, default=True
+        Whether spike counts and errors are cut off where they teach, so that a sample with a wrong
+        reading of any size cannot undo what was learned. The limits are above what samples of usual
+        size send (docs/semantics.md). With ``update="normalized"`` it is True, with all others
+        False unless it is given. With ``arithmetic="loihi2"``, whose synapses have limits of their
+        own, and with ``presynaptic="drive"`` it is False.
     presynaptic : {"counts", "drive"}, default="counts"
         The factor of an error in the update of a weight: the spikes that the unit below has sent
         in this sample, or its summed drive, as if it could send parts of a spike (the paper's
-        smoothed gradients). The drive is rectified, except in layer 0. The back ends ``reference``
-        and ``compiled`` alone know "drive".
+        smoothed gradients). The drive is rectified, except in layer 0. The back end ``reference``
+        alone knows "drive".
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
-    arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
-        Exact fixed point, equal on all back ends; floating point, which ``timing="event"`` needs
-        and no other has; or the numbers of a chip: weights of 8 bits that learn with stochastic
+    arithmetic : {"fixed", "loihi2"}, default="fixed"
+        Exact fixed point; or the numbers of a chip: weights of 8 bits that learn with stochastic
         rounding, states of 24 bits that saturate, and messages of at most 127 spikes.
     fraction_bits : int or None, default=None
         f of the grid :math:`2^{-f}` of fixed arithmetic, 1 to 40. None takes the smallest of 12
@@ -178,7 +155,7 @@ class Definition(ABC):
         times :math:`2^g`. None takes -9, for weights from -1/4 to 1/4.
     backward_init : {"carry", "zero", "uniform"}, default="carry"
         Backward potentials at the start of a training sample: kept from the one before, zero, or
-        drawn anew, which the back ends ``reference`` and ``compiled`` do alone.
+        drawn anew, which the back end ``reference`` does alone.
     feedback : {"transpose", "random"}, default="transpose"
         Errors travel through the transposed weights (backpropagation) or through fixed random
         ones (feedback alignment). Random ones need a rate a tenth as large, or less, that is
@@ -198,24 +175,23 @@ class Definition(ABC):
 
     Notes
     -----
-    The defaults of `n_steps`, `spikes_per_unit`, `learning_rate`, `update`, `weight_init` and
-    `label_targets` are those of one row of a table, which other fields choose: docs/defaults.md.
-    The attributes are what was taken.
+    The defaults of `n_steps`, `spikes_per_unit`, `learning_rate`, `update`, `bounded`,
+    `weight_init` and `label_targets` are those of one row of a table, which other fields choose:
+    docs/defaults.md. The attributes are what was taken.
     """
 
     n_steps: int = AUTOMATIC
     spikes_per_unit: int = AUTOMATIC
     learning_rate: float = AUTOMATIC
     timing: str = "immediate"
-    event_order: str | None = None
-    hold_error: bool | None = None
     input_coding: str = "values"
     input_scale: float = 1.0
     update: str = AUTOMATIC
+    bounded: bool = AUTOMATIC
     presynaptic: str = "counts"
     spikes: str = "graded"
     arithmetic: str = "fixed"
-    fraction_bits: int | None = None
+    fraction_bits: int = AUTOMATIC
     weight_exponent: int | None = None
     backward_init: str = "carry"
     feedback: str = "transpose"
@@ -244,10 +220,11 @@ class Definition(ABC):
             settle(name, choice(name, getattr(self, name), allowed))
         if self.update == "normalized":
             self._check_normalized_fields()
-        for name, value in (self._settled_event_fields() | self._settled_grid()).items():
+        settle("bounded", self._settled_bounded())
+        for name, value in self._settled_grid().items():
             settle(name, value)
         wrong, right = self.label_targets
-        if self.fraction_bits is not None and right - wrong < 2.0**-self.fraction_bits:
+        if right - wrong < 2.0**-self.fraction_bits:
             apart = f"at least 2**-{self.fraction_bits} apart, a unit of the last place"
             raise wrong_argument("label_targets", apart, repr(self.label_targets))
         self._check_kinds()
@@ -285,7 +262,7 @@ class Definition(ABC):
         **fields
             Fields of the definition.
         """
-        net = cls(*layers, **(GRADED._asdict() | fields))
+        net = cls(*layers, **(GRADED._asdict() | {"bounded": True} | fields))
         if "label_targets" in fields:
             return net
         return net.replace(label_targets=targets_of_labels(GRADED, net.n_layers, net.n_outputs))
@@ -324,7 +301,6 @@ class Definition(ABC):
         """Return the defaults of fields that are not given; `update` may be None too."""
         return defaults(
             update=update,
-            timing=self.timing,
             presynaptic=self.presynaptic,
             spikes=self.spikes,
             arithmetic=self.arithmetic,
@@ -336,11 +312,9 @@ class Definition(ABC):
 
     def _check_kinds(self) -> None:
         """Refuse fields that have no meaning for the kinds of connections."""
-        if not self.is_dense:
-            for name, refused in (("timing", "event"), ("weight_init", "growing")):
-                if getattr(self, name) == refused:
-                    allowed = "another where not all connections are dense"
-                    raise wrong_argument(name, allowed, repr(refused))
+        if self.weight_init == "growing" and not self.is_dense:
+            allowed = "another where not all connections are dense"
+            raise wrong_argument("weight_init", allowed, repr(self.weight_init))
         for l, connection in enumerate(self.connections, 1):
             if connection.constant_weight is not None:
                 self._check_constant_weight(l, connection.constant_weight)
@@ -351,54 +325,40 @@ class Definition(ABC):
             units = min(round(math.ldexp(weight, -self.weight_exponent)), LARGEST_LOIHI2_WEIGHT)
             held = math.ldexp(units, self.weight_exponent)
         else:
-            assert self.fraction_bits is not None
             held = math.ldexp(round(math.ldexp(weight, self.fraction_bits)), -self.fraction_bits)
         if abs(held - weight) > RATE_TOLERANCE * weight:
             allowed = f"one whose constant weight {weight:.6g} weights hold to within 1 %"
             raise wrong_argument(f"layer {l}", allowed, f"{held:.6g}")
-
-    def _settled_event_fields(self) -> dict[str, object]:
-        if self.timing != "event":
-            where = f"with timing={self.timing!r} (floating point belongs to event timing)"
-            choice("arithmetic", self.arithmetic, EXACT_ARITHMETICS, where)
-            for name in EVENT_FIELDS:
-                self._check_left_out(name, "timing")
-            return {}
-        given = {name: getattr(self, name) for name in EVENT_FIELDS}
-        settled = EVENT_FIELDS | {name: value for name, value in given.items() if value is not None}
-        for name, allowed in EVENT_CHOICES.items():
-            value = settled.get(name, getattr(self, name))
-            settled[name] = choice(name, value, allowed, "with timing='event'")
-        return settled | {"hold_error": boolean("hold_error", settled["hold_error"])}
-
-    def _check_left_out(self, name: str, where: str) -> None:
-        """Refuse a field that is given, but means nothing with the value of the field `where`."""
-        value = getattr(self, name)
-        if value is not None:
-            raise wrong_argument(name, f"None with {where}={getattr(self, where)!r}", repr(value))
 
     def _check_normalized_fields(self) -> None:
         for name, allowed in NORMALIZED_CHOICES.items():
             choice(name, getattr(self, name), allowed, "with update='normalized'")
         integer("n_steps", self.n_steps, 1, LARGEST_NORMALIZED_UNIT // self.spikes_per_unit)
 
+    def _settled_bounded(self) -> bool:
+        bounded = boolean("bounded", self.bounded)
+        if self.update == "normalized" and not bounded:
+            raise wrong_argument("bounded", "True with update='normalized'", repr(bounded))
+        for name, value in (("arithmetic", "loihi2"), ("presynaptic", "drive")):
+            if getattr(self, name) == value and bounded:
+                raise wrong_argument("bounded", f"False with {name}={value!r}", repr(bounded))
+        return bounded
+
     def _settled_grid(self) -> dict[str, object]:
         if self.arithmetic == "loihi2":
             return self._settled_loihi2_fields()
-        self._check_left_out("weight_exponent", "arithmetic")
-        if self.arithmetic == "fixed":
-            return {"fraction_bits": self._settled_fraction_bits()}
-        self._check_left_out("fraction_bits", "arithmetic")
-        if not SMALLEST_FLOAT32 <= self.rate <= LARGEST_FLOAT32:
-            raise self._wrong_rate("such that learning_rate / n_steps**2 is a float32 above zero")
-        return {}
+        if self.weight_exponent is not None:
+            allowed = f"None with arithmetic={self.arithmetic!r}"
+            raise wrong_argument("weight_exponent", allowed, repr(self.weight_exponent))
+        return {"fraction_bits": self._settled_fraction_bits()}
 
     def _settled_loihi2_fields(self) -> dict[str, object]:
         for name, allowed in LOIHI2_CHOICES.items():
             choice(name, getattr(self, name), allowed, "with arithmetic='loihi2'")
-        bits, exponent = self.fraction_bits, self.weight_exponent
-        bits = LOIHI2_FRACTION_BITS if bits is None else bits
+        given: int | None = self.fraction_bits
+        bits = LOIHI2_FRACTION_BITS if given is None else given
         bits = integer("fraction_bits", bits, 1, LARGEST_LOIHI2_FRACTION_BITS)
+        exponent = self.weight_exponent
         exponent = max(LOIHI2_WEIGHT_EXPONENT, -bits) if exponent is None else exponent
         exponent = integer("weight_exponent", exponent, -bits, -1)
         # Cut off at the first rate that is refused: of larger ones the units may not be a double.
@@ -416,7 +376,8 @@ class Definition(ABC):
         return {"fraction_bits": bits, "weight_exponent": exponent}
 
     def _settled_fraction_bits(self) -> int:
-        given, is_normalized = self.fraction_bits, self.update == "normalized"
+        given: int | None = self.fraction_bits
+        is_normalized = self.update == "normalized"
         lowest = self._normalized_fraction_bits if is_normalized else AUTOMATIC_FRACTION_BITS[0]
         bits = lowest if given is None else integer("fraction_bits", given, 1, 40)
         # Like any other number on the grid the rate stays below 2**53 units of 2^-f.
@@ -463,10 +424,19 @@ class Definition(ABC):
         """The factor of input: `input_scale` times `spikes_per_unit`."""
         return self.input_scale * self.spikes_per_unit
 
-    @property
-    def learns_once(self) -> bool:
-        """Whether errors are summed, and weights learn once, at the end of a sample."""
-        return self.update != "fractional"
+    @cached_property
+    def learning_rule(self) -> LearningRule:
+        """How weights learn, as the plain numbers that back ends read."""
+        return learning_rule_of(
+            update=self.update,
+            bounded=self.bounded,
+            is_chip=self.arithmetic == "loihi2",
+            rate=self.rate_units,
+            n_layers=self.n_layers,
+            n_steps=self.n_steps,
+            spikes_per_unit=self.spikes_per_unit,
+            label_targets=self.label_targets,
+        )
 
     @property
     def n_layers(self) -> int:
@@ -494,16 +464,15 @@ class Definition(ABC):
         return tuple(connection.feedback_shape for connection in self.connections[1:])
 
     @property
-    def rate_units(self) -> int | None:
-        """The integer r with rate = r * 2**-f in fixed arithmetic; None with event timing.
+    def rate_units(self) -> int:
+        """The integer r with rate = r * 2**-f in fixed arithmetic.
 
         With ``arithmetic="loihi2"`` rate = r * 2**(g - 16), g being `weight_exponent`.
         """
-        bits = self._rate_bits
-        return None if bits is None else _rate_units(self._real_rate, bits)
+        return _rate_units(self._real_rate, self._rate_bits)
 
     @property
-    def _rate_bits(self) -> int | None:
+    def _rate_bits(self) -> int:
         if self.weight_exponent is not None:
             return LOIHI2_RATE_BITS - self.weight_exponent
         return self.fraction_bits
@@ -513,15 +482,8 @@ class Definition(ABC):
         """The factor of a step's update: eta / T**2, on a grid rounded to `rate_units`.
 
         With ``update="normalized"`` it is eta, which each sample divides.
-
-        With ``timing="event"`` it is computed in single precision, whatever the arithmetic.
         """
-        if self.timing == "event":
-            T = np.float32(self.n_steps)
-            with np.errstate(over="ignore", under="ignore"):
-                return float(np.float32(self.learning_rate) / (T * T))
-        assert self._rate_bits is not None
-        return math.ldexp(_rate_units(self._real_rate, self._rate_bits), -self._rate_bits)
+        return math.ldexp(self.rate_units, -self._rate_bits)
 
     @property
     def effective_learning_rate(self) -> float:
@@ -588,16 +550,11 @@ class Definition(ABC):
 
         What has its default is chosen anew: ``fraction_bits``, so that a changed rate finds its own
         grid, and what docs/defaults.md names, where a change leads to another row of its table. A
-        change from "event" to another timing drops the fields of
-        "event" and takes the default of `arithmetic`, and a change to an arithmetic other than
-        "loihi2" drops `weight_exponent`.
+        change to an arithmetic other than "loihi2" drops `weight_exponent`.
         """
         values = self.field_values()
         if "fraction_bits" not in changes and self._has_automatic_fraction_bits:
             values["fraction_bits"] = None
-        if self.timing == "event" and changes.get("timing", "event") != "event":
-            # `changes` that give fields of event timing are refused.
-            values |= dict.fromkeys(EVENT_FIELDS) | {"arithmetic": Definition.arithmetic}
         if changes.get("arithmetic", "loihi2") != "loihi2":
             values["weight_exponent"] = None
         row = self._defaults(self.update)
@@ -611,8 +568,6 @@ class Definition(ABC):
 
     @property
     def _has_automatic_fraction_bits(self) -> bool:
-        if self.fraction_bits is None:
-            return True
         if self.arithmetic == "loihi2":
             return self.fraction_bits == LOIHI2_FRACTION_BITS
         if self.update == "normalized":
@@ -635,7 +590,7 @@ class Definition(ABC):
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain Python values that JSON can hold.
 
-        A field that means nothing with the timing or the arithmetic is None.
+        A field that means nothing with the arithmetic is None.
         """
         return {name: self._plain(value) for name, value in self.field_values().items()}
 

@@ -37,7 +37,7 @@ class Operations:
         Error spikes of layers 1 to L after the gate.
     messages : int
         Units that send spikes in a step, or errors, one for each: :math:`\sum \mathrm{nnz}(k_l) +
-        \mathrm{nnz}(e_l)`. With event timing each spike is one.
+        \mathrm{nnz}(e_l)`.
     multiply_adds : int
         Products of a number and a weight that messages cause: :math:`\sum \mathrm{nnz}(k_{l-1})
         n_l`, :math:`\sum \mathrm{nnz}(e_l) n_{l-1}` for :math:`l \ge 2`, and `update`.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import REALS, array_of, finite, wrong_argument
-from spikebp_plugins.network.arithmetic import Arithmetic, arithmetic_of
+from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
 from spikebp_plugins.network.fields import Definition
 
 Matrices = tuple[NDArray[np.floating[Any]], ...]
@@ -76,9 +76,7 @@ def initial_state(net: Definition, weights: Any = None, feedback: Any = None) ->
     given = net.init_weights() if weights is None else weights
     return LearningState(
         weights=_matrices(arithmetic, "weights", given, net.weight_shapes, first_layer=1),
-        backward_potentials=tuple(
-            np.zeros(size, arithmetic.dtype) for size in net.layer_sizes[1:-1]
-        ),
+        backward_potentials=tuple(map(np.zeros, net.layer_sizes[1:-1])),
         feedback=backward,
         samples_seen=0,
     )
@@ -89,20 +87,17 @@ def drawn_backward_potentials(net: Definition, samples_seen: int) -> Matrices:
 
     They are uniform in [-1/2, 1/2) on the grid. They come from the counter-based generator Philox,
     so they depend on the seed and on the number of training samples seen, and on nothing else.
-    With event timing they have 53 fraction bits.
     """
-    bits = 53 if net.fraction_bits is None else net.fraction_bits
+    bits, drawn = net.fraction_bits, []
     generator = np.random.Philox(key=net.seed, counter=[0, 0, samples_seen, 0])
-    dtype = arithmetic_of(net).dtype
-    drawn = []
     for size in net.layer_sizes[1:-1]:
         units = (generator.random_raw(size) >> np.uint64(64 - bits)).astype(np.int64)
-        drawn.append(np.ldexp((units - 2 ** (bits - 1)).astype(np.float64), -bits).astype(dtype))
+        drawn.append(np.ldexp((units - 2 ** (bits - 1)).astype(np.float64), -bits))
     return tuple(drawn)
 
 
 def _matrices(
-    arithmetic: Arithmetic,
+    arithmetic: FixedPoint,
     name: str,
     given: Any,
     shapes: tuple[tuple[int, ...], ...],

@@ -158,7 +158,6 @@ class TrainedKind(NamedTuple):
         """Return the bytes of weights, in the smallest type that holds them, and of states."""
         net, weights = self.networks[0].net, self.networks[0].weights
         bits = net.fraction_bits
-        assert bits is not None  # arithmetic is fixed
         largest = math.ldexp(max(np.abs(matrix).max() for matrix in weights), bits)
         of_weight = next(n for n in (1, 2, 4, 8) if largest < 2 ** (8 * n - 1))
         n_units, n_weights = sum(net.layer_sizes[1:]), sum(matrix.size for matrix in weights)

@@ -1,4 +1,4 @@
-"""The kinds of network that experiments train: spiking, and of rectified units."""
+"""The kinds of network that experiments train: spiking, in steps or events, and ReLU networks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import PathLike, read_archive, unreadable, write_archive
 from spikebp_plugins.conversion.relu import relu_scores, train_relu
+from spikebp_plugins.event_order import EventCheckpoint, EventMLP, EventNetwork
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
@@ -56,6 +57,10 @@ class ReluWeights(NamedTuple):
         return self._replace(net=self.net.replace(learning_rate=learning_rate))
 
 
+#: What a network of any kind has learned.
+Learned = Checkpoint | EventCheckpoint | ReluWeights
+
+
 class Learner(Protocol):
     """What learns samples one at a time, and can be kept."""
 
@@ -69,7 +74,7 @@ class Learner(Protocol):
     def scores(self, x: Array) -> NDArray[np.float64]:
         """Return the scores of samples."""
 
-    def checkpoint(self) -> Checkpoint | ReluWeights:
+    def checkpoint(self) -> Learned:
         """Return what has been learned."""
 
 
@@ -87,6 +92,8 @@ class SpikingLearner:
         Where samples of the past come from, which are learned again in between.
     n_jobs : int or None, default=None
         Threads that predict; None takes those of the back end.
+    backend : str or None, default=None
+        Name of the back end; None takes the default.
     """
 
     def __init__(
@@ -96,9 +103,10 @@ class SpikingLearner:
         margin: float | None = None,
         replay: ReplayBuffer | None = None,
         n_jobs: int | None = None,
+        backend: str | None = None,
     ) -> None:
         options: dict[str, Any] = {} if n_jobs is None else {"n_jobs": n_jobs}
-        self._simulator = start.simulate(**options)
+        self._simulator = start.simulate(backend, **options)
         self._margin, self._replay = margin, replay
 
     @property
@@ -119,6 +127,31 @@ class SpikingLearner:
     def checkpoint(self) -> Checkpoint:
         """Return what has been learned."""
         return self._simulator.checkpoint()
+
+
+class EventLearner:
+    """A spiking network that learns in the order of events."""
+
+    def __init__(self, start: EventCheckpoint) -> None:
+        self._network = EventNetwork(start)
+
+    @property
+    def operations(self) -> Operations:
+        """All that was counted so far."""
+        return self._network.operations
+
+    def learn(self, x: Array, y: Array) -> None:
+        """Learn from samples in order, which have labels."""
+        self._network.train(x, y)
+
+    def scores(self, x: Array) -> NDArray[np.float64]:
+        """Return the scores of samples."""
+        scores: NDArray[np.float64] = self._network.predict(x)
+        return scores
+
+    def checkpoint(self) -> EventCheckpoint:
+        """Return what has been learned."""
+        return self._network.checkpoint()
 
 
 class ReluLearner:
@@ -147,13 +180,16 @@ class ReluLearner:
 #: The kinds of network by name: functions of what a network starts from, and of options.
 LEARNERS: Final[dict[str, Callable[..., Learner]]] = {
     "spiking": SpikingLearner,
+    "event order": EventLearner,
     "ReLU": ReluLearner,
     "integer ReLU": IntegerReluLearner,
 }
 
 
-def start_of(net: Definition, kind: str, path: Path | None) -> Checkpoint | ReluWeights:
+def start_of(net: Definition | EventMLP, kind: str, path: Path | None) -> Learned:
     """Return what a network starts from: what a file holds or, without one, its initial weights."""
+    if isinstance(net, EventMLP):
+        return EventCheckpoint.initial(net) if path is None else EventCheckpoint.load(path)
     if kind == "ReLU":
         return ReluWeights(net, net.init_weights()) if path is None else ReluWeights.load(path, net)
     return Checkpoint(net, initial_state(net)) if path is None else Checkpoint.load(path)

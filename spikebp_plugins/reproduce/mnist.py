@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from spikebp_plugins.conversion.relu import relu_scores
 from spikebp_plugins.data.images import error_percent
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.reproduce.study import EVENT_ORDER, Report, Study, TrainedNetwork
+from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
 from spikebp_plugins.simulation.plots import plot_learning_curves
 from spikebp_plugins.simulation.simulator import Simulator
 
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 EPOCHS: Final = 20
 HIDDEN_LAYERS: Final = ((200, 200), (300, 300))
 
+EVENT_ORDER: Final = "event order"
+
 #: How each network learns: the kind, and the fields of its definition.
 NETWORKS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "ReLU": ("ReLU", {}),
     "spiking, fractional": ("spiking", {}),
     "spiking, outer": ("spiking", {"update": "outer"}),
-    "event order, fractional": ("spiking", EVENT_ORDER),
-    "event order, outer": ("spiking", EVENT_ORDER | {"update": "outer"}),
+    "event order, fractional": (EVENT_ORDER, {}),
+    "event order, outer": (EVENT_ORDER, {"update": "outer"}),
 }
 
 RELU_RUN_SPIKING: Final = "ReLU, run spiking"
@@ -67,7 +69,8 @@ def run(study: Study) -> Report:
     for hidden in HIDDEN_LAYERS:
         learned = {}
         for name, (kind, changes) in NETWORKS.items():
-            learned[name] = study.learned(study.net(*hidden, **changes), EPOCHS, kind)
+            make = study.event_net if kind == EVENT_ORDER else study.net
+            learned[name] = study.learned(make(*hidden, **changes), EPOCHS, kind)
             curves.setdefault(_words(hidden), {})[name] = learned[name].test_errors
         for name, errors in _results(study, hidden, learned):
             rows.append(row(hidden, name, errors, authors=study.is_the_papers))

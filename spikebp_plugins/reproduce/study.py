@@ -17,18 +17,16 @@ from spikebp_plugins.common.archive import unreadable, whole_file
 from spikebp_plugins.common.errors import integer, real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
+from spikebp_plugins.event_order import EventCheckpoint, EventMLP
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import Layer
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
-from spikebp_plugins.reproduce.learners import LEARNERS, Learner, ReluWeights, start_of
+from spikebp_plugins.reproduce.learners import LEARNERS, Learned, Learner, start_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-#: Fields of the definition that follows the authors' program.
-EVENT_ORDER: Final[dict[str, Any]] = {"timing": "event", "arithmetic": "float32"}
 
 #: Samples between two updates of the progress bar.
 BLOCK: Final = 2_000
@@ -69,7 +67,7 @@ class TrainedNetwork:
 
     Attributes
     ----------
-    learned : Checkpoint or ReluWeights
+    learned : Checkpoint, EventCheckpoint or ReluWeights
         The network after the last epoch.
     test_errors : list of float
         In percent, after each epoch.
@@ -82,7 +80,7 @@ class TrainedNetwork:
         taken.
     """
 
-    learned: Checkpoint | ReluWeights
+    learned: Learned
     test_errors: list[float]
     train_error: float
     operations: list[Operations]
@@ -90,12 +88,13 @@ class TrainedNetwork:
 
     @property
     def net(self) -> Definition:
-        """The definition."""
+        """The definition of a network of steps, or of the ReLU network that has its shape."""
+        assert not isinstance(self.learned, EventCheckpoint)
         return self.learned.net
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The network after the last epoch, unless it is a ReLU network."""
+        """The network after the last epoch, which is one of steps."""
         assert isinstance(self.learned, Checkpoint)
         return self.learned
 
@@ -104,7 +103,7 @@ class TrainedNetwork:
         """Copies of the weights, matrices of shape (n_in, n_out)."""
         learned = self.learned
         matrices: Sequence[Any] = (
-            learned.weights if isinstance(learned, ReluWeights) else learned.state.weights
+            learned.state.weights if isinstance(learned, Checkpoint) else learned.weights
         )
         return [np.array(matrix, np.float64) for matrix in matrices]
 
@@ -123,18 +122,27 @@ class Study:
         Learn from few images for few epochs: shows what an experiment does, not its true result.
     seed : int, default=0
         Seed of initial weights, and of the order of samples.
+    in_full : bool, default=False
+        Show all images also to what runs on the slow reference alone.
     """
 
     data: Dataset
     folder: Path
     quick: bool = False
     seed: int = 0
+    in_full: bool = False
 
     def net(self, *hidden: int, **changes: Any) -> Definition:
         """Return the definition of the paper (T = 10, rate 0.01), with some fields changed."""
         data = self.data
         fields = {"input_scale": data.input_scale, "seed": self.seed} | changes
         return SpikingMLP.paper((data.x_train.shape[1], *hidden, data.n_classes), **fields)
+
+    def event_net(self, *hidden: int, **changes: Any) -> EventMLP:
+        """Return the network of the authors' program, with some fields changed."""
+        data = self.data
+        fields = {"input_scale": data.input_scale, "seed": self.seed} | changes
+        return EventMLP((data.x_train.shape[1], *hidden, data.n_classes), **fields)
 
     def image_net(self, *layers: Layer, **changes: Any) -> Definition:
         """Return a network that sees images, with the fields of the paper but for some changed."""
@@ -154,6 +162,11 @@ class Study:
             for part, rows in (("train", slice(n)), ("test", slice(n, None)))
         }
         return replace(self, data=replace(data, name=f"{data.name}, held out", **parts))
+
+    def of_images(self, n: int) -> Study:
+        """Return a study of the first n training images."""
+        data = self.data
+        return replace(self, data=replace(data, x_train=data.x_train[:n], y_train=data.y_train[:n]))
 
     @property
     def is_the_papers(self) -> bool:
@@ -177,7 +190,7 @@ class Study:
 
     def learned(
         self,
-        net: Definition,
+        net: Definition | EventMLP,
         epochs: int,
         kind: str = "spiking",
         *,
@@ -189,12 +202,13 @@ class Study:
 
         Parameters
         ----------
-        net : Definition
+        net : Definition or EventMLP
             The definition.
         epochs : int
             How often each training image is shown.
-        kind : {"spiking", "ReLU", "integer ReLU"}
-            The network itself, or one of rectified units with its shape, initial weights and rate.
+        kind : {"spiking", "event order", "ReLU", "integer ReLU"}
+            The network itself, in steps or, for an EventMLP, in the order of events; or one of
+            rectified units with its shape, initial weights and rate.
         halve_after : sequence of int, default=()
             After these epochs the learning rate is halved.
         average : int, default=0
@@ -207,7 +221,7 @@ class Study:
 
     def test_errors(
         self,
-        net: Definition,
+        net: Definition | EventMLP,
         epochs: int,
         kind: str = "spiking",
         *,
@@ -223,7 +237,9 @@ class Study:
         training.forget()
         return [epoch["test_error"] for epoch in training.done]
 
-    def _trained(self, net: Definition, epochs: int, kind: str, how: dict[str, Any]) -> Training:
+    def _trained(
+        self, net: Definition | EventMLP, epochs: int, kind: str, how: dict[str, Any]
+    ) -> Training:
         epochs = self.epochs(epochs)
         x, y = self.train
         about: dict[str, Any] = {
@@ -280,13 +296,13 @@ class Training:
     ----------
     study : Study
         Data, and the folder for the files.
-    net : Definition
+    net : Definition or EventMLP
         The definition.
     about : dict
         All that decides what is learned; its hash names the files.
     """
 
-    def __init__(self, study: Study, net: Definition, about: dict[str, Any]) -> None:
+    def __init__(self, study: Study, net: Definition | EventMLP, about: dict[str, Any]) -> None:
         key = sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         self._study, self._about, self._name = study, about, key
         self._list = study.folder / f"{key}.json"
@@ -301,6 +317,7 @@ class Training:
         done, kind = len(self.done), self._about["kind"]
         start = start_of(self._net, kind, self._file(done) if done else None)
         if done in self._about["halve_after"]:
+            assert not isinstance(start, EventCheckpoint), "no experiment halves its rate"
             start = start.at_rate(start.net.learning_rate / 2)
         return self._learner(start)
 
@@ -308,7 +325,7 @@ class Training:
         """Learn from samples in order."""
         self.learner.learn(x, y)
 
-    def _learner(self, start: Checkpoint | ReluWeights) -> Learner:
+    def _learner(self, start: Learned) -> Learner:
         return LEARNERS[self._about["kind"]](start, **self._about["options"])
 
     def _file(self, epochs: int) -> Path:

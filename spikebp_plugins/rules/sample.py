@@ -19,8 +19,8 @@ from spikebp_plugins.rules.step import (
     close_training,
     open_sample,
     open_training,
-    presynaptic,
     step,
+    teaching_factors,
 )
 
 #: A function with the arguments and results of `step`.
@@ -105,8 +105,10 @@ def _belonging_to(delays: Delays, sent: list[Step], tau: int) -> Step:
 
 def weights_changed(net: Definition, sample: SampleState, e: Sequence[Any]) -> int:
     """Return the number of synapses that an update changes: both of its factors are not 0."""
-    ends = zip(net.connections, presynaptic(net, sample), e[1:], strict=True)
-    return sum(connection.synapses_with(a_l, e_l) for connection, a_l, e_l in ends)
+    return sum(
+        connection.synapses_with(*teaching_factors(net, sample, e, l))
+        for l, connection in enumerate(net.connections, 1)
+    )
 
 
 class WorkCounter:
@@ -132,13 +134,13 @@ class WorkCounter:
         if sent.e is None:
             return
         _add(self._sent.errors[1:], self._sent.error_messages[1:], sent.e[1:])
-        if not self._net.learns_once:
+        if not self._net.learning_rule.learns_once:
             self._updates += weights_changed(self._net, sample, sent.e)
 
     def total(self, sample: SampleState, training: bool) -> Operations:
         """Return the operations of the sample once it has ended."""
         updates = self._updates
-        if training and self._net.learns_once:
+        if training and self._net.learning_rule.learns_once:
             updates = weights_changed(self._net, sample, sample.E)
         return count_operations(self._net, self._sent, updates, shown=1, trained=int(training))
 

@@ -17,18 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.arithmetic import (
+    LIMIT,
+    Change,
     FixedPoint,
     Integers,
     Reals,
+    arithmetic_of,
     check_counts,
     constant_in,
-    grid_of,
     out_of_range,
 )
 from spikebp_plugins.network.connections import Connection, WeightedCounts
 from spikebp_plugins.network.delays import ENDLESS, delays_of, is_busy
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.rates import normalized_rate_units, summed_error_limit
+from spikebp_plugins.network.learning_rule import Limit, WeightRule
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 from spikebp_plugins.rules.quantization import rectified, signed
 
@@ -71,6 +73,8 @@ class SampleState(NamedTuple):
         before the first step, and where no connection takes a step.
     t : int
         The steps so far.
+    shown : int
+        The steps of input among them.
     """
 
     phi: tuple[Reals, ...]
@@ -81,6 +85,7 @@ class SampleState(NamedTuple):
     sent: Step
     before: LearningState | None = None
     t: int = 0
+    shown: int = 0
 
 
 def open_sample(net: Definition) -> SampleState:
@@ -154,6 +159,7 @@ def step(
         If a value leaves the range of the arithmetic.
     """
     L, t, delays = net.n_layers, sample.t + 1, delays_of(net)
+    shown = sample.shown
     phi, s, c = list(sample.phi), list(sample.s), list(sample.c)
     k, e = (list(layers or ()) for layers in silence(net))
     # Indexed by lag: what was sent in this step (0) or in the step before (1), and the weights from
@@ -167,6 +173,7 @@ def step(
     # 1. The input fires.
     if is_busy(t, delays.spikes[0], n_steps):
         k[0], phi[0], c[0] = fire_input(net, phi[0], c[0], x)
+        shown = t
 
     # 2. The forward pass.
     for l in range(1, L + 1):
@@ -177,7 +184,7 @@ def step(
             if l < L:
                 c[l] = check_counts(c[l] + k[l], l)
 
-    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c), t=t)
+    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c), t=t, shown=shown)
     if not delays.are_zero:
         sample = sample._replace(before=learning)
     if y is None:
@@ -205,7 +212,7 @@ def step(
 
 def fire_input(net: Definition, phi: Reals, c: Integers, x: NDArray[Any]) -> tuple[Any, Any, Any]:
     """Rule 1: return spikes, potential and counts of the input."""
-    number, k = grid_of(net), x
+    number, k = arithmetic_of(net), x
     if net.input_coding == "values":
         k, phi = fire(net, signed, number.check(phi + x, "potential", 0))
     return k, phi, check_counts(c + check_counts(k, 0), 0)
@@ -215,7 +222,7 @@ def forward(
     net: Definition, arriving: WeightedCounts, phi: Reals, s: Reals, l: int
 ) -> tuple[Any, Any, Any]:
     """Rule 2: return spikes, potential and summed drive of layer l."""
-    number = grid_of(net)
+    number = arithmetic_of(net)
     s = number.add_product(s, arriving, "summed drive", l)
     phi = number.add_product(phi, arriving, "potential", l)
     return *fire(net, rectified, phi), s
@@ -225,7 +232,7 @@ def output_error(
     net: Definition, k: Integers, y: Reals, phi_y: Reals, s: Reals
 ) -> tuple[Integers, Any]:
     """Rule 3: return the errors of the output, and the potential of the target."""
-    number = grid_of(net)
+    number = arithmetic_of(net)
     phi_y = number.check(phi_y + y, "target potential", net.n_layers)
     m, phi_y = fire(net, signed, phi_y)
     return np.where(s < 0, 0, within_payload(net, k - m)), phi_y
@@ -235,7 +242,7 @@ def backward(
     net: Definition, arriving: WeightedCounts, psi: Reals, s: Reals, l: int
 ) -> tuple[Integers, Any]:
     """Rule 4: return errors and backward potential of layer l."""
-    psi = grid_of(net).add_product(psi, arriving, "backward potential", l)
+    psi = arithmetic_of(net).add_product(psi, arriving, "backward potential", l)
     spent, psi = fire(net, signed, psi)
     return np.where(s < 0, 0, spent), psi
 
@@ -251,7 +258,7 @@ def fire(net: Definition, quantizer: Quantizer, v: Reals) -> tuple[Integers, Rea
 
 def within_payload(net: Definition, k: Integers) -> Integers:
     """Return counts, limited to the largest payload of a message."""
-    largest = grid_of(net).largest_payload
+    largest = arithmetic_of(net).largest_payload
     return k if largest is None else np.clip(k, -largest, largest)
 
 
@@ -280,7 +287,7 @@ def learn(
     net: Definition, learning: LearningState, sample: SampleState, e: Sequence[Any]
 ) -> tuple[LearningState, SampleState]:
     """Rule 5: return both states after a step, with weights changed or with errors summed."""
-    if not net.learns_once:
+    if not net.learning_rule.learns_once:
         return _descend(net, learning, sample, e), sample
     E = (None, *(summed_errors(sample.E[l], e[l], l) for l in range(1, net.n_layers + 1)))
     return learning, sample._replace(E=E)
@@ -296,37 +303,47 @@ def summed_errors(E: Integers, e: Integers, l: int) -> Integers:
 
 def close_training(net: Definition, learning: LearningState, sample: SampleState) -> LearningState:
     """Return the state after a training sample, with the update at its end if there is one."""
-    if net.learns_once:
+    if net.learning_rule.learns_once:
         learning = _descend(net, learning, sample, sample.E)
     return learning._replace(samples_seen=learning.samples_seen + 1)
 
 
-def presynaptic(net: Definition, sample: SampleState) -> Layers:
-    """Return the presynaptic factors of an update of layers 0..L-1: counts or rate times drive."""
-    number = grid_of(net)
+def teaching_factors(
+    net: Definition, sample: SampleState, e: Sequence[Any], l: int
+) -> tuple[Any, Integers]:
+    """Return what multiplies in an update of W_l: counts and errors, both cut off.
+
+    With ``presynaptic="drive"`` the first is the rate times the drive, in units of 2^-f.
+    """
+    rule = net.learning_rule
+    errors = cut_off(e[l], rule.weights[l - 1].error_limit, sample)
     if net.presynaptic == "counts":
-        return tuple(number.trace(c_l) for c_l in sample.c)
-    s_0 = number.check(sample.phi[0] + sample.c[0], "summed input", 0)
-    rectified_drive = (np.maximum(s_l, 0) for s_l in sample.s[1:-1])
-    return tuple(number.smoothed(s_l) for s_l in (s_0, *rectified_drive))
+        return cut_off(sample.c[l - 1], rule.count_limit, sample), errors
+    number, rate = arithmetic_of(net), rule.weights[l - 1].rate
+    if l == 1:
+        s_0 = number.check(sample.phi[0] + sample.c[0], "summed input", 0)
+        return number.smoothed(rate, s_0), errors
+    return number.smoothed(rate, np.maximum(sample.s[l - 1], 0)), errors
+
+
+def cut_off(values: Integers, limit: Limit, sample: SampleState) -> Integers:
+    """Return counts or errors cut off at their limit for the steps of input shown so far."""
+    most = limit.after(sample.shown)
+    return np.clip(values, -most, most)
 
 
 def _descend(
     net: Definition, learning: LearningState, sample: SampleState, e: Sequence[Any]
 ) -> LearningState:
-    number = grid_of(net).at(learning.samples_seen, sample.t)
-    W: Layers = (None, *learning.weights)
-    a = presynaptic(net, sample)
+    number = arithmetic_of(net).at(learning.samples_seen, sample.t)
     descended = (
-        descend(net, number, W[l], sample.c[l - 1], a[l - 1], e[l], l)
-        for l in range(1, net.n_layers + 1)
+        descend(net, number, W, *teaching_factors(net, sample, e, l), l)
+        for l, W in enumerate(learning.weights, 1)
     )
     return learning._replace(weights=tuple(descended))
 
 
-def descend(
-    net: Definition, number: FixedPoint, W: Reals, c: Integers, a: Any, e: Integers, l: int
-) -> Reals:
+def descend(net: Definition, number: FixedPoint, W: Reals, c: Any, e: Integers, l: int) -> Reals:
     """Rule 5: return W_l after an update.
 
     Parameters
@@ -337,22 +354,27 @@ def descend(
         Its arithmetic, for this step.
     W : ndarray
         W_l.
-    c : ndarray of shape (n_{l-1},)
-        The input counts of layer l - 1.
-    a : ndarray of shape (n_{l-1},)
-        The factors of the errors: that layer's part of the result of `presynaptic`.
-    e : ndarray of shape (n_l,)
-        The errors of layer l, of this step or summed.
+    c, e : ndarray of shape (n_{l-1},), ndarray of shape (n_l,)
+        The result of `teaching_factors`, for the errors of this step or the summed ones.
     l : int
         The layer that W_l leads to.
     """
-    connection = net.connections[l - 1]
+    connection, rule = net.connections[l - 1], net.learning_rule.weights[l - 1]
     if connection.constant_weight is not None:
         return W
-    if net.update == "normalized":
-        number = number.at_rate(normalized_rate_units(net, c, l))
-        limit = summed_error_limit(net, l)
-        e = np.clip(e, -limit, limit)
-    through = number.descend if net.presynaptic == "counts" else number.descend_smoothed
-    changed: Reals = through(W, connection, a, e, l)
+    rate = rule.rate
+    if rule.added_squares:
+        rate = divided_rate(connection, rule, c, l)
+    elif net.presynaptic == "drive":
+        rate = 1  # it is in c
+    changed: Reals = number.descend(W, connection, Change(rate, c, e), l)
     return changed
+
+
+def divided_rate(connection: Connection, rule: WeightRule, c: Integers, l: int) -> int:
+    """Return r_l, or raise OverflowError if N_l is no exact double."""
+    squares = connection.squares(c)
+    total = rule.added_squares + squares
+    if total >= LIMIT:
+        raise out_of_range("sum of squared counts", l - 1, LIMIT, total)
+    return rule.divided_rate(squares)

@@ -22,16 +22,16 @@ from spikebp_plugins.network.arithmetic import (
     HIGHEST_WEIGHT,
     LARGEST_PAYLOAD,
     LARGEST_STATE,
-    LARGEST_TRACE,
     LOWEST_WEIGHT,
     FixedPoint,
     Loihi2,
-    grid_of,
+    arithmetic_of,
 )
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.learning_rule import LARGEST_TRACE
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
@@ -332,7 +332,7 @@ def hardware_report(
     Raises
     ------
     ValueError
-        If the network has event timing, or an argument is not allowed.
+        If an argument is not allowed.
 
     Examples
     --------
@@ -343,13 +343,10 @@ def hardware_report(
     """
     start = _start_of(checkpoint)
     net = start.net
-    if net.timing == "event":
-        allowed = "a network with timing='immediate' or 'pipelined', whose numbers are integers"
-        raise wrong_argument("checkpoint", allowed, "timing='event'")
     core = CoreLimits() if core is None else core
     if not isinstance(core, CoreLimits):
         raise wrong_argument("core", "a CoreLimits or None", repr(core))
-    extremes, operations = Extremes(grid_of(net)), Operations()
+    extremes, operations = Extremes(arithmetic_of(net)), Operations()
     if x is None:
         if y is not None:
             raise wrong_argument("y", "None without x", "targets")

@@ -18,12 +18,12 @@ import numpy as np
 
 from spikebp_plugins.network.arithmetic import (
     LARGEST_PAYLOAD,
-    LARGEST_TRACE,
     STATE_BITS,
     WEIGHT_BITS,
 )
 from spikebp_plugins.network.connections import Connection
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.learning_rule import LARGEST_TRACE
 from spikebp_plugins.simulation.core_limits import CoreLimits
 from spikebp_plugins.simulation.placement import IncomingSynapses, Integers, Placement, placed
 

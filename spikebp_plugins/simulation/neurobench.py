@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import integer, wrong_argument
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.simulation.hardware_report import bits_of
@@ -99,7 +99,7 @@ def neurobench_metrics(
     Raises
     ------
     ValueError
-        If the network has event timing, or an argument is not allowed.
+        If an argument is not allowed.
     UnsupportedError
         If `margin` is given and the network cannot end samples early.
 
@@ -111,9 +111,6 @@ def neurobench_metrics(
     if not isinstance(checkpoint, Checkpoint):
         raise wrong_argument("checkpoint", "a Checkpoint", repr(checkpoint))
     net = checkpoint.net
-    if net.timing == "event":
-        allowed = "a network with timing='immediate' or 'pipelined', which has steps to count in"
-        raise wrong_argument("checkpoint", allowed, "timing='event'")
     batch = check_batch(net, x, n_steps=n_steps)
     if not len(batch):
         raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
@@ -158,7 +155,7 @@ def _weighted_connections(checkpoint: Checkpoint) -> Iterator[_WeightedConnectio
 
 
 def _footprint(checkpoint: Checkpoint, n_weights: int) -> int:
-    net, number = checkpoint.net, grid_of(checkpoint.net)
+    net, number = checkpoint.net, arithmetic_of(checkpoint.net)
     units = [number.weight_units(W) for W in checkpoint.state.weights if W.size]
     needed = max(bits_of(int(W.min()), int(W.max())) for W in units)
     of_weight = next(bits for bits in (8, 16, 32, 64) if needed <= bits)

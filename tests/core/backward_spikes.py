@@ -1,14 +1,12 @@
-"""The backward spikes of event timing before the gate, which no back end hands out."""
+"""The backward spikes of events before the gate, which the network does not hand out."""
 
-import ctypes
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.engine.event_backend import EventBackend
-from spikebp_plugins.engine.structs import ALL_BACKWARD, NET_BACKWARD
-from spikebp_plugins.network.samples import check_batch
+from spikebp_plugins.event_order import EventNetwork
+from spikebp_plugins.event_order.library import ALL_BACKWARD, NET_BACKWARD
 
 
 class BackwardSpikes(NamedTuple):
@@ -19,20 +17,15 @@ class BackwardSpikes(NamedTuple):
 
 
 def backward_spikes(start, x, y):
-    """Return the backward spikes of training samples; the checkpoint `start` stays as it is."""
-    network = EventBackend(start.net, start.state, 1)._engine.current
-    whole, seen, found = check_batch(start.net, x, y), start.state.samples_seen, []
-    for i in range(len(whole)):
-        if not len(network.show(whole[i : i + 1], seen + i).scores):
-            raise network.overflow()
-        found.append([_of_layers(network, which) for which in (NET_BACKWARD, ALL_BACKWARD)])
+    """Return the backward spikes of training samples after a checkpoint."""
+    network, found = EventNetwork(start), []
+    for i in range(len(x)):
+        network.train(x[i : i + 1], y[i : i + 1])
+        layers = range(1, start.net.n_layers + 1)
+        found.append(
+            [
+                np.concatenate([network._array(l, which) for l in layers])
+                for which in (NET_BACKWARD, ALL_BACKWARD)
+            ]
+        )
     return BackwardSpikes(*map(np.array, zip(*found, strict=True)))
-
-
-def _of_layers(network, which):
-    """Return a copy of an array of counts, of layers 1 to L side by side."""
-    layers = []
-    for l, n in enumerate(network.net.layer_sizes[1:], 1):
-        at = network.build.array(network._place, l, which)
-        layers.append(np.ctypeslib.as_array((ctypes.c_int64 * n).from_address(at)))
-    return np.concatenate(layers)

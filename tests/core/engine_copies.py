@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from spikebp_plugins.engine.building import IS_64_BIT, SOURCES, compilers
+from spikebp_plugins.engine.building import ENGINE, EVENT_ORDER, IS_64_BIT, PACKAGE, compilers
 from spikebp_plugins.engine.library import why_missing
 
 #: For a test of a module of which others do without the engine.
@@ -37,13 +37,15 @@ class Edit(NamedTuple):
     after: str
 
     def sources(self, folder):
-        """Write the edited sources to a folder, and return theirs."""
-        copy = folder / "c"
-        shutil.copytree(SOURCES, copy)
-        text = (copy / self.file).read_text()
+        """Write the edited sources to the folders of a package, and return its folder."""
+        package = folder / "package"
+        for part in (ENGINE, EVENT_ORDER):
+            shutil.copytree(PACKAGE / part, package / part)
+        (path,) = package.rglob(self.file)
+        text = path.read_text()
         assert text.count(self.before) == 1, f"{self.before!r} does not stand once in {self.file}"
-        (copy / self.file).write_text(text.replace(self.before, self.after))
-        return copy
+        path.write_text(text.replace(self.before, self.after))
+        return package
 
 
 def run_networks(path, level, bits, n, near=(), **environment):
@@ -52,7 +54,7 @@ def run_networks(path, level, bits, n, near=(), **environment):
 
 
 def run_event_networks(path, level, n, **environment):
-    """The same with event timing, and its literal transcription."""
+    """The same in the order of events, and its literal transcription."""
     return _run("event_networks", path, level, n, **environment)
 
 

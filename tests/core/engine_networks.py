@@ -19,7 +19,7 @@ from spikebp_plugins.engine.backend import early_of
 from spikebp_plugins.engine.library import build_of
 from spikebp_plugins.engine.network import BY_NOW, counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork, holds
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import check_batch, real_targets
 from spikebp_plugins.network.state import LearningState, initial_state
@@ -28,7 +28,7 @@ from tests.core.strategies import RATES, chip_definitions, definitions, inputs, 
 
 LIMITS = {"max_depth": 4, "max_width": 40, "max_steps": 12}
 STEPS = {"rates": (*RATES, 1e3), **LIMITS}
-DENSE = definitions(timing="immediate", presynaptic="counts", **STEPS)
+DENSE = definitions(timing="immediate", **STEPS)
 
 
 @st.composite
@@ -57,14 +57,11 @@ KINDS = (
 )
 NETS = st.sampled_from(KINDS).flatmap(lambda kind: kind)
 #: Those whose input can be in trains, and corrects the drive of later steps.
-WITH_TRAINS = definitions(
-    updates=("fractional",), spikes="graded", input_coding="values", presynaptic="counts", **STEPS
-)
+WITH_TRAINS = definitions(updates=("fractional",), spikes="graded", input_coding="values", **STEPS)
 #: Those whose samples may cost what has changed since the one before.
 OF_ONE_STEP = definitions(
-    timing="immediate", presynaptic="counts", rates=(*RATES, 1e3), max_depth=4, max_width=40,
-    max_steps=1,
-)  # fmt: skip
+    timing="immediate", rates=(*RATES, 1e3), max_depth=4, max_width=40, max_steps=1
+)
 #: Shares of the inputs that change from one sample of a stream to the next.
 SHARES = (0.0, 0.02, 0.1, 0.5)
 N = 6
@@ -132,7 +129,7 @@ def cases(draw, nears=NEAR):
     feedback = None
     if net.feedback == "random" and (draw(st.booleans()) or "feedback" in near):
         feedback = values("feedback", net.feedback_shapes, 0.5)
-    start, grid = initial_state(net, weights, feedback), grid_of(net)
+    start, grid = initial_state(net, weights, feedback), arithmetic_of(net)
     psi = [grid.round(v) for v in values("psi", [(n,) for n in net.layer_sizes[1:-1]], 0.3)]
     start = start._replace(backward_potentials=tuple(psi))
     kind = draw(st.sampled_from(["labels", "constant", "changing"]))
@@ -285,7 +282,7 @@ def assert_equal_steps(level, bits, case, most_steps):
             starts, learns = y is not None and not learns, learns or y is not None
             row = case.x[random.randint(N)].reshape(-1, net.n_inputs)[0]
             n_steps = random.randint(1, 4)
-            c.begin_steps(y, opens=step == 0, learned=ref.samples_seen if starts else None)
+            c.begin_steps(y, opens=step == 0, restarts=starts)
             if not both_show(pair, stream, row, y, n_steps):
                 if stream.is_open:
                     stream.drop_sample()

@@ -5,6 +5,7 @@ one spike at a time: nothing here is shared with the package, and nothing is vec
 oracle of the reference engine.
 """
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -92,14 +93,14 @@ class LiteralNetwork:
         With `until`, a label and a margin, it may end early.
         """
         self.open(ys)
-        self.until = until
+        self.until, self.n_inputs = until, len(xs)
         show = self.show_pipelined if self.net.timing == "pipelined" else self.show_immediate
         self.t = 0
         shown = show(xs, ys)
         self.samples_seen += ys is not None
         if ys is not None and self.net.update in ("outer", "normalized"):
             for l in range(1, self.L + 1):
-                self.descend(l, self.cut_off(l))
+                self.descend(l, self.E[l])
         return shown
 
     def open(self, ys):
@@ -242,21 +243,30 @@ class LiteralNetwork:
         for j in range(self.sizes[l]):
             self.E[l][j] += e[j]
 
-    def cut_off(self, l):
-        most = 8 * self.net.n_steps * self.net.spikes_per_unit
-        if not self.is_normalized or l == self.L:
-            return self.E[l]
-        return [max(-most, min(most, e)) for e in self.E[l]]
+    def limits(self, l):
+        """Where counts below W_l and errors above it are cut off, for the steps shown so far."""
+        T, g = self.net.n_steps, self.net.spikes_per_unit
+        if self.is_chip:
+            return 127, None
+        if not self.net.bounded:
+            return None, None
+        of_counts, hidden, output, times = (16, 8, 16, 2) if self.is_normalized else (4, 2, 4, 1)
+        duration = max(T, min(self.t, self.n_inputs))
+        if l < self.L:
+            return of_counts * g * duration, hidden * g * T
+        asked = math.ceil(times * max(abs(target) for target in self.net.label_targets))
+        return of_counts * g * duration, max(output * g, asked) * duration
 
     def descend(self, l, e):
         if not self.learns(l):
             return
-        c, s = self.c[l - 1], self.s[l - 1]
-        rate = self.divided_rate(l) if self.is_normalized else self.rate
+        most_c, most_e = self.limits(l)
+        c, s, e = cut_off(self.c[l - 1], most_c), self.s[l - 1], cut_off(e, most_e)
+        rate = self.divided_rate(l, c) if self.is_normalized else self.rate
         sums = [0] * len(self.W[l])
         for i, j, w, _ in self.synapses[l]:
             if self.is_chip:
-                factor = max(-127, min(127, c[i]))
+                factor = c[i]
             elif self.net.presynaptic == "drive":
                 drive = s[i] if l == 1 else max(s[i], 0)
                 factor = round(Fraction(self.rate * drive, self.one))  # ties to even
@@ -279,9 +289,9 @@ class LiteralNetwork:
         layers = getattr(self.net, "layers", None)
         return layers is None or type(layers[l - 1]).__name__ != "AveragePool2D"
 
-    def divided_rate(self, l):
+    def divided_rate(self, l, c):
         n = (4 if l == 1 else 24) * (self.net.n_steps * self.net.spikes_per_unit) ** 2
-        for i, count in enumerate(self.c[l - 1]):
+        for i, count in enumerate(c):
             n += count * count * self.meetings(l)[i]
         return max(1, self.rate // ((1 if l == self.L else 4) * n))
 
@@ -301,6 +311,10 @@ class LiteralNetwork:
         for v in (self.net.seed, self.samples_seen, self.t, l):
             state = mix(state + golden * (v + 1))
         return mix(state + golden * (w + 1)) // 2**48
+
+
+def cut_off(values, most):
+    return [v if most is None else max(-most, min(most, v)) for v in values]
 
 
 def mix(z):

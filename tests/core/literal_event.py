@@ -1,4 +1,4 @@
-"""The event order of docs/semantics.md transcribed as literally as possible.
+"""The order of docs/event_order.md transcribed as literally as possible.
 
 Numbers are NumPy scalars, so that each operation is rounded as the type says; loops run over
 single units and single spikes; a generator hands out the spikes of a layer one by one, so that
@@ -55,7 +55,7 @@ class JavaQueue:
 
 
 class LiteralEventNetwork:
-    def __init__(self, net, weights, feedback=None):
+    def __init__(self, net, weights):
         self.net = net
         self.number = np.dtype(net.arithmetic).type
         self.rate = np.float32(net.learning_rate) / (
@@ -63,9 +63,6 @@ class LiteralEventNetwork:
         )
         self.sizes, self.L = net.layer_sizes, len(net.layer_sizes) - 1
         self.W = [None, *(self.matrix(w) for w in weights)]
-        self.B = None
-        if net.feedback == "random":
-            self.B = [None, None, *(self.matrix(b) for b in feedback)]
         self.psi = self.zeros()
         self.log = []
         # Spikes that left each layer, error spikes behind the gate, weights changed.
@@ -138,7 +135,7 @@ class LiteralEventNetwork:
     def forward(self, x):
         encoded = [self.encoded(v) for v in x]
         fired = self.added(self.phi[0], encoded, 1, rectify=False)
-        if self.net.event_order == "depth":
+        if self.net.order == "depth":
             for spike in fired:
                 self.climb(0, spike)
             return
@@ -156,9 +153,7 @@ class LiteralEventNetwork:
         self.arrived_at_output(spikes)
 
     def encoded(self, value):
-        if self.net.input_coding == "spikes":
-            return self.number(int(value))
-        return self.number(float(value) * (self.net.input_scale * self.net.spikes_per_unit))
+        return self.number(float(value) * self.net.input_scale)
 
     def climb(self, l, spike):
         i, sign = self.sent(l, spike)
@@ -192,7 +187,7 @@ class LiteralEventNetwork:
     def compare(self, y):
         target = [self.number(v) for v in y]
         fired = self.added(self.phi_y, target, -1, rectify=False)
-        if self.net.event_order == "depth":
+        if self.net.order == "depth":
             for spike in fired:
                 self.hold_or_launch([spike])
         else:
@@ -211,7 +206,7 @@ class LiteralEventNetwork:
     def launch(self, spikes):
         for spike in spikes:
             self.sent_back(self.L, spike)
-        if self.net.event_order == "depth":
+        if self.net.order == "depth":
             for spike in spikes:
                 self.descend(self.L, spike)
         else:
@@ -248,8 +243,6 @@ class LiteralEventNetwork:
                 self.descend(l - 1, self.sent_back(l - 1, below))
 
     def column(self, l, j):
-        if self.B is not None and l > 1:
-            return list(self.B[l][j])
         return [row[j] for row in self.W[l]]
 
     def learn(self, l, spike):

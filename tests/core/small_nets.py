@@ -39,7 +39,7 @@ def lively_simulator(net, backend="reference"):
 
 def trained(net, n_samples=5):
     """Return the checkpoint of a network that has learned."""
-    sim = lively_simulator(net, "compiled" if net.timing == "event" else "reference")
+    sim = lively_simulator(net)
     sim.train(*samples(net, n_samples))
     return sim.checkpoint()
 

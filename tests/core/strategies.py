@@ -21,11 +21,13 @@ def definitions(
     sizes=None,
     wide=(),
     updates=UPDATES,
+    ablations=False,
     **fixed,
 ):
     """Any definition; `sizes` and `fixed` fix its layer sizes and further fields.
 
-    `wide` are numbers of units that layers may have besides small ones.
+    `wide` are numbers of units that layers may have besides small ones. With `ablations` it may
+    have the parts that the reference runs alone.
     """
     if sizes is None:
         depth = draw(st.integers(1, max_depth))
@@ -36,11 +38,9 @@ def definitions(
     # A given grid may be too coarse for the rate; None always finds one here.
     grids = [None] + [f for f in (17, 24, 33, 40) if learning_rate / n_steps**2 > 2.0**-f]
     update = fixed.get("update", draw(st.sampled_from(updates)))
-    kinds = [fixed.get("presynaptic", "counts"), fixed.get("arithmetic", "fixed")]
-    if update == "normalized" and kinds != ["counts", "fixed"]:
+    if update == "normalized" and fixed.get("arithmetic", "fixed") != "fixed":
         update = "outer"
     if update == "normalized":
-        fixed = {"presynaptic": "counts"} | fixed
         grids = [None, 17, 33]  # whose rate the steps do not divide
     drawn = {
         "timing": draw(st.sampled_from(["immediate", "immediate", "pipelined"])),
@@ -48,14 +48,17 @@ def definitions(
         "spikes_per_unit": draw(st.sampled_from([1, 1, 2, 8])),
         "input_scale": draw(st.sampled_from([1.0, 1 / 255, 3.7])),
         "update": update,
-        "presynaptic": draw(st.sampled_from(["counts", "counts", "drive"])),
         "spikes": draw(st.sampled_from(["graded", "binary"])),
         "fraction_bits": draw(st.sampled_from(grids)),
-        "backward_init": draw(st.sampled_from(["carry", "zero", "uniform"])),
+        "backward_init": draw(st.sampled_from(["carry", "zero"] + ["uniform"] * ablations)),
         "feedback": draw(st.sampled_from(["transpose", "random"])),
         "label_targets": draw(st.sampled_from([(0, 1), (0, 1), (1, 5), (-0.3, 2.7)])),
         "seed": draw(st.integers(0, 2**20)),
     }
+    if ablations and update != "normalized":
+        drawn["presynaptic"] = draw(st.sampled_from(["counts", "drive"]))
+    if (fixed | drawn).get("presynaptic") != "drive":
+        drawn["bounded"] = update == "normalized" or draw(st.booleans())
     return SpikingMLP.paper(sizes, n_steps=n_steps, learning_rate=learning_rate, **(drawn | fixed))
 
 
@@ -68,7 +71,7 @@ def chip_definitions(draw, timing=("immediate", "pipelined"), **limits):
             rates=(0.05, 0.5),
             timing=draw(st.sampled_from(timing)),
             update="fractional",
-            presynaptic="counts",
+            bounded=False,
             fraction_bits=None,
         )
     )
@@ -152,41 +155,6 @@ def experiments(draw, magnitudes=(1.0,), scales=(0.05, 0.5, 1.5), **limits):
     x, x_test = (inputs(net, random, n, magnitude, draw(st.booleans())) for _ in range(2))
     kind = draw(st.sampled_from(["labels", "constant", "changing"]))
     return Experiment(net, weights, x, targets(net, random, n, kind, magnitude), x_test)
-
-
-def in_quarters(values):
-    """Round to multiples of 1/4, so that many potentials are equal."""
-    return np.rint(np.asarray(values) * 4) / 4
-
-
-@st.composite
-def event_experiments(draw):
-    """Experiments with event timing, small, and with rates at which counts stay small."""
-    limits = {"max_depth": 4, "max_width": 6, "max_steps": 6, "rates": (0.01, 0.05)}
-    limits["wide"] = draw(st.sampled_from([(), (), (20, 40)]))
-    net = draw(
-        definitions(
-            **limits,
-            timing="event",
-            arithmetic=draw(st.sampled_from(["float32", "float64"])),
-            event_order=draw(st.sampled_from(["breadth", "depth"])),
-            hold_error=draw(st.booleans()),
-            presynaptic="counts",
-            spikes="graded",
-            fraction_bits=None,
-        )
-    )
-    random = np.random.RandomState(draw(st.integers(0, 2**31)))
-    rounded = draw(st.sampled_from([in_quarters, np.asarray]))
-    scale = draw(st.sampled_from([0.3, 0.6])) * min(1.0, (6 / max(net.layer_sizes)) ** 0.5)
-    weights = [rounded(w) for w in random_weights(net, random, scale)]
-    n = draw(st.integers(1, 4))
-    x, x_test = (inputs(net, random, n, 1.0, draw(st.booleans())) for _ in range(2))
-    if net.input_coding == "values":
-        x, x_test = rounded(x), rounded(x_test)
-    kind = draw(st.sampled_from(["labels", "constant", "changing"]))
-    y = targets(net, random, n, kind, 1.0)
-    return Experiment(net, weights, x, y if kind == "labels" else rounded(y), x_test)
 
 
 def inputs(net, random, n, magnitude, changing):

@@ -71,10 +71,10 @@ def test_single_calls_are_compared_with_a_block():
     assert {"train, beyond the block", "partial_fit / its validation"} <= result["compared"].keys()
 
 
-def test_event_timing_is_compared_with_immediate_timing():
+def test_the_order_of_events_is_compared_with_that_of_steps():
     result = run("event_order.py", "--layers", "12", "--samples", "40", "--block", "20")
     names = [row["competitor"] for row in result["rows"]]
-    assert names == ["event, breadth", "event, depth", "immediate"]
+    assert names == ["event, breadth", "event, depth", "steps"]
     assert result["rows"][0]["own_time_over_this"] == 1
     assert all(row["microseconds_per_sample"] > 0 for row in result["rows"])
 

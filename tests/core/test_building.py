@@ -23,16 +23,16 @@ needs_compiler = pytest.mark.skipif(
 
 #: Sources that compile at once, in place of those of the engine.
 SMALL = {
-    "choice.c": "const char *sources(void) { return SOURCES; }\n",
+    f"{building.ENGINE}/choice.c": "const char *sources(void) { return SOURCES; }\n",
     **{
-        f"{name}.c": f"""
+        name: f"""
 #define JOINED(a, b) a##b
 #define NAMED(a, b) JOINED(a, b)
-int NAMED({name}_, BUILD) = 1;
+int NAMED({Path(name).stem}_, BUILD) = 1;
 """
-        for name in ("engine", "event")
+        for name in (f"{building.ENGINE}/engine.c", f"{building.EVENT_ORDER}/event.c")
     },
-    "relu.c": "",
+    f"{building.ENGINE}/relu.c": "",
 }
 
 
@@ -51,17 +51,20 @@ def working(*flags):
 
 def small(module, folder, monkeypatch):
     """Let a module compile small sources in a folder; return what is told of it."""
-    (folder / "c").mkdir()
     for name, text in SMALL.items():
-        (folder / "c" / name).write_text(text)
-    monkeypatch.setattr(module, "SOURCES", folder / "c")
-    monkeypatch.setattr(module, "LIBRARY", folder / "c" / "_engine.so")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    monkeypatch.setattr(module, "PACKAGE", folder)
+    monkeypatch.setattr(module, "LIBRARY", folder / building.ENGINE / "_engine.so")
 
 
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
     small(building, tmp_path, monkeypatch)
-    return tmp_path / "c"
+    return tmp_path / building.ENGINE
+
+
+ENGINE_C = f"{building.ENGINE}/engine.c"
 
 
 @pytest.fixture
@@ -80,10 +83,12 @@ def test_the_digest_is_that_of_the_sources(sources):
     before = building.digest()
     (sources / "notes.txt").write_text("nothing that is compiled")
     assert building.digest() == before
-    (sources / "engine.c").write_text(SMALL["engine.c"] + "\n")
+    (sources / "engine.c").write_text(SMALL[ENGINE_C] + "\n")
     changed = building.digest()
     (sources / "engine.c").rename(sources / "other.c")
-    assert len({before, changed, building.digest()}) == 3
+    renamed = building.digest()
+    (building.PACKAGE / building.EVENT_ORDER / "event.h").write_text("")
+    assert len({before, changed, renamed, building.digest()}) == 4
 
 
 def test_the_digest_is_that_of_the_flags(sources, monkeypatch):
@@ -183,7 +188,7 @@ def test_the_compiler_that_is_asked_for_comes_first(programs, monkeypatch):
     "broken", ["exit 1", working("-nostdinc"), working("-march=none")] if COMPILER else []
 )
 def test_a_compiler_that_does_not_compile_the_engine_is_passed_over(broken, programs, sources):
-    (sources / "engine.c").write_text("#include <stdint.h>\n" + SMALL["engine.c"])
+    (sources / "engine.c").write_text("#include <stdint.h>\n" + SMALL[ENGINE_C])
     script(programs / "cc", broken)
     script(programs / "gcc", working())
     building.build(building.LIBRARY)
@@ -198,7 +203,9 @@ def test_ziglang_comes_last(programs, monkeypatch):
 
 @needs_compiler
 def test_all_that_fail_are_named_with_their_first_error(programs, sources):
-    (sources / "event.c").write_text("int f_error(void) { return nothing + more; }\n")
+    (building.PACKAGE / building.EVENT_ORDER / "event.c").write_text(
+        "int f_error(void) { return nothing + more; }\n"
+    )
     script(programs / "cc", working("-Wall"))
     script(programs / "gcc", "echo 'x.c: some' >&2; echo 'x.c:1: fatal error: y' >&2; exit 1")
     with pytest.raises(building.BuildError) as raised:
@@ -247,7 +254,8 @@ def test_what_fails_leaves_the_library_as_it_was(sources):
     with pytest.raises(building.BuildError, match=r"has failed: .*engine\.c:1.*error.*cannot be"):
         building.build(building.LIBRARY)
     assert building.LIBRARY.read_text() == "older"
-    assert {path.name for path in sources.iterdir()} == {"_engine.so", *SMALL}
+    kept = {str(path.relative_to(building.PACKAGE)) for path in building.PACKAGE.rglob("*.*")}
+    assert kept == {f"{building.ENGINE}/_engine.so", *SMALL}
 
 
 @needs_compiler
@@ -302,7 +310,7 @@ def test_with_a_compiler_the_wheel_is_of_this_machine(hook):
 
 @needs_compiler
 def test_where_compilers_fail_ziglang_is_asked_for_and_it_is_said_how(hook, programs):
-    (hook.module.building.SOURCES / "engine.c").write_text("#error of this compiler\n")
+    (hook.module.building.PACKAGE / ENGINE_C).write_text("#error of this compiler\n")
     script(programs / "cc", working())
     (asked,) = hook.made.dependencies()
     assert asked.startswith("ziglang>=")

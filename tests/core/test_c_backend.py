@@ -45,9 +45,7 @@ def test_the_suite_passes_with_weights_of_each_size(conformance_test, monkeypatc
 @pytest.mark.smoke
 @settings(max_examples=examples(180))
 @given(
-    experiments(
-        nets=any_network, kinds=(definitions, networks), magnitudes=MAGNITUDES, presynaptic="counts"
-    ),
+    experiments(nets=any_network, kinds=(definitions, networks), magnitudes=MAGNITUDES),
     st.sampled_from(WEIGHT_BITS),
 )
 def test_c_equals_reference(experiment, bits):

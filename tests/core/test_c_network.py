@@ -100,7 +100,7 @@ def test_steps_are_those_of_a_stream(kind, bits):
             target, label = row, GIVEN_TARGET
             c.set_target(row)
         if show(c, x, label) == "TOO_LONG":
-            assert not net.learns_once
+            assert not net.learning_rule.learns_once
             assert stream.steps_shown >= net.n_steps
             assert c.call("close") == "OK"
             stream.close_sample()
@@ -141,7 +141,7 @@ def test_a_dropped_sample_leaves_nothing(kind):
     for row in x:
         assert show(c, row, 2) == "OK"
     assert c.call("close") == "OK"
-    if not net.learns_once or net.update == "outer":
+    if not net.learning_rule.learns_once or net.update == "outer":
         assert c.state_bytes != before
 
 
@@ -353,7 +353,6 @@ def test_bytes_are_those_of_the_checkpoint(tmp_path):
 
 REFUSED = {
     "arithmetic='fixed', not arithmetic='loihi2'": {"arithmetic": "loihi2"},
-    "'immediate', 'pipelined', not timing='event'": {"timing": "event", "arithmetic": "float32"},
     "presynaptic='counts', not presynaptic='drive'": {"presynaptic": "drive"},
     "one of 'carry', 'zero', not backward_init='uniform'": {"backward_init": "uniform"},
     "at most 24 fraction bits, not 25; weight_bits=32 is enough": {"fraction_bits": 25},

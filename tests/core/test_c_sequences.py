@@ -5,7 +5,7 @@ import pytest
 
 from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
 from spikebp_plugins.embedded.toolchain import find_compiler
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from tests.core.c_network import GIVEN_TARGET, NO_LABEL, CNetwork, assert_same
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
@@ -29,13 +29,14 @@ def random_network(random):
         (*sizes, random.randint(1, 5)),
         n_steps=1,
         update=update,
+        bounded=update == "normalized" or bool(random.randint(2)),
         learning_rate=max(rate, 4 / 2**fraction_bits) * (4 if update == "normalized" else 1),
         fraction_bits=fraction_bits,
         spikes=random.choice(["graded", "graded", "binary"]),
         feedback=random.choice(["transpose", "transpose", "random"]),
         backward_init=random.choice(["carry", "zero"]),
         input_coding=random.choice(["values", "values", "spikes"]),
-        input_scale=float(random.choice([1 / 255, 1 / 60, 1 / 16])),
+        input_scale=float(random.choice([1 / 255, 1 / 60, 1 / 16, 1 / 4])),
         label_targets=[(0.0, 1.0), (0.5, 4.0), (-0.7, 9.0)][random.randint(3)],
         seed=int(random.randint(1000)),
     )
@@ -91,7 +92,7 @@ class Session:
         if random.uniform() < 0.5 and c.network.takes_pixels:
             return "pixels", self.pixels.astype(np.uint8), self.pixels
         values = self.pixels * random.choice([1.0, 1.0, 1.0, -1.0, 50.0])
-        on_grid = grid_of(net).round(values * (net.spikes_per_unit * net.input_scale))
+        on_grid = arithmetic_of(net).round(values * (net.spikes_per_unit * net.input_scale))
         return "values", c.units(on_grid), values
 
     def next_target(self):

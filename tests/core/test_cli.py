@@ -180,7 +180,7 @@ def test_training_is_what_the_library_does(folder, options):
         {
             "update": "outer",
             "spikes": "binary",
-            "backward_init": "uniform",
+            "backward_init": "zero",
             "feedback": "random",
             "timing": "immediate",
             "input_coding": "values",
@@ -190,16 +190,14 @@ def test_training_is_what_the_library_does(folder, options):
             "learning_rate": 0.02,
             "seed": 3,
         },
-        {"timing": "event", "event_order": "depth", "arithmetic": "float32", "hold_error": False},
         {"timing": "pipelined", "arithmetic": "loihi2", "weight_exponent": -7},
     ],
-    ids=["none", "fixed", "event", "chip"],
+    ids=["none", "fixed", "chip"],
 )
 def test_options_reach_the_definition(choices):
     options = []
     for name, value in choices.items():
-        option = f"--{name.replace('_', '-')}"
-        options += ["--no-hold-error"] if name == "hold_error" else [option, value]
+        options += [f"--{name.replace('_', '-')}", value]
     report = run_json("train", "--epochs", "0", "--input-scale", "2", *options)
     sizes = (64, 200, 200, 10)
     net = SpikingMLP(sizes, **{"input_scale": 2 / 16} | choices)
@@ -864,7 +862,7 @@ def install_faulty(monkeypatch):
         EntryPoint(name, f"spikebp_plugins.{place}", "spikebp_plugins.backends")
         for name, place in (
             ("reference", "backends.reference:ReferenceBackend"),
-            ("compiled", "engine.compiled:CompiledBackend"),
+            ("compiled", "engine.backend:EngineBackend"),
         )
     ]
     install(monkeypatch, point, *built_in)

@@ -19,7 +19,7 @@ from spikebp_plugins import (
     Trace,
     UnsupportedError,
 )
-from spikebp_plugins.network.arithmetic import FixedPoint
+from spikebp_plugins.network.arithmetic import Change, FixedPoint
 from spikebp_plugins.network.checkpoint import to_arrays
 from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.definition import definition_from_dict
@@ -179,10 +179,8 @@ def test_the_order_of_channels_is_that_of_numbers_alone():
             r"pairs must be of units below 4 in layer 0; got 4",
         ),
         (
-            lambda: SpikingNetwork.paper(
-                (9, 9), [Conv2D(2, 3)], timing="event", arithmetic="float32"
-            ),
-            r"timing must be another where not all connections are dense",
+            lambda: SpikingNetwork.paper((9, 9), [Conv2D(2, 3)], weight_init="growing"),
+            r"weight_init must be another where not all connections are dense",
         ),
         (
             lambda: SpikingNetwork.paper(
@@ -233,11 +231,11 @@ def test_a_checkpoint_and_a_trace_hold_any_weights(tmp_path):
 
 def test_the_bound_of_an_update_counts_the_synapses_of_a_weight():
     connection = SpikingNetwork.paper((4, 1), [Conv2D(1, 1)]).connections[0]
-    number, c, e = FixedPoint(12, 1), np.full(4, 2**25 + 1), np.full(4, -(2**25) - 1)
-    changed = number.descend(np.zeros((1, 1, 1, 1)), connection, c, e, 3)
+    number, c, e = FixedPoint(12), np.full(4, 2**25 + 1), np.full(4, -(2**25) - 1)
+    changed = number.descend(np.zeros((1, 1, 1, 1)), connection, Change(1, c, e), 3)
     assert np.ldexp(changed, 12).item() == 4 * (2**25 + 1) ** 2
     with pytest.raises(OverflowError, match="weight of layer 3"):
-        number.descend(np.zeros((1, 1, 1, 1)), connection, 2 * c, e, 3)
+        number.descend(np.zeros((1, 1, 1, 1)), connection, Change(1, 2 * c, e), 3)
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ from tests.core.test_benchmarks import run
 from tests.documentation import sections
 
 SIZES = (4, 7, 6, 3)
-#: With these fields weights are what is given, to the last bit.
-UNROUNDED = {"timing": "event", "arithmetic": "float64"}
+#: With these fields weights are nearly what is given.
+FINE = {"fraction_bits": 40}
 
 
 def pairs(sizes=SIZES, seed=0, bias=0.5):
@@ -81,11 +81,10 @@ def test_weights_without_biases_are_taken_as_they_are():
 
 def test_biases_are_weights_of_units_that_are_always_on():
     (W1, b1), (W2, b2) = layers = pairs((2, 3, 1))
-    found = from_relu(layers, **UNROUNDED).state.weights
-    np.testing.assert_array_equal(
-        found[0], np.vstack([np.hstack([W1, np.zeros((2, 1))]), [*b1, 1.0]])
-    )
-    np.testing.assert_array_equal(found[1], np.vstack([W2, b2]))
+    found = from_relu(layers, **FINE).state.weights
+    expected = np.vstack([np.hstack([W1, np.zeros((2, 1))]), [*b1, 1.0]]), np.vstack([W2, b2])
+    for matrix, exact in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(matrix, np.rint(exact * 2.0**40) * 2.0**-40)
 
 
 @pytest.mark.parametrize(
@@ -118,14 +117,6 @@ def test_they_fire_exactly_one_spike_a_step(spikes, scale):
     for layer in range(3):
         np.testing.assert_array_equal(trace.spikes[layer][:, :, -1], 1)
         assert np.unique(trace.spikes[layer][:, :, :-1]).size > 1
-
-
-def test_constant_units_stay_on_in_event_order_too():
-    checkpoint = from_relu(pairs(), timing="event", arithmetic="float32", n_steps=50)
-    with checkpoint.simulate() as sim:
-        trace = sim.predict(with_bias_input(inputs(3)), record=True)
-    for layer in range(3):
-        np.testing.assert_array_equal(trace.spikes[layer][:, :, -1], 1)
 
 
 @pytest.mark.parametrize("balance", [None, inputs(50)], ids=["as it is", "balanced"])
@@ -161,12 +152,12 @@ def test_scores_may_have_another_scale():
     layers, x = pairs(), inputs(31)
     expected = scores_of(layers, x)
     for balance in (None, x):
-        checkpoint = from_relu(layers, output_scale=0.25, balance=balance, **UNROUNDED)
+        checkpoint = from_relu(layers, output_scale=0.25, balance=balance, **FINE)
         np.testing.assert_allclose(
-            scores_of(to_relu(checkpoint, "input"), x), 0.25 * expected, atol=1e-12
+            scores_of(to_relu(checkpoint, "input"), x), 0.25 * expected, atol=1e-10
         )
     for g in (1, 8):
-        fields = UNROUNDED | {"spikes_per_unit": g, "label_targets": (1, 20)}
+        fields = FINE | {"spikes_per_unit": g, "label_targets": (1, 20)}
         checkpoint = from_relu(layers, output_scale="winner", balance=x, **fields)
         found = scores_of(to_relu(checkpoint, "input"), x)
         assert np.median(found.max(axis=1)) == pytest.approx(20)
@@ -267,15 +258,15 @@ def test_other_input_is_refused(x):
 def test_balancing_brings_the_percentile_to_the_peak(percentile, peak):
     layers, x = pairs(), inputs(200)
     checkpoint = from_relu(
-        layers, balance=x, percentile=percentile, peak=peak, input_scale=0.5, **UNROUNDED
+        layers, balance=x, percentile=percentile, peak=peak, input_scale=0.5, **FINE
     )
     found = to_relu(checkpoint, "input")
     a, b = x * 0.5, x * 0.5
     for (W, bias), (V, c) in zip(layers[:-1], found[:-1], strict=True):
         a, b = np.maximum(a @ W + bias, 0), np.maximum(b @ V + c, 0)
         assert np.percentile(b, percentile) == pytest.approx(peak)
-        np.testing.assert_allclose(b * np.percentile(a, percentile) / peak, a, atol=1e-12)
-    np.testing.assert_allclose(scores_of(found, x * 0.5), scores_of(layers, x * 0.5), atol=1e-12)
+        np.testing.assert_allclose(b * np.percentile(a, percentile) / peak, a, atol=1e-10)
+    np.testing.assert_allclose(scores_of(found, x * 0.5), scores_of(layers, x * 0.5), atol=1e-10)
 
 
 def test_a_silent_layer_keeps_its_scale():
@@ -347,7 +338,7 @@ def test_after_learning_it_is_still_the_relu_network_of_the_spiking_one():
         assert [W.shape for W, _ in layers] == [(64, 11), (11, 10), (10, 10)]
         assert [b is None for _, b in layers] == [False, True, True]
         np.testing.assert_allclose(
-            scores_of(layers, data.x_train[:60]), relu_scores(sim.weights, x), atol=1e-12
+            scores_of(layers, data.x_train[:60]), relu_scores(sim.weights, x), atol=1e-10
         )
 
 
@@ -556,7 +547,7 @@ def test_an_estimator_of_this_project_is_a_source():
     settings = {"max_iter": 3, "random_state": 0, "input_scale": 1.0}
     model = SpikingMLPClassifier((6, 5), **settings).fit(x, np.arange(30) % 3)
     weights = model.checkpoint_.state.weights
-    layers = to_relu(from_relu(model, **UNROUNDED), "input")
+    layers = to_relu(from_relu(model, **FINE), "input")
     rows = [W if isinstance(W, np.ndarray) else np.vstack([W[0], *W[1:]]) for W in layers[:1]]
     np.testing.assert_array_equal(rows[0], weights[0])
     for source in (model.checkpoint_, model.checkpoint_.simulate("reference")):

@@ -27,8 +27,7 @@ OTHERS = [
     {"fraction_bits": 22, "backward_init": "uniform", "feedback": "random"},
     {"presynaptic": "drive", "update": "outer"},
     {"weight_init": "he", "label_targets": (-0.25, 5.0)},
-    {"timing": "event", "arithmetic": "float32"},
-    {"timing": "event", "arithmetic": "float64", "event_order": "depth", "hold_error": False},
+    {"timing": "pipelined"},
 ]
 
 POSITIVE = "a positive finite number"
@@ -59,7 +58,6 @@ def test_bare_networks_take_the_first_row_of_the_table():
         ({"update": "fractional"}, FRACTIONAL),
         ({"update": "outer"}, FRACTIONAL._replace(update="outer", learning_rate=2.0**-14)),
         ({"presynaptic": "drive"}, FRACTIONAL._replace(learning_rate=2.0**-14)),
-        ({"timing": "event", "arithmetic": "float64"}, FRACTIONAL),
         ({"timing": "pipelined"}, NORMALIZED),
         ({"spikes": "binary"}, FEW_BITS),
         ({"arithmetic": "loihi2"}, FEW_BITS),
@@ -96,9 +94,7 @@ def test_of_many_outputs_a_label_asks_wrong_ones_for_less():
 
 def test_presets_stay_what_they_are_in_changed_definitions():
     paper = SpikingMLP.paper(SIZES)
-    event = paper.replace(timing="event", arithmetic="float64")
-    chip = paper.replace(arithmetic="loihi2")
-    assert event.replace(timing="immediate") == chip.replace(arithmetic="fixed") == paper
+    assert paper.replace(arithmetic="loihi2").replace(arithmetic="fixed") == paper
     assert paper.replace(spikes="binary").replace(spikes="graded") == paper
     graded = SpikingMLP.graded(SIZES, seed=4)
     assert (graded.n_steps, graded.spikes_per_unit, graded.seed) == (1, 8, 4)
@@ -135,11 +131,10 @@ def test_paper_has_the_settings_of_the_paper():
         "spikes_per_unit": 1,
         "learning_rate": 0.01,
         "timing": "immediate",
-        "event_order": None,
-        "hold_error": None,
         "input_coding": "values",
         "input_scale": 1.0,
         "update": "fractional",
+        "bounded": False,
         "presynaptic": "counts",
         "spikes": "graded",
         "arithmetic": "fixed",
@@ -242,12 +237,12 @@ def test_the_outermost_seeds_can_draw(seed):
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [
-        ("timing", "one of 'immediate', 'pipelined', 'event'"),
+        ("timing", "one of 'immediate', 'pipelined'"),
         ("input_coding", "one of 'values', 'spikes'"),
         ("update", "one of 'fractional', 'outer', 'normalized'"),
         ("presynaptic", "one of 'counts', 'drive'"),
         ("spikes", "one of 'graded', 'binary'"),
-        ("arithmetic", "one of 'fixed', 'float64', 'float32', 'loihi2'"),
+        ("arithmetic", "one of 'fixed', 'loihi2'"),
         ("backward_init", "one of 'carry', 'zero', 'uniform'"),
         ("feedback", "one of 'transpose', 'random'"),
     ],
@@ -255,88 +250,6 @@ def test_the_outermost_seeds_can_draw(seed):
 @pytest.mark.parametrize("value", ["unknown", "", 1, ["fixed"]], ids=repr)
 def test_an_unknown_choice_names_those_there_are(name, allowed, value):
     assert refused(**{name: value}) == f"{name} must be {allowed}; got {value!r}"
-
-
-def event_net(**changes):
-    return SpikingMLP.paper(SIZES, timing="event", **({"arithmetic": "float32"} | changes))
-
-
-def test_event_timing_has_fields_of_its_own():
-    net = event_net()
-    assert (net.event_order, net.hold_error) == ("breadth", True)
-    assert net == event_net(event_order="breadth", hold_error=np.True_)
-    assert net != event_net(hold_error=False)
-    assert "event_order='breadth', hold_error=True" in repr(net)
-    assert "event" not in repr(SpikingMLP.paper(SIZES))
-
-
-@pytest.mark.parametrize(
-    ("name", "allowed", "value"),
-    [
-        ("arithmetic", "one of 'float64', 'float32'", "fixed"),
-        ("arithmetic", "one of 'float64', 'float32'", "loihi2"),
-        ("spikes", "'graded'", "binary"),
-        ("event_order", "one of 'breadth', 'depth'", "width"),
-        ("event_order", "one of 'breadth', 'depth'", 1),
-    ],
-)
-def test_what_event_timing_cannot_do_is_refused(name, allowed, value):
-    message = refused(**({"timing": "event", "arithmetic": "float32"} | {name: value}))
-    assert message == f"{name} must be {allowed} with timing='event'; got {value!r}"
-
-
-@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
-@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
-def test_floating_point_belongs_to_event_timing(timing, arithmetic):
-    message = refused(timing=timing, arithmetic=arithmetic)
-    assert message == (
-        f"arithmetic must be one of 'fixed', 'loihi2' with timing={timing!r} "
-        f"(floating point belongs to event timing); got {arithmetic!r}"
-    )
-
-
-@pytest.mark.parametrize("value", [1, "True", 0.0])
-def test_hold_error_is_true_or_false(value):
-    message = refused(timing="event", arithmetic="float64", hold_error=value)
-    assert message == f"hold_error must be True or False; got {value!r}"
-
-
-@pytest.mark.parametrize(("name", "value"), [("event_order", "depth"), ("hold_error", False)])
-def test_fields_of_event_timing_belong_to_it_alone(name, value):
-    message = refused(**{name: value})
-    assert message == f"{name} must be None with timing='immediate'; got {value!r}"
-
-
-def test_replace_changes_the_timing():
-    net = SpikingMLP.paper(SIZES)
-    event = net.replace(timing="event", arithmetic="float64", event_order="depth")
-    assert event == event_net(arithmetic="float64", event_order="depth")
-    assert event.replace(timing="immediate") == net
-    chip = net.replace(arithmetic="loihi2")
-    assert event.replace(timing="immediate", arithmetic="loihi2") == chip
-    assert event.replace(seed=3).event_order == "depth"
-    with pytest.raises(ValueError, match="hold_error must be None"):
-        event.replace(timing="immediate", hold_error=True)
-
-
-@pytest.mark.parametrize("arithmetic", ["float32", "float64"])
-@pytest.mark.parametrize(("learning_rate", "n_steps"), [(0.01, 10), (0.05, 7), (0.001, 20)])
-def test_the_rate_of_event_timing_is_in_single_precision(arithmetic, learning_rate, n_steps):
-    net = event_net(arithmetic=arithmetic, learning_rate=learning_rate, n_steps=n_steps)
-    assert net.rate == np.float32(learning_rate) / np.float32(n_steps**2)
-    assert net.effective_learning_rate == net.rate * n_steps**2
-
-
-@pytest.mark.parametrize("learning_rate", [1e-60, 1e60])
-def test_a_rate_that_single_precision_cannot_hold_is_refused(learning_rate):
-    message = refused(timing="event", arithmetic="float64", learning_rate=learning_rate)
-    assert message.startswith("learning_rate must be such that learning_rate / n_steps**2 is a fl")
-
-
-def test_fraction_bits_belong_to_a_grid():
-    message = refused(timing="event", arithmetic="float64", fraction_bits=17)
-    assert message == "fraction_bits must be None with arithmetic='float64'; got 17"
-    assert (event_net().fraction_bits, event_net().rate_units) == (None, None)
 
 
 def test_an_unknown_field_is_refused():

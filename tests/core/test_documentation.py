@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from spikebp_plugins import Checkpoint, SpikingMLP
+from spikebp_plugins import Checkpoint
+from spikebp_plugins.engine.library import why_missing
 from tests.documentation import ROOT, sections
 
 
@@ -13,7 +14,7 @@ def test_the_code_of_the_limits_runs(capsys):
     (code,) = sections("docs/limits.md").values()
     exec(code, {})
     assert capsys.readouterr().out.startswith(
-        "back end 'c' cannot run this network: it knows timing"
+        "back end 'c' cannot run this network: it knows arithmetic"
     )
 
 
@@ -84,8 +85,19 @@ def test_the_code_of_the_page_on_convolution_runs(capsys):
         assert f"# {line}\n" in page
 
 
+@pytest.mark.skipif(why_missing() is not None, reason="it has no slow reference")
+def test_the_code_of_the_order_of_events_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = sections("docs/event_order.md").values()
+    exec(code, {})
+    page = (ROOT / "docs" / "event_order.md").read_text("utf-8")
+    for printed in capsys.readouterr().out.splitlines():
+        assert f"# {printed}\n" in page
+    (code,) = sections("docs/paper.md").values()
+    exec(code, {})
+
+
 def test_the_code_of_other_pages_runs(capsys):
-    exec(sections("docs/semantics.md")["Event order"], {"SpikingMLP": SpikingMLP})
     (code,) = sections("docs/defaults.md").values()
     exec(code, {})
     printed = capsys.readouterr().out.splitlines()[-1]

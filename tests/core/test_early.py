@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikebp_plugins import Operations, ReplayBuffer, Simulator, SpikingMLP, UnsupportedError
+from spikebp_plugins import Operations, ReplayBuffer, Simulator, UnsupportedError
 from spikebp_plugins.backends.base import Backend
-from tests.core.engine_copies import needs_engine
 from tests.core.experiment import MAGNITUDES
 from tests.core.literal import LiteralNetwork, asked_by
 from tests.core.small_nets import ENGINES, checkpoint_bytes, lively_simulator, samples, small_net
@@ -212,11 +211,7 @@ class WholeSamples(Backend):
         super().__init__(net, state)
 
 
-@needs_engine
 def test_what_shows_whole_samples_does_not_stop_early(monkeypatch):
-    net = SpikingMLP.paper((3, 2), timing="event", arithmetic="float32")
-    with pytest.raises(UnsupportedError, match="samples stop early with timing='immediate'"):
-        Simulator(net).predict([[1.0, 1.0, 1.0]], margin=1.0)
     monkeypatch.setattr("spikebp_plugins.backends.registry.get_backend", lambda _: WholeSamples)
     sim = Simulator(small_net(), "whole")
     x = [[1.0, 1.0, 1.0]]

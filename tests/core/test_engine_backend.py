@@ -14,10 +14,10 @@ from spikebp_plugins import (
     Simulator,
     SpikingMLP,
     SpikingNetwork,
+    UnsupportedError,
 )
 from spikebp_plugins.engine import backend
 from spikebp_plugins.engine.backend import EngineBackend
-from spikebp_plugins.engine.event_backend import EventBackend
 from spikebp_plugins.engine.events import Feeder
 from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.one_sample import OneSample
@@ -52,19 +52,30 @@ CONVOLUTION = SpikingNetwork.paper((4, 4, 1), [Conv2D(2, 3), Dense(2)])
 
 
 @pytest.mark.parametrize(
-    ("net", "engine"),
+    "net",
     [
-        (NET, EngineBackend),
-        (NET.replace(timing="pipelined", presynaptic="drive"), EngineBackend),
-        (NET.replace(n_steps=backend.MOST_STEPS + 1), EngineBackend),
-        (SpikingMLP.paper((3, 4, 2), arithmetic="loihi2"), EngineBackend),
-        (SpikingMLP.paper((3, 4, 2), timing="event", arithmetic="float64"), EventBackend),
-        (CONVOLUTION, EngineBackend),
+        NET,
+        NET.replace(timing="pipelined"),
+        NET.replace(n_steps=backend.MOST_STEPS + 1),
+        SpikingMLP.paper((3, 4, 2), arithmetic="loihi2"),
+        CONVOLUTION,
     ],
 )
-def test_each_network_has_its_engine(net, engine):
+def test_the_engine_is_the_default(net):
     with Simulator(net) as sim:
-        assert type(sim._engine) is engine
+        assert type(sim._engine) is EngineBackend
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"presynaptic": "drive"}, "it knows presynaptic='counts', not presynaptic='drive'"),
+        ({"backward_init": "uniform"}, "one of 'carry', 'zero', not backward_init='uniform'"),
+    ],
+)
+def test_ablations_of_the_paper_are_refused(changes, reason):
+    with pytest.raises(UnsupportedError, match=reason):
+        Simulator(NET.replace(**changes))
 
 
 def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(shown):
@@ -244,18 +255,6 @@ def test_threads_left_behind_share_nothing_with_later_calls(first, monkeypatch):
         assert learned.tobytes() == before
     stray.end()
     assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
-
-
-def test_threads_left_behind_with_event_timing_share_nothing_either(monkeypatch):
-    net = NET.replace(timing="event", arithmetic="float32", fraction_bits=None)
-    stray = Stray(monkeypatch, net)
-    sim, other = stray.sim, Simulator(net, n_jobs=1)
-    for call in (lambda s: s.train(X[:9], Y[:9]), lambda s: s.predict(X)):
-        assert np.array_equal(call(sim), call(other))
-    for learned, before in stray.learned:
-        assert learned.tobytes() == before
-    stray.end()
-    assert checkpoint_bytes(sim) == checkpoint_bytes(other)
 
 
 def test_memory_of_single_steps_is_given_when_it_is_needed(monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spikebp_plugins.engine.building import FLAGS, SOURCES, build, levels
+from spikebp_plugins.engine.building import ENGINE, EVENT_ORDER, FLAGS, PACKAGE, build, levels
 from spikebp_plugins.engine.library import best_level
 from tests.core.engine_copies import Edit, run_event_networks, run_networks, skip_without_compiler
 
@@ -102,8 +102,9 @@ def test_compilers_do_not_warn(compiler):
         pytest.skip(f"{compiler} not found")
     warnings = ("-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only")
     for flags in levels().values():
-        both = [[name, *bits] for name in ("engine.c", "event.c") for bits in ([], ["-DBITS64"])]
-        for source in (*both, ["relu.c"]):
+        names = (f"{ENGINE}/engine.c", f"{EVENT_ORDER}/event.c")
+        both = [[name, *bits] for name in names for bits in ([], ["-DBITS64"])]
+        for source in (*both, [f"{ENGINE}/relu.c"]):
             command = [compiler, *FLAGS, *warnings, *flags, "-DBUILD=1", *source]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=SOURCES)
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PACKAGE)
             assert (done.returncode, done.stderr) == (0, "")

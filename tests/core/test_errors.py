@@ -341,10 +341,8 @@ def test_a_short_number_of_features_leaves_room_for_the_intercept():
 
 
 def test_text_and_booleans_of_numpy_become_plain():
-    net = SpikingMLP.paper(
-        (2, 2), timing=np.str_("event"), arithmetic="float32", hold_error=np.bool_(False)
-    )
-    assert (type(net.timing), net.hold_error) == (str, False)
+    net = SpikingMLP((2, 2), timing=np.str_("pipelined"), bounded=np.bool_(True))
+    assert (type(net.timing), net.bounded) == (str, True)
     assert type(EventEncoder(2, 2, 10, np.str_("signs")).polarity) is str
 
 

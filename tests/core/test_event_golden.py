@@ -1,4 +1,4 @@
-"""Event timing repeats runs of the authors' network in every number."""
+"""The order of events repeats runs of the authors' network in every number."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins.event_order import EventMLP, EventNetwork
 from tests.core.backward_spikes import backward_spikes
 from tests.core.literal_event import LiteralEventNetwork
 
@@ -23,13 +23,12 @@ def read(path):
 
 
 def definition(run):
-    return SpikingMLP.paper(
+    return EventMLP(
         run["sizes"],
-        timing="event",
         n_steps=int(run["cfg_n_steps"]),
         learning_rate=float(run["cfg_eta"]),
         update="fractional" if run["cfg_fractional"] else "outer",
-        event_order="depth" if run["cfg_depth_first"] else "breadth",
+        order="depth" if run["cfg_depth_first"] else "breadth",
         hold_error=bool(run["cfg_hold_error"]),
         backward_init={"noreset-herding": "carry", "herding": "zero"}[
             str(run["cfg_backward_discretize"])
@@ -45,17 +44,16 @@ def matrices(run, suffix=""):
 def assert_repeated(path):
     run = read(path)
     x, y = run["x"], run["y"]
-    found = {}
-    with Simulator(definition(run), weights=matrices(run), n_jobs=1) as sim:
-        launched = backward_spikes(sim.checkpoint(), x, y)
-        found |= {"bwd_net": launched.net, "bwd_tot": launched.gross}
-        found["pred_before"] = sim.predict(x)
-        traces = [sim.train(x[:1], y[:1], record=True)]
-        found |= {f"w{l}_after1": matrix for l, matrix in enumerate(sim.weights)}
-        traces.append(sim.train(x[1:], y[1:], record=True))
-        found |= {f"w{l}_final": matrix for l, matrix in enumerate(sim.weights)}
-        found["pred_after"] = sim.predict(x)
-    counts = [np.concatenate([k.sum(axis=1) for k in trace.spikes], axis=1) for trace in traces]
+    network = EventNetwork(definition(run), matrices(run))
+    launched = backward_spikes(network.checkpoint(), x, y)
+    found = {"bwd_net": launched.net, "bwd_tot": launched.gross}
+    found["pred_before"] = network.predict(x)
+    records = [network.train(x[:1], y[:1], record=True)]
+    found |= {f"w{l}_after1": matrix for l, matrix in enumerate(network.weights)}
+    records.append(network.train(x[1:], y[1:], record=True))
+    found |= {f"w{l}_final": matrix for l, matrix in enumerate(network.weights)}
+    found["pred_after"] = network.predict(x)
+    counts = [np.concatenate([k.sum(axis=1) for k in sent.spikes], axis=1) for sent in records]
     found["fwd_counts"] = np.concatenate(counts)
     settings = {"sizes", "x", "y", "events", *(f"w{l}" for l in range(len(run["sizes"]) - 1))}
     assert found.keys() == {key for key in run if not key.startswith("cfg_")} - settings
@@ -94,7 +92,7 @@ def test_the_runs_kept_use_every_rule():
     for field, values in {
         "n_steps": {5, 10},
         "update": {"fractional", "outer"},
-        "event_order": {"breadth", "depth"},
+        "order": {"breadth", "depth"},
         "backward_init": {"carry", "zero"},
         "arithmetic": {"float32", "float64"},
     }.items():

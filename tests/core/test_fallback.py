@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from spikebp_plugins.backends import registry
-from spikebp_plugins.engine import fallback
+from spikebp_plugins.engine import backend, fallback
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.network.state import initial_state
@@ -35,5 +35,5 @@ def experiment(monkeypatch):
 def test_the_engine_computes_it(experiment, monkeypatch):
     assert_equals_reference(experiment, "nothing")
     assert type(fallback._core(experiment.net, initial_state(experiment.net))) is EngineBackend
-    monkeypatch.setattr(fallback, "why_missing", lambda: "nobody has built it")
+    monkeypatch.setattr(backend, "why_missing", lambda: "nobody has built it")
     assert_equals_reference(experiment, "nothing")

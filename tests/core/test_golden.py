@@ -9,9 +9,13 @@ from spikebp_plugins.conformance import CASES
 from tests import golden
 from tests.golden import __main__ as command
 
+BACKENDS = ("reference", "compiled")
 
-@pytest.mark.parametrize("backend", ["reference", "compiled"])
-@pytest.mark.parametrize("name", golden.NETS)
+
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [(name, backend) for backend in BACKENDS for name in golden.names_for(backend)],
+)
 def test_golden_runs_are_repeated(name, backend):
     golden.assert_repeated(name, backend)
 

@@ -66,8 +66,8 @@ def test_initial_weights_are_normal_and_do_not_depend_on_each_other():
     [
         {"feedback": "random"},
         {"timing": "pipelined"},
-        {"update": "normalized", "backward_init": "uniform"},
-        {"update": "outer", "presynaptic": "drive", "spikes": "binary"},
+        {"update": "normalized", "backward_init": "zero"},
+        {"update": "outer", "spikes": "binary"},
     ],
 )
 @pytest.mark.parametrize("sizes", [SIZES, (3, 2)])

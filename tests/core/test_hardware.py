@@ -114,12 +114,6 @@ def test_saturating_values_are_counted():
     assert seen(report, "drive of a step", 1).saturating == 0.0
 
 
-def test_only_networks_of_integers_have_a_report():
-    net = small_net(timing="event", arithmetic="float64")
-    with pytest.raises(ValueError, match="timing='immediate' or 'pipelined', whose numbers are"):
-        hardware_report(net)
-
-
 def test_a_report_needs_a_sample():
     checkpoint, x, _ = trained(small_net())
     with pytest.raises(ValueError, match="x must be at least one sample"):
@@ -504,7 +498,6 @@ def test_the_definition_says_what_a_chip_has_not():
     for fields, message in (
         ({"update": "outer"}, "update must be 'fractional' with arithmetic='loihi2'; got 'outer'"),
         ({"presynaptic": "drive"}, "presynaptic must be 'counts' with arithmetic='loihi2'"),
-        ({"timing": "event"}, "arithmetic must be one of 'float64', 'float32' with timing='event'"),
         ({"fraction_bits": 17}, "fraction_bits must be an integer from 1 to 16; got 17"),
         ({"weight_exponent": 0}, "weight_exponent must be an integer from -12 to -1; got 0"),
         ({"learning_rate": 1e-9}, "learning_rate must be above"),

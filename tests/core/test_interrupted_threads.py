@@ -16,7 +16,7 @@ skip_without_engine()
 
 NETS = {
     "immediate": SpikingMLP.paper((20, 30, 5), n_steps=6, learning_rate=0.3, seed=2),
-    "event": SpikingMLP.paper((20, 30, 5), n_steps=6, seed=2, timing="event", arithmetic="float64"),
+    "pipelined": SpikingMLP.paper((20, 30, 5), n_steps=6, seed=2, timing="pipelined"),
 }
 N_THREADS = 4
 RANDOM = np.random.RandomState(0)
@@ -124,7 +124,7 @@ def next_calls(sim, x):
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
 @pytest.mark.parametrize(
     ("timing", "kind", "interrupted"),
-    [("immediate", "constant", 1), ("immediate", "changing", 2), ("event", "constant", 4)],
+    [("immediate", "constant", 1), ("immediate", "changing", 2), ("pipelined", "constant", 4)],
 )
 def test_threads_left_behind_share_nothing_with_later_calls(
     timing, kind, interrupted, twice, monkeypatch

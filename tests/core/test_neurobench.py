@@ -173,8 +173,6 @@ def refusal(error, expected, net=None, x=((1.0, 1.0, 1.0),), **options):
 def test_what_cannot_be_counted_is_refused():
     with pytest.raises(ValueError, match="checkpoint must be a Checkpoint; got 3"):
         neurobench_metrics(3, [[1.0]])
-    event = small_net(timing="event", arithmetic="float64")
-    refusal(ValueError, "which has steps to count in; got timing='event'", event)
     pools = SpikingNetwork((2, 2, 1), [AveragePool2D(2)])
     refusal(ValueError, "a network with weights; got pools alone", pools, np.ones((1, 4)))
     refusal(ValueError, r"x must be at least one sample; got shape \(0, 3\)", x=np.ones((0, 3)))

@@ -77,17 +77,6 @@ def test_bits_enough_for_the_grid_lose_nothing():
     assert_all_equal(found.checkpoint().state.weights, sim.checkpoint().state.weights)
 
 
-@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
-def test_floating_point_has_no_grid(arithmetic):
-    net = SpikingMLP.paper((2, 1), timing="event", arithmetic=arithmetic)
-    sim = Simulator(net, weights=[[[2.0**-30], [3 * 2.0**-34]]])
-    found = quantized_weights(sim, 8)
-    assert (found.weights[0].tolist(), int(found.exponents[0])) == ([[64], [12]], -36)
-    assert_all_equal(found.checkpoint().state.weights, sim.checkpoint().state.weights)
-    tiny = quantized_weights(Simulator(net, weights=[[[0.0], [2.0**-140]]]), 8)
-    assert (tiny.weights[0].tolist(), int(tiny.exponents[0])) == ([[0], [0]], -126)
-
-
 def test_clipping_takes_the_exponent_with_the_least_squared_error():
     matrix = np.array([[0.1] * 50 + [1.0]])
     kept, exponent = of(matrix, 3)

@@ -50,7 +50,7 @@ from tests.profiles import examples
 LIMITS = {"max_depth": 3, "max_width": 17, "max_steps": 6}
 NETS = (
     definitions(**LIMITS, timing="immediate")
-    | definitions(**LIMITS | {"max_steps": 1}, timing="immediate", presynaptic="counts")
+    | definitions(**LIMITS | {"max_steps": 1}, timing="immediate")
     | definitions(**LIMITS)
     | networks(**LIMITS, timing="immediate")
     | chip_definitions(**LIMITS)

@@ -11,7 +11,7 @@ from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, available_b
 from spikebp_plugins.backends import Backend, get_backend, parse_backend
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.backends.registry import GROUP
-from spikebp_plugins.engine.compiled import CompiledBackend
+from spikebp_plugins.engine.backend import EngineBackend
 
 NET = SpikingMLP.paper((3, 2))
 
@@ -67,7 +67,7 @@ def test_the_core_offers_two_back_ends():
     assert {"reference", "compiled"} <= set(available_backends())
     assert list(available_backends()) == sorted(available_backends())
     assert get_backend("reference") is ReferenceBackend
-    assert get_backend("compiled") is CompiledBackend
+    assert get_backend("compiled") is EngineBackend
 
 
 @pytest.mark.parametrize("name", ["brain2", "", "Reference", "reference "])

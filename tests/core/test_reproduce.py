@@ -92,7 +92,7 @@ def test_a_relu_network_learns_alike(quick):
 
 @pytest.mark.parametrize("kind", ["spiking", "ReLU"])
 def test_an_interrupted_network_goes_on(quick, folder, monkeypatch, kind):
-    net = quick.net(12, 12, backward_init="uniform")
+    net = quick.net(12, 12, backward_init="zero")
     whole = quick.learned(net, 2, kind)
     for file in folder.iterdir():
         file.unlink()
@@ -141,7 +141,33 @@ def test_ablations_have_a_row_for_each_variant(folder):
         assert name in result.stdout
     assert (folder / "a.png").read_bytes().startswith(b"\x89PNG")
     kept = [json.loads(path.read_text()) for path in (folder / "spikebp-reproduce").glob("*.json")]
-    assert len(kept) == len(ablations.VARIANTS)
+    assert len(kept) == len(ablations.VARIANTS) + len(ablations.EVENT_VARIANTS)
+
+
+def test_the_reference_is_shown_fewer_images_beside_a_baseline_of_as_many(quick, monkeypatch):
+    monkeypatch.setattr(ablations, "REFERENCE_IMAGES", 40)
+    monkeypatch.setattr(ablations, "EPOCHS", 1)
+    chosen = ("baseline", "T = 5", "smoothed gradients", "backward potentials drawn")
+    variants = {name: ablations.VARIANTS[name] for name in chosen}
+    monkeypatch.setattr(ablations, "VARIANTS", variants)
+    monkeypatch.setattr(ablations, "EVENT_VARIANTS", {})
+    whole = quick.of_images(100)
+    report = ablations.run(replace(whole, quick=False))
+    fewer = [name for name in chosen if name != "T = 5"]
+    assert sorted(row["variant"] for row in report.rows) == sorted(
+        [*chosen[:2], *(f"{name}, 40 images" for name in fewer)]
+    )
+    assert "--in-full" in report.notes[-1]
+    in_full = ablations.run(replace(whole, quick=False, in_full=True))
+    assert [row["variant"] for row in in_full.rows] == list(chosen)
+    assert not any("--in-full" in note for note in in_full.notes)
+    kept = [json.loads(path.read_text()) for path in whole.folder.glob("*.json")]
+    assert sorted(about["samples"] for about in kept) == [40] * 3 + [100] * 4
+
+
+def test_a_quick_experiment_has_no_images_to_leave_out(folder):
+    refused = ("reproduce", "ablations", "--dataset", "digits", "--quick", "--in-full")
+    assert "in_full must be left out with quick" in run(*refused, exit_code=2).stderr
 
 
 def test_convergence_is_like_one_over_t(monkeypatch):

@@ -52,7 +52,6 @@ NETS = {
     "one layer": small_net((3, 2)),
     "spike counts as input": small_net(input_coding="spikes", spikes="binary"),
     "40 fraction bits": small_net(fraction_bits=40),
-    "event": small_net(timing="event", arithmetic="float32", hold_error=False),
     "numbers of a chip": small_net(arithmetic="loihi2"),
 }
 

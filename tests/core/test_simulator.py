@@ -314,7 +314,7 @@ def test_arrays_of_any_memory_layout_are_equal():
 
 @EVERY_ENGINE
 def test_an_interrupt_between_blocks_leaves_a_sample_boundary(backend, monkeypatch, tmp_path):
-    cls = get_backend(backend).engine_for(NET)
+    cls = get_backend(backend)
     train, blocks = cls.train, []
 
     def train_twice(self, batch, record):
@@ -360,7 +360,7 @@ def interrupt_after(assignment):
 @EVERY_ENGINE
 def test_an_interrupt_at_any_moment_leaves_a_sample_boundary(backend, monkeypatch):
     """Interrupts after every change of the engine, one by one, until none is left."""
-    cls = get_backend(backend).engine_for(NET)
+    cls = get_backend(backend)
     boundaries = {checkpoint_bytes(trained(n)): n for n in range(4)}
     moment, interrupted = 1, True
     while interrupted:

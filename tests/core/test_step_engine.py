@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spikebp_plugins import Operations, Simulator, SpikingMLP
 from spikebp_plugins.engine.step_engine import StepContext, StepEngine
 from spikebp_plugins.engine.step_network import StepNetwork
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.samples import Batch, real_targets
 from spikebp_plugins.network.state import initial_state
@@ -162,7 +162,7 @@ def test_a_weight_that_is_set_within_a_sample_leaves_others_as_they_were():
 def samples(draw):
     """Networks with pipelined timing, and samples of which some end early."""
     kinds = (definitions, networks)
-    net = draw(any_network(kinds, timing="pipelined", presynaptic="counts", max_depth=3))
+    net = draw(any_network(kinds, timing="pipelined", max_depth=3))
     return net, draw(st.integers(0, 2**32 - 1))
 
 
@@ -186,7 +186,7 @@ def test_steps_of_pipelined_networks_equal_the_reference(drawn):
         duration = delays.duration(n_inputs)
         for t in range(1, duration + 1):
             of_output = min(max(t - delays.spikes[L], 1), n_inputs) - 1
-            target = grid_of(net).round(y[of_output]) if learns else None
+            target = arithmetic_of(net).round(y[of_output]) if learns else None
             row = shown[min(t, n_inputs) - 1]
             now, sample, sent = step(net, now, sample, row, target, n_inputs)
             last = t == duration
@@ -201,10 +201,12 @@ def test_steps_of_pipelined_networks_equal_the_reference(drawn):
                 assert np.array_equal(engine.spikes(l), sent.k[l])
                 assert l == 0 or sent.e is None or np.array_equal(engine.errors(l), sent.e[l])
             for l in range(1, L + 1):
-                assert np.array_equal(grid_of(net).decode(engine.summed_drive(l)), sample.s[l])
+                assert np.array_equal(
+                    arithmetic_of(net).decode(engine.summed_drive(l)), sample.s[l]
+                )
             if not last:
                 for l, matrix in enumerate(now.weights, 1):
-                    assert np.array_equal(grid_of(net).decode(engine.weights(l)), matrix)
+                    assert np.array_equal(arithmetic_of(net).decode(engine.weights(l)), matrix)
                 assert_same(engine.state, state)
         state = close_training(net, now, sample) if learns else now
         assert_same(engine.state, state)

@@ -77,6 +77,7 @@ def drawn_by_the_rule(net, i):
     experiments(
         nets=any_network,
         kinds=(definitions, networks),
+        ablations=True,
         scales=(0.1, 0.7),
         rates=(0.01, 0.1),
         **SMALL,

@@ -8,9 +8,8 @@ import warnings
 import numpy as np
 import pytest
 
-from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, UnsupportedError
+from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
 from spikebp_plugins.network.operations import Operations
-from tests.core.engine_copies import needs_engine
 from tests.core.literal import asked_by
 from tests.core.small_nets import (
     ENGINES,
@@ -42,7 +41,7 @@ def rows_of(net, x):
 @UPDATE
 @CODING
 def test_samples_shown_step_by_step_are_those_of_train(engine, update, input_coding):
-    net = small_net(backward_init="uniform", update=update, input_coding=input_coding)
+    net = small_net(backward_init="zero", update=update, input_coding=input_coding)
     x, y = samples(net, 6)
     with lively_simulator(net, engine) as whole, lively_simulator(net, engine) as parts:
         expected = whole.train(x, y)
@@ -199,7 +198,7 @@ def test_silent_samples_are_counted_together(engine):
 @ENGINE
 @UPDATE
 def test_late_targets_teach_from_then_on(engine, update):
-    net = small_net(update=update, backward_init="uniform")
+    net = small_net(update=update, backward_init="zero")
     x, _ = samples(net, 1)
     with lively_simulator(net, engine) as sim:
         stream = sim.stream()
@@ -526,13 +525,6 @@ def test_one_sample_is_open_at_a_time():
     assert sim.samples_seen == before
     with pytest.raises(RuntimeError, match="closed"):
         sim.stream()
-
-
-@needs_engine
-def test_what_shows_whole_samples_has_no_streams():
-    net = SpikingMLP.paper((3, 2), timing="event", arithmetic="float32")
-    with pytest.raises(UnsupportedError, match="streams run with timing='immediate'"):
-        Simulator(net).stream()
 
 
 def test_wrong_lengths_are_refused():

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from spikebp_plugins.engine import library
 from spikebp_plugins.engine.building import ZIG, build, library_name
+from spikebp_plugins.event_order.library import Build as EventBuild
 
 HERE = Path(__file__).parent
 
@@ -115,11 +116,7 @@ FUNCTIONS = (
     "sources",
     f"show_relu_{LEVEL}",
     *(f"{name}_{LEVEL}_{bits}" for name in library.Build._fields[3:] for bits in (32, 64)),
-    *(
-        f"event_{name}_{LEVEL}_{bits}"
-        for name in library.EventBuild._fields[1:]
-        for bits in (32, 64)
-    ),
+    *(f"event_{name}_{LEVEL}_{bits}" for name in EventBuild._fields for bits in (32, 64)),
 )
 
 

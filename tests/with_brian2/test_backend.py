@@ -36,11 +36,10 @@ from spikebp_plugins.conformance import CASES, conformance_tests
 from tests import golden
 from tests.core import small_nets
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
-from tests.core.strategies import definitions, experiments
+from tests.core.strategies import any_network, definitions, experiments, networks
 from tests.interrupts import interrupts_get_through
 from tests.profiles import examples
 from tests.with_brian2.experiment import NET, assert_equal_states
-from tests.with_brian2.nets import nets
 
 HAS_COMPILER = shutil.which("g++") is not None and shutil.which("make") is not None
 needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="needs g++ and make")
@@ -88,7 +87,15 @@ def test_golden_runs_are_repeated(name):
 
 @pytest.mark.smoke
 @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow])
-@given(experiments(magnitudes=MAGNITUDES, nets=nets, max_depth=4, max_steps=6, max_width=8))
+@given(
+    experiments(
+        nets=partial(any_network, kinds=(definitions, networks)),
+        magnitudes=MAGNITUDES,
+        max_depth=4,
+        max_steps=6,
+        max_width=8,
+    )
+)
 def test_numpy_equals_reference_on_random_experiments(experiment):
     assert_equals_reference(experiment, "brian2:numpy")
 
@@ -97,7 +104,7 @@ def test_numpy_equals_reference_on_random_experiments(experiment):
 def nets_of_one_structure(draw, net):
     """Definitions of the same programs as `net`: only what changes no compiled code is drawn."""
     kept = {name: getattr(net, name) for name in STRUCTURE if name != "connections"}
-    drawn = draw(nets([definitions], sizes=net.layer_sizes, **kept))
+    drawn = draw(definitions(sizes=net.layer_sizes, **kept))
     names = ["n_steps", "learning_rate", "fraction_bits", "input_scale"]
     names += ["spikes", "label_targets", "backward_init"]
     other = net.replace(**{name: getattr(drawn, name) for name in names})

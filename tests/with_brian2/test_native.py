@@ -436,10 +436,6 @@ def test_a_network_without_input_or_target_runs_and_learns_nothing(experiment):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"timing": "event", "arithmetic": "float32"},
-            "timing=one of 'immediate', 'pipelined', not timing='event'",
-        ),
         ({"arithmetic": "loihi2"}, "arithmetic='fixed', not arithmetic='loihi2'"),
         ({"presynaptic": "drive"}, "presynaptic='counts', not presynaptic='drive'"),
         ({"backward_init": "uniform"}, "one of 'carry', 'zero', not backward_init='uniform'"),

@@ -24,7 +24,6 @@ from tests.core.strategies import definitions, networks, random_weights
 from tests.profiles import examples
 from tests.step_oracle import follow
 from tests.with_brian2.experiment import NET, Experiment, assert_equal_states
-from tests.with_brian2.nets import nets
 from tests.with_brian2.script_feeds import KINDS, FeedMaker, Grid, put
 
 #: The longest script, in dt.
@@ -36,8 +35,8 @@ STATES = ("potential", "summed_drive", "input_count", "backward_potential", "tar
 
 SMALL = {"max_depth": 4, "max_width": 6, "max_steps": 8, "rates": (0.1, 0.5, 2.0)}
 NETS = st.one_of(
-    nets([definitions], **SMALL),
-    nets([networks], max_side=4, max_width=5, max_steps=6, rates=(0.1, 0.5)),
+    definitions(**SMALL),
+    networks(max_side=4, max_width=5, max_steps=6, rates=(0.1, 0.5)),
 )
 
 
@@ -70,7 +69,7 @@ def series(draw, below):
     first = draw(st.integers(0, below.layer_sizes[layer] - 1))
     last = draw(st.integers(first + 1, below.layer_sizes[layer]))
     above = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
-    net = draw(nets([definitions], sizes=(last - first, *above), **SMALL))
+    net = draw(definitions(sizes=(last - first, *above), **SMALL))
     if numbers_of(net) == "signs" and below.spikes == "graded":
         net = net.replace(input_coding="values")
     is_input = draw(st.sampled_from([True, True, False]))

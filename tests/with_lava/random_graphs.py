@@ -120,18 +120,12 @@ class Graph:
 
 def nets(form, **limits):
     """Definitions that a form does not refuse."""
-    limits["presynaptic"] = "counts"
     if form == "standard":
         limits |= {"timing": "pipelined", "updates": ("fractional", "outer")}
-
-    def that_begin(backward_init):
-        dense = definitions(max_depth=4, max_width=6, backward_init=backward_init, **limits)
-        if form == "standard":
-            return dense
-        kinds = {"max_depth": 3, "max_side": 4, "max_width": 5}
-        return dense | networks(backward_init=backward_init, **kinds, **limits)
-
-    return st.sampled_from(("carry", "zero")).flatmap(that_begin)
+    dense = definitions(max_depth=4, max_width=6, **limits)
+    if form == "standard":
+        return dense
+    return dense | networks(max_depth=3, max_side=4, max_width=5, **limits)
 
 
 @st.composite

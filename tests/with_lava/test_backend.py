@@ -165,11 +165,6 @@ class PrivateConnection(DenseConnection):
         ({"backward_init": "uniform"}, {}, "'zero', not backward_init='uniform'"),
         ({"arithmetic": "loihi2"}, {}, "it knows arithmetic='fixed', not arithmetic='loihi2'"),
         (
-            {"arithmetic": "float32", "timing": "event"},
-            {"granularity": "sample"},
-            "it knows timing=one of 'immediate', 'pipelined', not timing='event'",
-        ),
-        (
             {"timing": "immediate"},
             {"tag": "floating_pt", "implementation": "standard"},
             "a spike takes a step through synapses of Lava's own",

@@ -314,10 +314,6 @@ class TestMisuse:
         ("changes", "reason"),
         [
             ({"presynaptic": "drive"}, "it knows presynaptic='counts', not"),
-            (
-                {"arithmetic": "float64", "timing": "event"},
-                "it knows timing=one of 'immediate', 'pipelined', not timing='event'",
-            ),
         ],
     )
     def test_a_definition_that_is_not_supported_is_refused(self, changes, reason):

@@ -39,7 +39,7 @@ def require_exact_sums(
     feedback: Sequence[Any] = (None, None, *before.feedback)
     for l in range(1, net.n_layers + 1):
         counts, teaching = spikes[l - 1], errors[l]
-        if net.learns_once:
+        if net.learning_rule.learns_once:
             counts, teaching = (values.sum(axis=1, keepdims=True) for values in (counts, teaching))
         else:
             counts = np.cumsum(counts, axis=1)

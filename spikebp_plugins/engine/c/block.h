@@ -1,11 +1,8 @@
-/* The arguments of a call from Python, alike for step and for event timing: the samples to show, and
- * where to write the results. `number` is the type of the network's numbers. */
+/* The arguments of a call from Python: the samples to show, and where to write the results. */
 #ifndef SPIKEBP_BLOCK_H
 #define SPIKEBP_BLOCK_H
 
-#include <stdint.h>
-
-enum start { CARRY, ZERO, DRAWN }; /* of psi, when a sample learns */
+#include "numbers.h"
 
 /* What kind of numbers a row of input or of targets has. */
 enum kind { NONE, LEVELS, REALS, COUNTS, LABELS };
@@ -27,14 +24,12 @@ struct block {
     int32_t until_lead; /* whether a sample ends once the output leads by `margin` */
     double margin;
     int64_t n_learned;        /* samples learned before */
-    const number *drawn;      /* psi_1..psi_{L-1} of each sample, a row each, or null */
-    int64_t drawn_length;
     double *scores;           /* [n_samples][n_L] */
     int64_t *steps_shown;     /* [n_samples] if until_lead */
     int64_t *operations;      /* [n_samples][2] if until_lead: see write_count */
-    number *spikes, *errors;  /* [n_samples][n_steps][sum of n_l], or null */
+    num *spikes, *errors;     /* [n_samples][n_steps][sum of n_l], or null */
     double *step_scores;      /* [n_samples][n_steps][n_L], or null */
-    number *x_row, *y_row;    /* a row of input and of targets, padded by zeros */
+    num *x_row, *y_row;       /* a row of input and of targets, padded by zeros */
     /* Of single steps, of which x and y are one row each: */
     int32_t opens, starts_learning; /* whether the first of them opens the sample, or is taught */
     int64_t n_shown;                /* how many were shown */

@@ -5,7 +5,7 @@
  * step, or 1; of its potential the rest waits. A weight is an integer m from -128 to 127 times
  * 2^shift units of 2^-f, and learns by
  *
- *     m -= floor((r c e + z) / 2^16), cut to 8 bits, with c cut to +-127,
+ *     m -= floor((r c e + z) / 2^16), cut to 8 bits, with c as it teaches,
  *
  * where z are the highest 16 bits of random numbers, of the SplitMix64 generator: one for each
  * weight, step and sample. Nothing is ever out of range. So rounding is not linear, and updates are
@@ -19,7 +19,6 @@
 enum {
     LARGEST_STATE = (1 << 23) - 1,
     LARGEST_MESSAGE = 127,
-    LARGEST_TRACE = 127,
     LOWEST_WEIGHT = -128,
     HIGHEST_WEIGHT = 127,
     RATE_BITS = 16,
@@ -158,7 +157,7 @@ static void write_rounded(struct network *net, struct layer *a, int q)
             continue;
         num *row = (num *)(a->w + (int64_t)i * a->width);
         count_work(net, 0, p->first[q + 1] - p->first[q]);
-        const int64_t change = net->is.rate * factor[i];
+        const int64_t change = (int64_t)p->rate[q] * factor[i];
         const uint64_t first = (uint64_t)i * (uint64_t)a->n + 1;
         for (int u = p->first[q]; u < p->first[q + 1]; u++) {
             const int j = p->unit[u];

@@ -115,10 +115,11 @@ void NAMED(feed, BUILD)(struct feeding *given) { feed(given->block->network, giv
 /* Write all that is pending, so that the arrays of the open sample are complete. */
 void NAMED(settle, BUILD)(struct network *net) { settle(net); }
 
-/* Write whether the open sample is taught, its updates, and what layers 0 to L have sent in it. */
+/* Write whether the open sample is taught, its updates, its steps of input, and what layers 0 to L
+ * have sent in it. */
 void NAMED(sample_counts, BUILD)(const struct network *net, int64_t *to)
 {
-    *to++ = net->is_taught, *to++ = net->sample_updates;
+    *to++ = net->is_taught, *to++ = net->sample_updates, *to++ = net->inputs_shown;
     for (int l = 0; l <= net->is.n_layers; l++) {
         big sent[N_SENT];
         all_sent(&net->layer[l].sample, sent);

@@ -1,12 +1,11 @@
 /* Rule 5: weights learn.
  *
- *     fractional: W_l -= rate outer(c_{l-1}, e_l) in every step;
- *     outer: W_l -= rate outer(c_{l-1}, E_l) when the sample closes, with E_l the sum of e_l;
- *     normalized: likewise with E_l cut off below the output, and a rate for the sample,
- *         r_l = max(1, 2^-h_l R / N_l), rounded down, with N_l = a_l (T g)^2 + sum of c_{l-1}^2.
+ *     W_l -= rate_l outer(c_{l-1}, e_l)
  *
- * With presynaptic="drive" a_{l-1} replaces rate c_{l-1}: rate max(s_{l-1}, 0), in units of 2^-f
- * rint(r s / 2^f), ties to even; of the input s_0 = phi_0 + c_0, of any sign.
+ * in every step, or when the sample closes, with the summed errors E_l for e_l. Counts and errors are
+ * cut off at limits before they teach. The rate is fixed, or one for the sample,
+ *
+ *     r_l = max(1, R_l / N_l), rounded down, with N_l = added squares + sum of c_{l-1}^2.
  *
  * An update is noted, and proven to leave all weights in range. Dense weights are written when the
  * sample closes, others as soon as spikes and errors meet the update.
@@ -15,6 +14,17 @@
 #define SPIKEBP_LEARNING_H
 
 #include "chip.h"
+
+/* A limit for the steps of input shown so far. */
+static num limit_of(const struct network *net, struct limit limit)
+{
+    const int64_t most = sizeof(num) == 4 ? INT32_MAX : INT64_MAX;
+    if (limit.per_step > 0 && net->inputs_shown > most / limit.per_step)
+        return (num)most;
+    const int64_t of_steps = limit.per_step * net->inputs_shown;
+    const int64_t reached = of_steps > limit.least ? of_steps : limit.least;
+    return (num)(reached < most ? reached : most);
+}
 
 /* What multiplies the errors of an update. */
 struct factors {
@@ -27,13 +37,14 @@ static int note_update(struct network *net, struct layer *a, int step, num rate,
     const vec *errors, struct factors below)
 {
     struct pending *p = &a->pending;
+    const num limit = limit_of(net, net->is.rules[a - net->layer - 1].errors);
     int at = p->first[p->n];
     num top = 0;
     for (int i = 0; i < a->n_erring; i++, at++) {
-        num error = ((const num *)errors)[a->erring[i]];
-        num size = error < 0 ? -error : error;
+        const num error = ((const num *)errors)[a->erring[i]];
+        const num size = lesser(error < 0 ? -error : error, limit);
         p->unit[at] = a->erring[i];
-        p->error[at] = error;
+        p->error[at] = error < 0 ? -size : size;
         top = size > top ? size : top;
     }
     p->step[p->n] = step, p->rate[p->n] = rate, p->n_factors = below.n_units;
@@ -47,52 +58,27 @@ static int note_update(struct network *net, struct layer *a, int step, num rate,
     return a->weight_bound < PROVEN / 2;
 }
 
-/* Keep the counts of the layer below for the update of layer l that comes next, if they are not. */
-static struct factors keep_counts(const struct network *net, const struct layer *a,
+/* Keep the counts of the layer below for the update of layer l that comes next, as they teach; where
+ * drive follows their changes they are kept as they were sent. */
+static struct factors keep_counts(const struct network *net, struct layer *a,
     const struct layer *below)
 {
-    vec *to = a->pending.factor + (int64_t)a->pending.n * below->width;
+    struct pending *p = &a->pending;
+    vec *to = p->factor + (int64_t)p->n * below->width;
     const vec *counts = net->follows ? to : below->c;
+    const num limit = limit_of(net, net->is.counts);
     vec silent = {0}, top = {0};
     for (int v = 0; v < below->width; v++) {
-        vec c = net->is.is_chip ? within(counts[v], LARGEST_TRACE) : counts[v];
+        const vec c = counts[v];
         to[v] = c;
         silent += c == 0;
         top = most(top, below->is_signed ? magnitude(c) : c);
     }
-    return (struct factors){(int64_t)below->width * LANES + sum_of(silent), largest_of(top)};
-}
-
-/* Whether a of a layer is in range, and products do not wrap, whatever the errors are. */
-static int is_smooth_in_range(const struct network *net, int l)
-{
-    const struct layer *a = &net->layer[l];
-    const double one = (double)net->one;
-    const double drive = l > 0 ? a->drive_bound : a->drive_bound * one + net->input_bound;
-    const double product = drive * (double)net->is.rate;
-    return drive < PROVEN && product < 0x1p62 && product / one + 1 < PROVEN;
-}
-
-/* Keep a of the layer below likewise, in units of 2^-f. */
-static struct factors keep_smoothed(const struct network *net, const struct layer *a)
-{
-    const struct layer *below = a - 1;
-    const int bits = net->is.bits;
-    vec *to = a->pending.factor + (int64_t)a->pending.n * below->width;
-    vec silent = {0}, top = {0};
-    for (int v = 0; v < below->width; v++) {
-        vec drive = below->s[v];
-        if (below->is_signed)
-            drive += below->c[v] << bits;
-        else
-            drive = rectified(drive);
-        longs product = net->is.rate * __builtin_convertvector(drive, longs);
-        product += net->half - 1 + ((product >> bits) & 1);
-        to[v] = __builtin_convertvector(product >> bits, vec);
-        silent += to[v] == 0;
-        top = most(top, magnitude(to[v]));
-    }
-    return (struct factors){(int64_t)below->width * LANES + sum_of(silent), largest_of(top)};
+    const num largest = largest_of(top);
+    p->cuts = largest > limit;
+    for (int v = 0; p->cuts && !net->follows && v < below->width; v++)
+        to[v] = within(to[v], limit);
+    return (struct factors){(int64_t)below->width * LANES + sum_of(silent), lesser(largest, limit)};
 }
 
 /* Learn from the errors of a step with a rate; 0 if that may be out of range. */
@@ -100,8 +86,6 @@ static int learn_layer(struct network *net, int l, num rate, const vec *errors)
 {
     struct layer *a = &net->layer[l];
     const int t = net->step, T = net->n_steps;
-    if (net->is.is_smoothed)
-        return note_update(net, a, t, 1, errors, keep_smoothed(net, a));
     if (l > 1 || !net->in_trains)
         return note_update(net, a, t, rate, errors, keep_counts(net, a, a - 1));
     struct factors below;
@@ -117,7 +101,7 @@ static int learn_layer(struct network *net, int l, num rate, const vec *errors)
 /* Rule 5 of all layers in a step; 0 if it may be out of range. */
 static int learn_step(struct network *net)
 {
-    const int learns_now = net->is.update == FRACTIONAL;
+    const int learns_now = !net->is.learns_once;
     for (int l = 1; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
         if (!learns_now)
@@ -125,19 +109,20 @@ static int learn_step(struct network *net)
                 ((num *)a->sum)[a->erring[i]] += ((num *)a->e)[a->erring[i]];
         if (!learns_now || !a->learns)
             continue;
-        if (net->is.is_smoothed && !is_smooth_in_range(net, l - 1))
-            return 0;
-        if (a->n_erring > 0 && !learn_layer(net, l, (num)net->is.rate, a->e))
+        if (a->n_erring > 0 && !learn_layer(net, l, (num)net->is.rules[l - 1].rate, a->e))
             return 0;
     }
     return 1;
 }
 
-/* The rate of W_l with a normalized update; 0 if N_l reaches 2^53, beyond which it is not exact. */
-static num normalized_rate(const struct network *net, int l)
+/* The rate of W_l in this sample; 0 if N_l reaches 2^53, beyond which it is not exact. */
+static num rate_of_sample(const struct network *net, int l)
 {
+    const struct weight_rule *rule = &net->is.rules[l - 1];
     const struct layer *below = &net->layer[l - 1];
-    double squares = (double)net->is.added_squares[l - 1];
+    double squares = (double)rule->added_squares;
+    if (rule->added_squares == 0)
+        return (num)rule->rate;
     if (l == 1 && net->in_trains) {
         const struct trains *r = &net->trains;
         for (int g = 0; g < r->n_groups; g++) {
@@ -147,15 +132,15 @@ static num normalized_rate(const struct network *net, int l)
     } else {
         const int32_t *times_met = net->layer[l].wiring ? net->layer[l].wiring->times_met : NULL;
         const vec *counts = net->follows ? net->layer[l].pending.factor : below->c;
+        const double limit = (double)limit_of(net, net->is.counts);
         for (int i = 0; i < below->n; i++) {
-            double c = (double)((const num *)counts)[i];
+            double c = fmin(fabs((double)((const num *)counts)[i]), limit);
             squares += c * c * (times_met ? times_met[i] : 1);
         }
     }
     if (!(squares < 0x1p53))
         return 0;
-    int64_t rate = net->is.rate >> (l < net->is.n_layers ? net->is.hidden_rate_bits : 0);
-    rate /= (int64_t)squares;
+    const int64_t rate = rule->rate / (int64_t)squares;
     return (num)(rate > 1 ? rate : 1);
 }
 
@@ -165,21 +150,13 @@ static int learn_sample(struct network *net)
     net->sample_updates = 0;
     for (int l = 1; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
-        num rate = (num)net->is.rate, limit = (num)net->is.error_limit;
-        int n = 0, cuts = net->is.update == NORMALIZED && l < net->is.n_layers;
-        for (int v = 0; v < a->width; v++) {
-            if (cuts)
-                a->sum[v] = within(a->sum[v], limit);
-            n += list_nonzero(a->sum[v], v * LANES, a->erring + n);
-        }
-        a->n_erring = n;
+        a->n_erring = 0;
+        for (int v = 0; v < a->width; v++)
+            a->n_erring += list_nonzero(a->sum[v], v * LANES, a->erring + a->n_erring);
         if (!a->learns)
             continue;
-        if (net->is.update == NORMALIZED)
-            rate = normalized_rate(net, l);
-        if (rate == 0 || (net->is.is_smoothed && !is_smooth_in_range(net, l - 1)))
-            return 0;
-        if (n > 0 && !learn_layer(net, l, rate, a->sum))
+        const num rate = rate_of_sample(net, l);
+        if (rate == 0 || (a->n_erring > 0 && !learn_layer(net, l, rate, a->sum)))
             return 0;
     }
     return 1;
@@ -248,7 +225,7 @@ static int list_senders(struct network *net, const struct layer *a, struct updat
 {
     const int64_t width = a[-1].width;
     const vec *factor = factors_of(a, which), *last = factor + (which.n - 1) * width;
-    const int may_come_back = a[-1].is_signed || net->is.is_smoothed; /* to 0 */
+    const int may_come_back = a[-1].is_signed; /* to 0 */
     vec some = {0};
     int n = 0;
     for (int v = 0; v < width; v++) {
@@ -428,17 +405,31 @@ static void meet_updates(struct network *net)
     }
 }
 
-/* Sum of the squares of the counts that a connection keeps. */
-static num squares_of(const struct layer *a)
+/* Sum of the counts that a connection keeps, each times itself as it teaches. */
+static num squares_of(const struct network *net, const struct layer *a)
 {
+    const num limit = limit_of(net, net->is.counts);
     vec squares = {0};
     for (int v = 0; v < a[-1].width; v++)
-        squares += a->pending.factor[v] * a->pending.factor[v];
+        squares += a->pending.factor[v] * within(a->pending.factor[v], limit);
     return sum_of(squares);
 }
 
+/* Let the counts that a connection keeps be as they teach, while an update by them is written; the
+ * counts as they were sent lie in `change` meanwhile. */
+static void cut_kept_counts(struct network *net, struct layer *a)
+{
+    const num limit = limit_of(net, net->is.counts);
+    write_waiting(net, a); /* for the counts as they were sent */
+    for (int v = 0; v < a[-1].width; v++) {
+        net->change[v] = a->pending.factor[v];
+        a->pending.factor[v] = within(a->pending.factor[v], limit);
+    }
+}
+
 /* Keep the update of W_l of a sample of one step waiting, unless rows change so often that writing
- * them now costs less; write B_l. */
+ * them now costs less, or counts are cut off: rows wait for their counts as they were sent. Write
+ * B_l. */
 static void keep_update(struct network *net, struct layer *a)
 {
     enum { FINE = 256 }; /* so that moving averages of integers come near to what they follow */
@@ -446,10 +437,12 @@ static void keep_update(struct network *net, struct layer *a)
     const struct layer *below = a - 1;
     const int has_transpose = below > net->layer && !net->is.has_random_feedback;
     const int n_erring = p->first[1], width_below = has_transpose ? below->width : 0;
-    const num rate = p->rate[0], squares = squares_of(a);
+    const num rate = p->rate[0], squares = squares_of(net, a);
     const vec *restrict counts = p->factor;
     num *restrict waiting = (num *)p->waiting, *restrict s = (num *)a->s;
     int n_touched = 0, touched = -1;
+    if (p->cuts)
+        cut_kept_counts(net, a);
     for (int i = 0; i < n_erring; i++) {
         const int j = p->unit[i];
         const num taught = rate * p->error[i];
@@ -465,8 +458,10 @@ static void keep_update(struct network *net, struct layer *a)
     p->rows_changed += (p->n_changed * a->width * FINE - p->rows_changed) / 16;
     p->rows_written += (p->n_factors * n_touched * FINE - p->rows_written) / 16;
     p->waits = 1;
-    if (p->rows_changed >= p->rows_written)
+    if (p->cuts || p->rows_changed >= p->rows_written)
         write_waiting(net, a);
+    if (p->cuts)
+        memcpy(p->factor, net->change, (size_t)below->width * sizeof(vec));
 }
 
 static void keep_updates(struct network *net)

@@ -34,7 +34,17 @@
 #include "block.h"
 #include "arena.h"
 
-enum update { FRACTIONAL, OUTER, NORMALIZED };
+/* Where a magnitude is cut off, or higher if the steps of input so far have a higher limit. */
+struct limit {
+    int64_t least, per_step;
+};
+
+/* How W_l learns. */
+struct weight_rule {
+    int64_t rate;          /* in units of 2^-f; it is divided if squares are added, */
+    int64_t added_squares; /* to the squared counts of the sample */
+    struct limit errors;
+};
 
 /* The rows of weights through which the units of a layer send. */
 struct fan {
@@ -68,17 +78,15 @@ struct wiring {
 struct definition {
     const int32_t *sizes; /* n_0..n_L */
     const struct wiring *wirings; /* of W_1..W_L, or null if all are dense */
-    const int64_t *added_squares; /* a_l (T g)^2 of W_1..W_L */
+    const struct weight_rule *rules; /* of W_1..W_L */
     double input_scale;
-    int64_t rate;          /* in units of 2^-f; with NORMALIZED the learning rate R */
-    int64_t error_limit;   /* where summed errors of hidden layers are cut off */
+    struct limit counts;   /* of units that teach */
     int32_t n_layers;      /* L */
     int32_t most_steps;    /* there is room for so many steps of a sample */
     int32_t bits;
-    int32_t hidden_rate_bits;
-    int32_t update, start;
+    int32_t learns_once; /* when a sample closes, from summed errors */
+    int32_t starts_at_zero; /* whether psi does, in a sample that learns */
     int32_t is_binary, takes_counts, has_random_feedback;
-    int32_t is_smoothed; /* presynaptic="drive" */
     int32_t delay;       /* steps that spikes and errors of a sample that learns are on their way */
     int32_t is_chip, weight_shift; /* the numbers of a chip: weights are multiples of 2^shift */
     int64_t seed;
@@ -97,6 +105,7 @@ struct pending {
     num *rate; /* by update */
     vec *factor; /* by update, what multiplies its errors; none for W_1 where input is in trains */
     /* Of samples of one step: */
+    int32_t cuts;    /* whether any of these counts is cut off where it teaches */
     int32_t is_kept; /* whether s is that of the counts in the first row of `factor` */
     int32_t waits;   /* whether W_l is still to lose what `waiting` says, times these counts */
     vec *waiting;
@@ -191,6 +200,7 @@ struct network {
     int32_t n_steps;   /* of this sample */
     int32_t delay;     /* of this sample: 0 if it learns nothing */
     int32_t step;      /* of this sample */
+    int64_t inputs_shown; /* the steps of input so far */
     int32_t hands_over; /* whether what is sent passes its weights at once, and arrives a step later */
     int64_t n_learned; /* samples learned before this one, where random numbers depend on it */
     int32_t is_taught;  /* whether this sample learns: then psi_kept has what was before, */
@@ -292,7 +302,7 @@ static int may_be_in_trains(const struct network *net)
 static int may_follow(const struct network *net)
 {
     const struct definition *is = &net->is;
-    return !is->wirings && !is->delay && !is->is_chip && !is->is_smoothed;
+    return !is->wirings && !is->delay && !is->is_chip;
 }
 
 static void count_work(struct network *net, int64_t rows, int64_t products)

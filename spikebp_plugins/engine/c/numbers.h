@@ -40,7 +40,6 @@ typedef int32_t num;
 #define PAIRS_IN_REGISTERS 6
 #endif
 
-typedef num number; /* as block.h calls it */
 typedef num vec __attribute__((vector_size(BYTES), may_alias));
 typedef num vec_anywhere __attribute__((vector_size(BYTES), aligned(sizeof(num)), may_alias));
 
@@ -51,8 +50,6 @@ enum {
     SIGN = 8 * sizeof(num) - 1,
     PADDING = 16, /* rows are multiples of so many numbers, whatever the processor */
 };
-
-typedef int64_t longs __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 
 /* As many of 64 bits as a register holds, and as many numbers: compilers split wider vectors. */
 enum { FEW = BYTES / 8 };
@@ -114,6 +111,8 @@ INLINE int n_vectors(int64_t n)
 }
 
 INLINE vec where(vec is, vec a, vec b) { return (is & a) | (~is & b); }
+
+static num lesser(num a, num b) { return a < b ? a : b; }
 
 /* Numbers limited to a magnitude. */
 INLINE vec within(vec x, num most)

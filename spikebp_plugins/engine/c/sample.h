@@ -133,7 +133,7 @@ static void open_sample(struct network *net, int n_steps, int delay)
 {
     const int L = net->is.n_layers;
     net->hands_over = 0;
-    net->n_steps = n_steps, net->step = 0, net->delay = delay;
+    net->n_steps = n_steps, net->step = 0, net->inputs_shown = 0, net->delay = delay;
     net->sample_updates = 0;
     net->is_settled = 0;
     net->input_bound = 0;
@@ -167,18 +167,13 @@ static void keep_backward(struct network *net)
 }
 
 /* And write those that it starts from. */
-static void start_learning(struct network *net, const num *drawn)
+static void start_learning(struct network *net)
 {
     keep_backward(net);
     for (int l = 1; l < net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
-        if (net->is.start != CARRY)
+        if (net->is.starts_at_zero)
             clear(a->psi, a->width), a->psi_bound = 0;
-        if (net->is.start == DRAWN) {
-            memcpy(a->psi, drawn, (size_t)a->n * sizeof(num));
-            a->psi_bound = (double)net->half;
-            drawn += a->n;
-        }
     }
 }
 
@@ -308,6 +303,7 @@ static int show_steps(struct network *net, const struct block *block, int64_t i)
     for (net->step = 0; net->step < duration; net->step++) {
         const int t = net->step;
         meet_updates(net);
+        net->inputs_shown += t < T;
         if (t < T && !send_input(net, block, i, t))
             return 0;
         for (int l = 1; l <= L; l++)
@@ -327,7 +323,7 @@ static int show_steps(struct network *net, const struct block *block, int64_t i)
             break;
         }
     }
-    return learns && net->is.update != FRACTIONAL && !learn_sample(net) ? 0 : net->n_steps;
+    return learns && net->is.learns_once && !learn_sample(net) ? 0 : net->n_steps;
 }
 
 /* Show a sample layer by layer, to learn nothing; 0 if it may be out of range. */
@@ -343,18 +339,25 @@ static int show_layers(struct network *net, const struct block *block, int64_t i
     return T;
 }
 
+/* Whether the counts of a train are cut off where they teach. */
+static int train_is_cut_off(const struct network *net)
+{
+    int64_t n_units;
+    return largest_of_trains(&net->trains, net->n_steps - 1, &n_units) > limit_of(net, net->is.counts);
+}
+
 /* Whether the input of a sample is in trains: then it is sorted, and the drive prepared. */
 static int enter_trains(struct network *net, const struct block *block, int64_t i)
 {
     const void *row = row_of(&block->x, i, 0);
     if (!may_be_in_trains(net) || block->x.step_apart != 0 || net->follows)
         return 0;
-    if (net->is.is_smoothed && block->y.kind != NONE)
-        return 0; /* units of equal trains teach differently */
     prepare_trains(net);
     if (!(block->x.kind == LEVELS ? label_levels(net, row) : label_reals(net, row)))
         return 0;
     sort_units(net);
+    if (block->y.kind != NONE && train_is_cut_off(net))
+        return 0;
     in_parts(net->layer[1].width, IN_REGISTERS, prepare_part, net);
     count_rows(net, &net->layer[1], net->trains.n_active);
     return 1;
@@ -445,7 +448,7 @@ static int try_sample(struct network *net, const struct block *block, int64_t i,
     net->in_bytes = net->follows && block->x.kind == LEVELS && know_spikes_of_levels(net);
     open_sample(net, block->n_steps, learns ? net->is.delay : 0);
     if (learns)
-        start_learning(net, block->drawn ? block->drawn + i * block->drawn_length : NULL);
+        start_learning(net);
     net->n_learned = block->n_learned + i;
     net->in_trains = may_be_known && enter_trains(net, block, i);
     int by_steps = learns || block->until_lead || block->spikes || net->is.is_chip || net->follows;

@@ -163,12 +163,17 @@ static void make_room(struct network *net)
 /* Show a step; 0, with nothing changed, if it may be out of range. */
 static int show_step(struct network *net, const struct shown_row *row)
 {
+    const int64_t inputs_before = net->inputs_shown;
     make_room(net);
+    net->inputs_shown += net->step < net->n_steps;
     if (bounded_step(net, row))
         return 1;
     settle(net);
     measure_all(net);
-    return bounded_step(net, row);
+    if (bounded_step(net, row))
+        return 1;
+    net->inputs_shown = inputs_before;
+    return 0;
 }
 
 /* Show the next step likewise; with delays what it learns is written at once, for what it has sent
@@ -197,7 +202,7 @@ static struct shown_row begin_steps(struct network *net, struct block *block)
         net->hands_over = net->is.delay;
     }
     if (block->starts_learning)
-        start_learning(net, block->drawn);
+        start_learning(net);
     block->opens = block->starts_learning = 0;
     if (block->y.kind != NONE) {
         row.largest_y = read_target(net, block, block->y.at);
@@ -220,7 +225,7 @@ static void show_same(struct network *net, struct block *block)
  * nothing learned, if that may be out of range. */
 static int close_steps(struct network *net, int learns, int is_written)
 {
-    if (learns && net->is.update != FRACTIONAL && !is_written && !learn_sample(net)) {
+    if (learns && net->is.learns_once && !is_written && !learn_sample(net)) {
         forget_pending(net);
         measure_all(net);
         if (!learn_sample(net)) {
@@ -243,6 +248,7 @@ static void reopen(struct network *net, const int64_t *counts)
         keep_backward(net);
     back_up(net);
     net->sample_updates = *counts++;
+    net->inputs_shown = *counts++;
     net->input_bound = INFINITY; /* so that the first step measures */
     for (int l = 0; l <= net->is.n_layers; l++) {
         net->layer[l].sample = (struct sent){counts[0], counts[1], counts[2], counts[3],

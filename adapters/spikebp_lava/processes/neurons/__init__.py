@@ -294,7 +294,7 @@ class LearningModel(NeuronsModel):
 
     def _teaching(self, now: Array, of_sample: Array) -> Array:
         """Return `now` or, if weights learn once, `of_sample` in the last step and 0 before."""
-        if not self._net.learns_once:
+        if not self._net.learning_rule.learns_once:
             return now
         return of_sample if self._clock.closes else np.zeros_like(of_sample)
 

@@ -103,7 +103,7 @@ class WeightManagerModel(
 
     @property
     def _is_to_copy(self) -> bool:
-        changes = self._clock.closes or not self._shared.net.learns_once
+        changes = self._clock.closes or not self._shared.net.learning_rule.learns_once
         return self._copies and self._clock.learns and changes
 
     def run_post_mgmt(self) -> None:

@@ -1,7 +1,7 @@
-/* A network with event timing, where its arrays lie, and how a layer fires.
+/* A network in the order of events, where its arrays lie, and how a layer fires.
  *
- * In the symbols of "Event order" in docs/semantics.md: layers l = 0..L of n_l units; weights W_l of
- * shape (n_{l-1}, n_l); their transposes, or the fixed feedback, B_l; potentials phi_l, backward
+ * In the symbols of docs/event_order.md: layers l = 0..L of n_l units; weights W_l of
+ * shape (n_{l-1}, n_l); their transposes B_l; potentials phi_l, backward
  * potentials psi_l, that of the negative target phi_y; summed drive s_l; input counts c_l; summed
  * errors E_l. Both W_l and B_l lie by rows, so columns too are read along memory.
  *
@@ -15,11 +15,11 @@
 
 #include "event_queue.h"
 #include "event_reals.h"
-#include "block.h"
-#include "arena.h"
 
-/* The quantities that can be out of range. The last occurs only in unchecked samples. */
-enum quantity { POTENTIAL, TARGET, BACKWARD, DRIVE, WEIGHT, SPIKES, INPUT };
+#include "../../engine/c/arena.h"
+
+/* The quantities that can be out of range. */
+enum quantity { POTENTIAL, TARGET, BACKWARD, DRIVE, WEIGHT, SPIKES };
 
 /* Potentials stay below it in magnitude: single precision holds halves there, and to subtract a
  * spike always changes them. */
@@ -28,12 +28,11 @@ enum quantity { POTENTIAL, TARGET, BACKWARD, DRIVE, WEIGHT, SPIKES, INPUT };
 /* The definition of a network, as Python gives it. */
 struct definition {
     const int32_t *sizes; /* n_0..n_L */
-    double input_scale;
     double rate;
     double limit; /* of weights and summed drive */
     int32_t n_layers; /* L */
-    int32_t start;
-    int32_t is_outer, is_depth, holds_error, takes_counts, has_random_feedback;
+    int32_t starts_at_zero; /* whether psi does, in a sample that learns */
+    int32_t is_outer, is_depth, holds_error;
 };
 
 struct layer {

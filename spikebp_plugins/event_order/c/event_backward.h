@@ -1,4 +1,4 @@
-/* The backward pass of event timing: errors come back, and weights learn.
+/* The backward pass: errors come back, and weights learn.
  *
  *     an error spike of sign g in unit j of layer l is lost if s_l[j] < 0; else psi_{l-1} += g B_l[j],
  *     and W_l[i, j] -= c_{l-1}[i] (g rate) for each i with c_{l-1}[i] > 0,
@@ -60,7 +60,7 @@ static int descend(struct network *net, int l, int j, real factor)
             return note_fault(net, WEIGHT, l, (double)*weight);
     }
     net->sample_updates += a->n_teachers;
-    if (l > 1 && !net->is.has_random_feedback) {
+    if (l > 1) {
         const vec *c = a[-1].c;
         vec *row = a->b + (int64_t)j * a[-1].width;
         for (int v = 0; v < a[-1].width; v++) /* what does not teach subtracts +0 */
@@ -180,12 +180,12 @@ static int launch_held(struct network *net)
 }
 
 /* Let the negative target fire, and send errors back; 0 if something is out of range. */
-static int compare(struct network *net, const real *y)
+static int compare(struct network *net, const vec *y)
 {
     const int L = net->is.n_layers;
     struct queue *q = &net->layer[L].backward;
     struct spikes *fired = &net->errors[0];
-    if (!receive_signed(net, L, net->phi_y, q, TARGET, (const vec *)y, 1))
+    if (!receive_signed(net, L, net->phi_y, q, TARGET, y, 1))
         return 0;
     fired->n = 0;
     let_go(q, fired);

@@ -1,4 +1,4 @@
-/* Event timing: built for 32 and for 64 bits, and for several processors.
+/* The order of events: built for single and for double precision, and for several processors.
  *
  * Sizes are known when it runs. All memory is the caller's. See event_network.h for where arrays
  * lie, event_queue.h for the order of spikes, event_forward.h and event_backward.h for what they do,
@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 #include "event_sample.h"
-#include "placing.h"
+
+#include "../../engine/c/placing.h"
 
 int64_t NAMED(event_size, BUILD)(const struct definition *is, int64_t *learned_size)
 {

@@ -1,40 +1,18 @@
-/* A sample of event timing: opened, shown step by step, and closed; or undone. */
+/* A sample: opened, shown step by step, and closed; or undone. */
 #ifndef SPIKEBP_EVENT_SAMPLE_H
 #define SPIKEBP_EVENT_SAMPLE_H
 
 #include "event_forward.h"
 
-/* Write a row of input; 0 if it has a NaN, which no sum would show. */
-static int read_input(struct network *net, const struct block *block, const void *row)
-{
-    const double scale = net->is.input_scale;
-    int are_numbers = 1;
-    for (int i = 0; i < net->layer[0].n; i++) {
-        double x = 0;
-        switch (block->x.kind) {
-        case LEVELS: x = ((const uint8_t *)row)[i]; break;
-        case REALS: x = ((const double *)row)[i]; break;
-        default: block->x_row[i] = (real)((const int64_t *)row)[i]; continue;
-        }
-        are_numbers &= x == x;
-        block->x_row[i] = (real)(x * scale);
-    }
-    return are_numbers || note_fault(net, INPUT, 0, 0);
-}
-
-/* Write a row of targets; 0 if it has a NaN. */
-static int read_target(struct network *net, const struct block *block, const void *row)
-{
-    const int L = net->is.n_layers;
-    int are_numbers = 1;
-    for (int j = 0; j < net->layer[L].n; j++) {
-        const double y = block->y.kind == LABELS ? block->label_targets[j == *(const int64_t *)row]
-                                                 : ((const double *)row)[j];
-        are_numbers &= y == y;
-        block->y_row[j] = (real)y;
-    }
-    return are_numbers || note_fault(net, INPUT, L, 0);
-}
+/* Samples to show, as Python gives them. Rows are padded by zeros to whole vectors. */
+struct block {
+    struct network *network;
+    const vec *x, *y; /* [n_samples]: a row of input each, and one of targets; y may be null */
+    int64_t n_samples;
+    int64_t n_steps;
+    double *scores;        /* [n_samples][n_L] */
+    real *spikes, *errors; /* [n_samples][n_steps][sum of n_l], or null */
+};
 
 /* Whether all potentials and summed drive are in range. */
 static int are_within(struct network *net)
@@ -80,17 +58,13 @@ static void open_sample(struct network *net)
 }
 
 /* Let a sample learn: keep the backward potentials, and write those that it starts from. */
-static void start_learning(struct network *net, const real *drawn)
+static void start_learning(struct network *net)
 {
     for (int l = 1; l < net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
         memcpy(a->psi_kept, a->psi, (size_t)a->width * sizeof(vec));
-        if (net->is.start != CARRY)
+        if (net->is.starts_at_zero)
             clear(a->psi, a->width);
-        if (net->is.start == DRAWN) {
-            memcpy(a->psi, drawn, (size_t)a->n * sizeof(real));
-            drawn += a->n;
-        }
     }
 }
 
@@ -112,7 +86,7 @@ static void undo(struct network *net, int learns)
             const int i = a->kept[k];
             const real *kept = (const real *)a->w_kept + i * length;
             memcpy((real *)a->w + i * length, kept, (size_t)length * sizeof(real));
-            for (int j = 0; l > 1 && !net->is.has_random_feedback && j < a->n; j++)
+            for (int j = 0; l > 1 && j < a->n; j++)
                 ((real *)a->b)[j * below + i] = kept[j];
         }
         if (l < net->is.n_layers)
@@ -133,14 +107,15 @@ static void open_step(struct network *net)
 }
 
 /* Summed drive of the output over steps, in single precision, as the authors hand it out. */
-static void write_scores(const struct network *net, double *scores, int n_steps)
+static void write_scores(const struct network *net, double *scores, int64_t n_steps)
 {
     const struct layer *a = &net->layer[net->is.n_layers];
     for (int j = 0; j < a->n; j++)
-        scores[j] = (float)((double)((const real *)a->s)[j] / n_steps);
+        scores[j] = (float)((double)((const real *)a->s)[j] / (double)n_steps);
 }
 
-static void record_step(const struct network *net, const struct block *block, int64_t i, int t)
+/* Write what layers have sent in step t of sample i, net. */
+static void record_step(const struct network *net, const struct block *block, int64_t i, int64_t t)
 {
     const int L = net->is.n_layers;
     const int64_t row = i * block->n_steps + t;
@@ -153,25 +128,17 @@ static void record_step(const struct network *net, const struct block *block, in
         memcpy(block->spikes + row * units + first, a->sent, size);
         memcpy(block->errors + row * units + first, a->erred, size);
     }
-    write_scores(net, block->step_scores + row * net->layer[L].n, t + 1);
 }
 
 /* Show step t of sample i; 0 if something is out of range. */
-static int show_step(struct network *net, const struct block *block, int64_t i, int t)
+static int show_step(struct network *net, const struct block *block, int64_t i, int64_t t)
 {
-    const int learns = block->y.kind != NONE;
+    const int learns = block->y != NULL;
     open_step(net);
-    if ((t == 0 || block->x.step_apart != 0) && !read_input(net, block, row_of(&block->x, i, t)))
+    if (!forward(net, block->x + i * net->layer[0].width, learns))
         return 0;
-    if (!forward(net, block->x_row, learns))
+    if (learns && !compare(net, block->y + i * net->layer[net->is.n_layers].width))
         return 0;
-    if (learns) {
-        if ((t == 0 || block->y.step_apart != 0)
-            && !read_target(net, block, row_of(&block->y, i, t)))
-            return 0;
-        if (!compare(net, block->y_row))
-            return 0;
-    }
     if (!are_within(net))
         return 0;
     if (block->spikes)
@@ -194,12 +161,12 @@ static void close_sample(struct network *net, int learns)
 /* Show sample i; 0, with nothing changed but the fault, if something is out of range. */
 static int show_sample(struct network *net, const struct block *block, int64_t i)
 {
-    const int learns = block->y.kind != NONE;
+    const int learns = block->y != NULL;
     int is_in_range = 1;
     open_sample(net);
     if (learns)
-        start_learning(net, block->drawn ? block->drawn + i * block->drawn_length : NULL);
-    for (int t = 0; is_in_range && t < block->n_steps; t++)
+        start_learning(net);
+    for (int64_t t = 0; is_in_range && t < block->n_steps; t++)
         is_in_range = show_step(net, block, i, t);
     if (is_in_range && learns && net->is.is_outer)
         is_in_range = learn_sample(net);

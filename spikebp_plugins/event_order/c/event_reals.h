@@ -1,4 +1,4 @@
-/* Numbers of event timing, and vectors of them: of 64 bits with BITS64, otherwise of 32.
+/* Numbers, and vectors of them: in double precision with BITS64, otherwise in single.
  *
  * Each sum has one order. A vector holds units, whose sums do not depend on each other, so the
  * width of vectors changes no result. Compile without -ffast-math, with -ffp-contract=off.
@@ -30,7 +30,6 @@ typedef int32_t bits;
 #define BYTES 16
 #endif
 
-typedef real number; /* as block.h calls it */
 typedef real vec __attribute__((vector_size(BYTES), may_alias));
 typedef bits lanes __attribute__((vector_size(BYTES), may_alias));
 

@@ -1,4 +1,4 @@
-/* The forward pass of event timing: phi_0 += x fires; then for each spike of sign g in unit i of layer l - 1
+/* The forward pass: phi_0 += x fires; then for each spike of sign g in unit i of layer l - 1
  *
  *     s_l += g W_l[i],  phi_l += g W_l[i] fires,  c_{l-1}[i] += g,
  *
@@ -124,10 +124,10 @@ static int forward_by_spikes(struct network *net)
 }
 
 /* Show the input of a step, and handle what it causes; 0 if something is out of range. */
-static int forward(struct network *net, const real *x, int learns)
+static int forward(struct network *net, const vec *x, int learns)
 {
     struct layer *input = &net->layer[0];
-    if (!receive_signed(net, 0, input->phi, &input->forward, POTENTIAL, (const vec *)x, 0))
+    if (!receive_signed(net, 0, input->phi, &input->forward, POTENTIAL, x, 0))
         return 0;
     if (learns && net->is.is_depth && !net->is.holds_error)
         return forward_by_spikes(net);

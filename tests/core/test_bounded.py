@@ -1,0 +1,190 @@
+"""What one sample can teach is bounded: the limits, by hand, on every engine of the core."""
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins.network.learning_rule import MOST_PER_STEP, UNLIMITED
+from tests.core.small_nets import ENGINES
+
+ALL = pytest.mark.parametrize("engine", [*ENGINES, "c"])
+UNIT = 2.0**-20
+
+
+def counting_net(update, **changes):
+    """Return a network that is told how many spikes its input sends, with a rate of units."""
+    fields = {"n_steps": 2, "learning_rate": 2.0, "fraction_bits": 20, "input_coding": "spikes"}
+    rule = {"update": update, "bounded": True}
+    return SpikingMLP.paper((1, 1), **(fields | rule | changes))
+
+
+def taught(sim, counts, target):
+    """Return how much W_1 changes in a sample, in units of the last place."""
+    before = sim.weights[0][0, 0]
+    if len(counts) == sim.net.n_steps:
+        sim.train(np.array(counts)[np.newaxis, :, np.newaxis], [[target]])
+    else:
+        stream = sim.stream()
+        for count in counts:
+            stream.show([count], target=[target])
+        stream.close_sample()
+    return (sim.weights[0][0, 0] - before) / UNIT
+
+
+LONG = pytest.mark.parametrize("engine", ENGINES)
+
+
+@ALL
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("counts", "limit"), [((100, 0), 32), ((9, 90), 32)])
+def test_counts_of_usual_samples_are_cut_off(engine, sign, counts, limit):
+    check_normalized(engine, sign, counts, limit)
+
+
+@LONG
+@pytest.mark.parametrize("sign", [1, -1])
+def test_counts_of_longer_samples_are_cut_off_later(engine, sign):
+    check_normalized(engine, sign, (100, 0, 0), 48)
+
+
+def check_normalized(engine, sign, counts, limit):
+    """Check that counts are cut off in the rate and in the change."""
+    with Simulator(counting_net("normalized"), engine, [[[0.0]]]) as sim:
+        R, N = 2 * 2**20, 4 * 2**2 + limit**2
+        change = taught(sim, [sign * count for count in counts], 1.0)
+    assert change == sign * (R // N) * limit * len(counts)
+
+
+@ALL
+@pytest.mark.parametrize("update", ["fractional", "outer"])
+@pytest.mark.parametrize("count", [3, 100])
+def test_a_fixed_rate_has_lower_limits(engine, update, count):
+    check_fixed_rate(engine, update, (count, 0))
+
+
+@LONG
+@pytest.mark.parametrize("update", ["fractional", "outer"])
+def test_a_fixed_rate_has_higher_limits_in_longer_samples(engine, update):
+    check_fixed_rate(engine, update, (100, 0, 0))
+
+
+def check_fixed_rate(engine, update, counts):
+    """Check what counts teach, each step or all at once, where the error of each step is -1."""
+    net = counting_net(update, learning_rate=4.0)
+    limits = [4 * max(2, t) for t in range(1, len(counts) + 1)]
+    teaching = np.minimum(np.cumsum(counts), limits)
+    total = teaching.sum() if update == "fractional" else teaching[-1] * len(counts)
+    with Simulator(net, engine, [[[0.0]]]) as sim:
+        assert taught(sim, counts, 1.0) == net.rate_units * total
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("update", "label_targets", "limit"),
+    [
+        ("normalized", (0.0, 1.0), 16),
+        ("normalized", (0.0, 20.25), 41),
+        ("normalized", (-30.0, 1.0), 60),
+        ("outer", (0.0, 1.0), 4),
+        ("outer", (0.0, 20.25), 21),
+        ("fractional", (0.0, 20.25), 21),
+    ],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_errors_of_the_output_are_cut_off_above_what_labels_ask(
+    engine, update, label_targets, limit, sign
+):
+    net = counting_net(update, n_steps=1, learning_rate=2.0, label_targets=label_targets)
+    rate = net.rate_units // (4 + 1) if update == "normalized" else net.rate_units
+    weight, target = (500.0, 0.0) if sign > 0 else (0.0, 500.0)
+    with Simulator(net, engine, [[[weight]]]) as sim:
+        assert taught(sim, [1], target) == -sign * rate * limit
+        assert sim.predict([[[1]]]).tolist() == [[weight - sign * rate * limit * UNIT]]
+
+
+@LONG
+@pytest.mark.parametrize(("update", "per_unit"), [("normalized", 8), ("outer", 2)])
+def test_summed_errors_of_hidden_layers_are_cut_off_for_usual_steps(engine, update, per_unit):
+    net = SpikingMLP.paper(
+        (1, 1, 1), n_steps=2, spikes_per_unit=4, update=update, bounded=True, learning_rate=2.0,
+        fraction_bits=20, label_targets=(0.0, 300.0),
+    )  # fmt: skip
+    with Simulator(net, engine, [[[1.0]], [[16.0]]]) as sim:
+        stream = sim.stream()
+        for _ in range(3):
+            stream.show([1 / 4], target=[0.0])
+        stream.close_sample()
+        changed = (sim.weights[0][0, 0] - 1) / UNIT
+    # Three spikes in, three out, each of them sixteen spikes of the output too many: 16 times 48.
+    rate = net.rate_units
+    if update == "normalized":
+        rate = (rate >> 2) // (4 * 8**2 + 3**2)
+    assert changed == -rate * 3 * per_unit * 2 * 4
+
+
+@ALL
+@pytest.mark.parametrize("as_pixels", [False, True])
+@pytest.mark.parametrize("make", [SpikingMLP, SpikingMLP.graded])
+def test_samples_that_follow_each_other_go_on_from_what_was_sent(engine, as_pixels, make):
+    # In each sample few inputs change, and in some of them one is far too large.
+    random = np.random.RandomState(3)
+    net = make((12, 6, 3), n_steps=1, weight_init="he", learning_rate=2.0**-9, input_scale=1 / 25)
+    x = np.repeat(random.randint(0, 50, (1, 12)), 40, axis=0)
+    x[np.arange(40), random.randint(0, 12, 40)] += random.choice([0, 9, 200], 40)
+    x, y = x.astype(np.uint8 if as_pixels else np.float64), random.randint(0, 3, 40)
+    with Simulator(net, "reference") as ref, Simulator(net, engine) as sim:
+        for part in (slice(20), slice(20, 40)):
+            assert sim.train(x[part], y[part], record=True).diff(
+                ref.train(x[part], y[part], record=True)
+            ) is None  # fmt: skip
+            assert sim.checkpoint() == ref.checkpoint()
+            assert sim.operations == ref.operations
+
+
+@pytest.mark.parametrize("value", [30.0, 1e3, -1e4, 1e6])
+def test_a_wrong_reading_undoes_nothing(value):
+    # Two classes on two sides of a line: easy to learn, and to lose.
+    random = np.random.RandomState(0)
+    x = random.uniform(-1, 1, (600, 4))
+    y = (x @ [1.0, -1.0, 0.5, 0.0] > 0).astype(int)
+    with Simulator(SpikingMLP((4, 20, 2))) as sim:
+        sim.train(x, y)
+        right = np.mean(sim.predict(x).argmax(axis=1) == y)
+        assert right > 0.9
+        wrong = x[:1].copy()
+        wrong[0, 1] = value
+        sim.train(wrong, y[:1])
+        assert np.mean(sim.predict(x).argmax(axis=1) == y) > right - 0.05
+
+
+def test_normalized_and_graded_networks_are_bounded():
+    assert SpikingMLP((3, 2)).bounded
+    assert SpikingMLP.paper((3, 2), update="normalized").bounded
+    assert SpikingMLP.graded((3, 2)).bounded
+    paper = SpikingMLP.paper((3, 2))
+    assert not paper.bounded
+    assert paper.learning_rule.count_limit == UNLIMITED
+    assert paper.replace(update="normalized").replace(update="fractional") == paper
+    assert SpikingMLP((3, 2), update="outer", bounded=True).bounded
+
+
+@pytest.mark.parametrize(
+    ("fields", "allowed"),
+    [
+        ({"update": "normalized", "bounded": False}, "True with update='normalized'; got False"),
+        ({"arithmetic": "loihi2", "bounded": True}, "False with arithmetic='loihi2'; got True"),
+        ({"presynaptic": "drive", "bounded": True}, "False with presynaptic='drive'; got True"),
+        ({"bounded": 1}, "True or False; got 1"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_bounded_is_refused(fields, allowed):
+    with pytest.raises(ValueError, match=f"bounded must be {allowed}"):
+        SpikingMLP.paper((3, 2), **fields)
+
+
+def test_a_limit_stays_an_integer_of_64_bits():
+    net = SpikingMLP((3, 2), n_steps=2**20, label_targets=(0.0, 1e12), fraction_bits=8)
+    limit = net.learning_rule.weights[0].error_limit
+    assert limit == (MOST_PER_STEP * 2**20, MOST_PER_STEP)
+    assert limit.after(2**31 - 1) < 2**63
