@@ -2,11 +2,37 @@
 
 import gc
 
+import pytest
 from hypothesis import settings
 
+from spikebp_plugins import UnsupportedError
+from spikebp_plugins.engine.building import IS_64_BIT
+from spikebp_plugins.engine.library import EngineMissingError, why_missing
 from tests import profiles  # noqa: F401 (registers them)
 
 settings.load_profile("default")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    """Skip a test whose fixtures need an engine that cannot be there."""
+    return (yield from _skipping_without_engine())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Skip a test that needs an engine that cannot be there."""
+    return (yield from _skipping_without_engine())
+
+
+def _skipping_without_engine():
+    """Skip what is refused for want of the engine on a machine of 32 bits, which cannot have it."""
+    try:
+        return (yield)
+    except (EngineMissingError, UnsupportedError) as error:
+        if IS_64_BIT or why_missing() not in str(error):
+            raise
+        pytest.skip("the engine needs a machine of 64 bits")
 
 
 def pytest_collection_modifyitems(items):

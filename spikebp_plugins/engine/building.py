@@ -107,6 +107,7 @@ def build(
     package: Path | None = None,
     only: Collection[int] = tuple(LEVELS),
     target: str | None = None,
+    command: Sequence[str] | None = None,
 ) -> Path:
     """Compile all builds, and link them into one library, by the first compiler that does so.
 
@@ -122,6 +123,8 @@ def build(
         The levels to build of those that this kind of processor has.
     target : str or None, default=None
         The machine that runs the library, as zig names it; None is this one.
+    command : sequence of str or None, default=None
+        The one compiler to try; None tries those of `compilers`.
 
     Raises
     ------
@@ -133,9 +136,9 @@ def build(
         raise BuildError("the engine needs a machine of 64 bits, and this Python is one of 32")
     failures = []
     with tempfile.TemporaryDirectory(prefix="spikebp-") as folder:
-        for command in compilers(target):
+        for tried in [list(command)] if command else compilers(target):
             try:
-                _compile(command, folder, to.name, extra, package or PACKAGE, only, target)
+                _compile(tried, folder, to.name, extra, package or PACKAGE, only, target)
                 break
             except BuildError as error:
                 failures.append(str(error))

@@ -11,6 +11,9 @@ import pytest
 from spikebp_plugins.engine.building import ENGINE, EVENT_ORDER, IS_64_BIT, PACKAGE, compilers
 from spikebp_plugins.engine.library import why_missing
 
+#: For a test of a module of which others do without the engine.
+needs_engine = pytest.mark.skipif(not IS_64_BIT, reason="the engine needs a machine of 64 bits")
+
 
 def skip_without_compiler():
     """Skip a module where the engine cannot be compiled."""

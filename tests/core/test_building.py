@@ -12,11 +12,14 @@ import pytest
 
 from spikebp_plugins.engine import building
 from spikebp_plugins.engine.library import best_level
+from tests.core.engine_copies import needs_engine
 from tests.documentation import ROOT
 
 COMPILER = next(iter(building.compilers()), None)
 PATH = os.environ["PATH"]
-needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
+needs_compiler = pytest.mark.skipif(
+    COMPILER is None or not building.IS_64_BIT, reason="there is no C compiler for the engine"
+)
 
 #: Sources that compile at once, in place of those of the engine.
 SMALL = {
@@ -213,6 +216,7 @@ def test_all_that_fail_are_named_with_their_first_error(programs, sources):
     assert not building.LIBRARY.exists()
 
 
+@needs_engine
 def test_without_any_nothing_is_built(programs, sources):
     with pytest.raises(building.BuildError, match="no C compiler, and ziglang is not installed"):
         building.build(building.LIBRARY)

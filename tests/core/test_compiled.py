@@ -13,6 +13,7 @@ from spikebp_plugins.backends.registry import GROUP
 from spikebp_plugins.common.notice import say_once
 from spikebp_plugins.estimators import SpikingMLPClassifier
 from spikebp_plugins.simulation import comparison
+from tests.core.engine_copies import needs_engine
 from tests.core.small_nets import checkpoint_bytes
 from tests.core.test_cli import install, run_json
 
@@ -57,6 +58,7 @@ def test_prediction_is_the_same_for_any_number_of_threads(n_jobs, n_steps):
         assert sim.operations == expected.operations
 
 
+@needs_engine
 def test_an_overflow_in_one_thread_is_that_of_the_first_sample():
     weights, x, _ = experiment(NET, n=200)
     x[150, 3], x[60, 7] = 1e300, 1e20
@@ -69,6 +71,7 @@ def test_an_overflow_in_one_thread_is_that_of_the_first_sample():
     assert outcomes[0] == outcomes[1]
 
 
+@needs_engine
 def test_a_chip_has_dense_connections_alone():
     net = SpikingNetwork.paper((4, 4, 1), [Conv2D(2, 3), Dense(2)], arithmetic="loihi2")
     with pytest.raises(UnsupportedError, match="'loihi2' it knows dense connections alone"):
@@ -149,6 +152,7 @@ WAYS = {
 }
 
 
+@needs_engine
 @pytest.mark.parametrize("way", WAYS)
 def test_samples_of_one_step_cost_what_has_changed_in_their_input(way):
     random = np.random.RandomState(0)

@@ -11,6 +11,7 @@ from spikebp_plugins.conformance.__main__ import main
 from spikebp_plugins.conformance.suite import unsupported_reason
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.simulation import comparison
+from tests.core.engine_copies import needs_engine
 from tests.core.test_cli import install, install_faulty
 from tests.documentation import ROOT
 from tests.scripts import loaded
@@ -50,6 +51,7 @@ def install_also(monkeypatch, name, cls):
     install(monkeypatch, *points)
 
 
+@needs_engine
 def test_the_table_has_a_cell_for_each_feature_and_back_end(few_cases, monkeypatch, capfd):
     install_also(monkeypatch, "partial", "PartialBackend")
     assert main(["reference", "partial"]) == 0
@@ -62,6 +64,7 @@ def test_the_table_has_a_cell_for_each_feature_and_back_end(few_cases, monkeypat
     assert lines[-1] == "(1) it has no random feedback"
 
 
+@needs_engine
 def test_the_table_is_printed_as_markdown(few_cases, monkeypatch, capfd):
     install_also(monkeypatch, "partial", "PartialBackend")
     assert main(["partial", "reference", "--markdown"]) == 0
@@ -75,6 +78,7 @@ def test_the_table_is_printed_as_markdown(few_cases, monkeypatch, capfd):
     )
 
 
+@needs_engine
 def test_a_failure_is_in_the_table_with_its_place(few_cases, monkeypatch, capfd):
     install_faulty(monkeypatch)
     assert main(["faulty"]) == 1

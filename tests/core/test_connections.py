@@ -24,6 +24,7 @@ from spikebp_plugins.network.checkpoint import to_arrays
 from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.definition import definition_from_dict
 from spikebp_plugins.network.state import initial_state
+from tests.core.engine_copies import needs_engine
 from tests.core.experiment import Experiment, assert_equals_reference
 from tests.core.literal_synapses import synapses_of
 from tests.core.strategies import experiments, networks, random_weights
@@ -250,6 +251,7 @@ class MLPOfPrivateConnections(SpikingMLP):
         return tuple(map(PrivateConnection, self.layer_sizes[:-1], self.layer_sizes[1:]))
 
 
+@needs_engine
 def test_an_engine_refuses_a_kind_that_it_does_not_know():
     net = MLPOfPrivateConnections((5, 4, 4), n_steps=6)
     with pytest.raises(UnsupportedError, match=r"it knows .* connections, not Alone$"):
@@ -258,6 +260,7 @@ def test_an_engine_refuses_a_kind_that_it_does_not_know():
         assert sim.train(np.ones((2, 5)), [0, 1]).shape == (2, 4)
 
 
+@needs_engine
 @pytest.mark.parametrize("layers", [(), (Dense(3),)])
 def test_a_kernel_may_lie_on_padding_alone(layers):
     net = SpikingNetwork.paper((1, 1), [Conv2D(1, 1, stride=2, padding=1), *layers], n_steps=2)
@@ -266,6 +269,7 @@ def test_a_kernel_may_lie_on_padding_alone(layers):
     assert_equals_reference(Experiment(net, initial_state(net).weights, x, y, x), "compiled")
 
 
+@needs_engine
 @pytest.mark.parametrize("seed", range(3))
 def test_channels_of_whole_vectors_learn_by_place_and_by_active_unit(seed):
     layers = [Conv2D(16, 3, stride=2), Conv2D(32, 2), Dense(3)]

@@ -9,6 +9,7 @@ from spikebp_plugins.engine import backend, fallback
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.network.state import initial_state
+from tests.core.engine_copies import needs_engine
 from tests.core.experiment import Experiment, assert_equals_reference
 from tests.core.small_nets import lively_weights, samples, small_net
 
@@ -30,6 +31,7 @@ def experiment(monkeypatch):
     return Experiment(net, lively_weights(net), x, y, x_test)
 
 
+@needs_engine
 def test_the_engine_computes_it(experiment, monkeypatch):
     assert_equals_reference(experiment, "nothing")
     assert type(fallback._core(experiment.net, initial_state(experiment.net))) is EngineBackend

@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from spikebp_plugins.cli.program import app
+from tests.core.engine_copies import needs_engine
 from tests.core.test_cli import run
 from tests.documentation import ROOT, sections
 
@@ -130,6 +131,7 @@ def runs(page):
     return [arguments for arguments in given if arguments[0] in SHORT]
 
 
+@needs_engine
 @pytest.mark.parametrize("page", [page for page in PAGES if runs(page)])
 def test_short_shell_lines_run(page, tmp_path, monkeypatch):
     """One after the other, in one folder; those on MNIST learn digits, and for one epoch."""

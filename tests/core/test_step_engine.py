@@ -15,8 +15,11 @@ from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.samples import Batch, real_targets
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.rules.step import close_training, open_sample, open_training, step
+from tests.core.engine_copies import skip_without_engine
 from tests.core.strategies import any_network, definitions, inputs, networks, random_weights
 from tests.profiles import examples
+
+skip_without_engine()
 
 NET = SpikingMLP.paper((5, 4, 3), n_steps=4, learning_rate=0.5, seed=1)
 X = np.random.RandomState(2).uniform(-1, 4, (3, 5))
