@@ -30,7 +30,7 @@ def test_tests_of_the_engine_pass(name, tmp_path):
 
 @pytest.mark.thorough
 def test_products_and_sums_that_are_joined_into_one_would_be_noticed(tmp_path):
-    with pytest.raises(AssertionError, match=r"FAILED .*test_the_engine_follows_the_order"):
+    with pytest.raises(AssertionError, match=r"FAILED .*test_the_network_follows_the_order"):
         run_tests("ARM64 by gcc-14", tmp_path, ["test_event.py"], "-ffp-contract=fast")
 
 
