@@ -34,23 +34,13 @@ HIDDEN_RATE_BITS: Final = 2
 ADDED_SQUARES: Final = (4, 24)
 
 
-class Bounds(NamedTuple):
-    """Where counts, errors of hidden layers and errors of the output are cut off, in units of g.
-
-    Counts and errors of the output a step, for T steps or as many more as a sample has; errors of
-    hidden layers for T steps, since they grow with the weights above. Errors of the output are not
-    cut off below so many times the largest target of a label.
-    """
-
-    counts: int
-    hidden_errors: int
-    output_errors: int
-    targets: int
-
-
-#: With normalized updates, and with a fixed rate, which larger counts do not lower.
-NORMALIZED_BOUNDS: Final = Bounds(16, 8, 16, 2)
-FIXED_RATE_BOUNDS: Final = Bounds(4, 2, 4, 1)
+#: Where counts are cut off, in units of g a step, for T steps or as many more as a sample has.
+LARGEST_COUNT_A_STEP: Final = 16
+#: Where errors of hidden layers are, for T steps: they grow with the weights above.
+LARGEST_HIDDEN_ERROR_A_STEP: Final = 8
+#: Where errors of the output are, as counts, but not below so many times the largest target.
+LARGEST_OUTPUT_ERROR_A_STEP: Final = 16
+TIMES_TARGET: Final = 2
 
 #: The largest magnitude of the spike count with which a synapse on a chip learns.
 LARGEST_TRACE: Final = 127
@@ -159,11 +149,10 @@ def learning_rule_of(
     is_normalized, T, g = update == "normalized", n_steps, spikes_per_unit
     counts = of_hidden = of_output = UNLIMITED
     if bounded:
-        bounds = NORMALIZED_BOUNDS if is_normalized else FIXED_RATE_BOUNDS
-        asked = math.ceil(min(bounds.targets * max(map(abs, label_targets)), MOST_PER_STEP))
-        each = max(bounds.output_errors * g, asked)
-        counts = Limit(bounds.counts * T * g, bounds.counts * g)
-        of_hidden, of_output = Limit(bounds.hidden_errors * T * g), Limit(each * T, each)
+        asked = math.ceil(min(TIMES_TARGET * max(map(abs, label_targets)), MOST_PER_STEP))
+        each = max(LARGEST_OUTPUT_ERROR_A_STEP * g, asked)
+        counts = Limit(LARGEST_COUNT_A_STEP * T * g, LARGEST_COUNT_A_STEP * g)
+        of_hidden, of_output = Limit(LARGEST_HIDDEN_ERROR_A_STEP * T * g), Limit(each * T, each)
     if is_chip:
         counts = Limit(LARGEST_TRACE)
     weights = [WeightRule(rate, 0, of_hidden)] * (n_layers - 1) + [WeightRule(rate, 0, of_output)]

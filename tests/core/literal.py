@@ -250,12 +250,11 @@ class LiteralNetwork:
             return 127, None
         if not self.net.bounded:
             return None, None
-        of_counts, hidden, output, times = (16, 8, 16, 2) if self.is_normalized else (4, 2, 4, 1)
         duration = max(T, min(self.t, self.n_inputs))
         if l < self.L:
-            return of_counts * g * duration, hidden * g * T
-        asked = math.ceil(times * max(abs(target) for target in self.net.label_targets))
-        return of_counts * g * duration, max(output * g, asked) * duration
+            return 16 * g * duration, 8 * g * T
+        asked = math.ceil(2 * max(abs(target) for target in self.net.label_targets))
+        return 16 * g * duration, max(16 * g, asked) * duration
 
     def descend(self, l, e):
         if not self.learns(l):
