@@ -121,7 +121,7 @@ class Graph:
 def nets(form, **limits):
     """Definitions that a form does not refuse."""
     if form == "standard":
-        limits |= {"timing": "pipelined", "updates": ("fractional", "outer")}
+        limits |= {"timing": "pipelined", "updates": ("fractional", "outer"), "bounded": False}
     dense = definitions(max_depth=4, max_width=6, **limits)
     if form == "standard":
         return dense

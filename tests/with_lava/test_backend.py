@@ -175,6 +175,11 @@ class PrivateConnection(DenseConnection):
             "a learning rule of Lava's has one rate for all samples",
         ),
         (
+            {"bounded": True},
+            {"tag": "floating_pt", "implementation": "standard"},
+            "learn from all spikes and errors, which bounded=True cuts off",
+        ),
+        (
             {},
             {"tag": "floating_pt", "implementation": "standard", "granularity": "sample"},
             "take a step of Lava for each step",
