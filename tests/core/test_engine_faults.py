@@ -124,7 +124,7 @@ FAULTS = [
     ("learning.h", "lesser(error < 0 ? -error : error, limit)", "error < 0 ? -error : error"),
     ("learning.h", "p->cuts = largest > limit;", "p->cuts = 0;"),
     ("learning.h", "p->cuts = largest > limit;", "p->cuts = 0;", "stream"),
-    ("learning.h", "fmin(fabs((double)((const num *)counts)[i]), limit)", "*((num *)counts + i)"),
+    ("learning.h", "c = c > limit ? limit : c;", ";"),
     ("learning.h", "of_steps > limit.least ? of_steps", "0 ? of_steps", "steps"),
     ("learning.h", "* within(a->pending.factor[v], limit);", "* a->pending.factor[v];", "stream"),
     ("learning.h", "write_waiting(net, a); /* for the", ";  /* for the", "stream"),

@@ -134,7 +134,8 @@ static num rate_of_sample(const struct network *net, int l)
         const vec *counts = net->follows ? net->layer[l].pending.factor : below->c;
         const double limit = (double)limit_of(net, net->is.counts);
         for (int i = 0; i < below->n; i++) {
-            double c = fmin(fabs((double)((const num *)counts)[i]), limit);
+            double c = fabs((double)((const num *)counts)[i]);
+            c = c > limit ? limit : c; /* no call of fmin, which minds NaN */
             squares += c * c * (times_met ? times_met[i] : 1);
         }
     }
