@@ -405,7 +405,9 @@ static void learn_whole(void)
     int32_t l;
     for (l = 1; l <= LAYERS; l++) {
         squares[l] = squared_counts(l - 1);
-        most[l] = cut_off(back + UPPER(l), N_UNITS(l), error_limit(l));
+        most[l] = lesser(most_errors[l], error_limit(l));
+        if (most_errors[l] > error_limit(l))
+            cut_off(back + UPPER(l), N_UNITS(l), error_limit(l));
         find_rate(l);
         if (is_outside) /* there is no rate */
             return;

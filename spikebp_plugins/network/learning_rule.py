@@ -155,10 +155,14 @@ def learning_rule_of(
         of_hidden, of_output = Limit(LARGEST_HIDDEN_ERROR_A_STEP * T * g), Limit(each * T, each)
     if is_chip:
         counts = Limit(LARGEST_TRACE)
-    weights = [WeightRule(rate, 0, of_hidden)] * (n_layers - 1) + [WeightRule(rate, 0, of_output)]
-    if is_normalized:
-        for l, rule in enumerate(weights, 1):
-            own = rate >> (0 if l == n_layers else HIDDEN_RATE_BITS)
-            added = ADDED_SQUARES[l > 1] * (T * g) ** 2
-            weights[l - 1] = rule._replace(rate=own, added_squares=added)
-    return LearningRule(update != "fractional", counts, tuple(weights))
+
+    def rule_of(l: int) -> WeightRule:
+        is_output = l == n_layers
+        limit = of_output if is_output else of_hidden
+        if not is_normalized:
+            return WeightRule(rate, 0, limit)
+        added = ADDED_SQUARES[l > 1] * (T * g) ** 2
+        return WeightRule(rate >> (0 if is_output else HIDDEN_RATE_BITS), added, limit)
+
+    weights = tuple(map(rule_of, range(1, n_layers + 1)))
+    return LearningRule(update != "fractional", counts, weights)
