@@ -96,7 +96,17 @@ def python(request, tmp_path):
     return Python(machine, arch, tmp_path)
 
 
-@pytest.mark.parametrize("python", [(WITH_ENGINE["ARM64 by gcc-14"], "arm64")], indirect=True)
+@pytest.mark.parametrize(
+    "python",
+    [
+        pytest.param((WITH_ENGINE[name], "arm64"), marks=marks, id=name)
+        for name, marks in (
+            ("ARM64 by gcc-14", ()),
+            ("ARM64 by gcc-12", pytest.mark.thorough),
+        )
+    ],
+    indirect=True,
+)
 def test_arm64_compiles_the_engine_and_repeats_golden_runs(python):
     assert "left out" not in python.said
     printed = python.test("-k", "repeated", "tests/core/test_golden.py")
