@@ -9,7 +9,7 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from numpy.typing import NDArray
 
-from spikebp_lava.memory import FIXED, FLOATING, StepRecords, fraction_bits_of, shared_array
+from spikebp_lava.memory import FIXED, FLOATING, StepRecords, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.processes.standard import StandardMLP
@@ -127,7 +127,7 @@ class SampleGraph:
         self._is_standard = implementation == "standard"
         # Values cross the ports as real numbers on the grid, in fixed_pt as units of 2^-f.
         in_units = tag == FIXED and net.input_coding == "values"
-        self._bits = fraction_bits_of(net) if in_units else 0
+        self._bits = net.fraction_bits if in_units else 0
         # The samples are scaled already: the factor of layer 0 is 2^-f, or 1.
         as_given = net.replace(input_scale=2.0**-self._bits / net.spikes_per_unit)
         make = StandardMLP if self._is_standard else SpikingMLPProcess

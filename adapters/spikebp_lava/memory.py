@@ -34,11 +34,6 @@ def shared_array(shape: Any, dtype: Any) -> Array:
     return np.frombuffer(memory, dtype, count=size).reshape(shape)
 
 
-def fraction_bits_of(net: Definition) -> int:
-    """Return the fraction bits of the grid, which every network has that runs here."""
-    return net.fraction_bits
-
-
 class Memory(Protocol):
     """The learned state and the counts of a network, in shared memory."""
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.engine import LARGEST_FACTOR, EngineRate
-from spikebp_lava.memory import fraction_bits_of
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
@@ -89,7 +88,7 @@ class FixedMessageConverter(MessageConverter):
         super().__init__(net)
         self._rate = rate
         assert net.weight_exponent is not None
-        self._exponent, self._bits = net.weight_exponent, fraction_bits_of(net)
+        self._exponent, self._bits = net.weight_exponent, net.fraction_bits
 
     def spikes(self, k: Array, layer: int) -> Array:
         """Return the message of spikes, none of which may be negative."""

@@ -9,7 +9,7 @@ import numpy as np
 from lava.proc.io.source import RingBuffer
 from numpy.typing import NDArray
 
-from spikebp_lava.memory import FIXED, SharedNetwork, fraction_bits_of
+from spikebp_lava.memory import FIXED, SharedNetwork
 from spikebp_lava.sample_clock import SampleClock
 from spikebp_plugins.common.errors import finite, whole, wrong_argument
 from spikebp_plugins.engine.step_engine import StepContext
@@ -158,7 +158,7 @@ class PortReader:
         n_outputs = self._shared.net.n_outputs
         if target is not None:
             real = self._fitting("target_in", finite("target_in", target)).astype(np.float64)
-            bits = fraction_bits_of(self._shared.net) if self._model.kind == FIXED else 0
+            bits = self._shared.net.fraction_bits if self._model.kind == FIXED else 0
             return np.asarray(np.ldexp(real, -bits))
         if label is None:
             return None

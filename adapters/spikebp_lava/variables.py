@@ -6,10 +6,11 @@ import re
 from abc import ABCMeta
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.process import LogConfig
 from lava.magma.core.process.variable import Var
@@ -17,11 +18,16 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
+from spikebp_lava.memory import FIXED, FLOATING
 from spikebp_lava.runtime import at_rest
 from spikebp_plugins.common.errors import REALS, array_of, wrong_argument
 
 Array = NDArray[Any]
 Model = TypeVar("Model")
+
+#: The numbers of ports and variables that hold values, by tag, and those that synapses exchange.
+VALUES: Final = {FLOATING: float, FIXED: np.int64}
+MESSAGES: Final = {FLOATING: float, FIXED: np.int32}
 
 
 class SharedVar(Var):  # type: ignore[misc]
@@ -113,17 +119,36 @@ def model_of(process: type, kind: str) -> Callable[[Model], Model]:
     return decorate
 
 
+def models_of(process: type, base: Any) -> list[Any]:
+    """Return the models of a process, one for each tag, which differ in nothing but their tag.
+
+    Lava finds them among the names of the module in which the process is.
+    """
+    names = {"__module__": base.__module__}
+    return [
+        model_of(process, kind)(type(base)(f"{base.__name__}_{kind}", (base,), names))
+        for kind in (FLOATING, FIXED)
+    ]
+
+
 class NetworkModelMeta(ABCMeta):
-    """The class of process models whose variables and ports depend on the network.
+    """The class of process models whose variables and ports depend on the network and on the tag.
 
     Lava looks up the type of each as an attribute of the model's class. Here `types` has them, by
-    patterns that the whole of a name matches.
+    patterns that the whole of a name matches: the kind of port or variable, and its numbers, for
+    all tags or by tag.
     """
 
-    types: Mapping[str, LavaPyType] = MappingProxyType({})
+    types: Mapping[str, tuple[Any, Any]] = MappingProxyType({})
 
     def __getattr__(cls, name: str) -> Any:
-        for pattern, found in cls.types.items():
+        for pattern, (port, numbers) in cls.types.items():
             if re.fullmatch(pattern, name):
-                return found
+                return LavaPyType(port, numbers[cls.kind] if isinstance(numbers, dict) else numbers)
         raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
+
+
+class NetworkModel(PyLoihiProcessModel, metaclass=NetworkModelMeta):  # type: ignore[misc]
+    """The base of all process models."""
+
+    kind: ClassVar[str]

@@ -7,18 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.process import AbstractProcess, LogConfig
 from numpy.typing import NDArray
 
 from spikebp_lava.agreement import exchange_of, has_sender
-from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, fraction_bits_of, shared_array
+from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, shared_array
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
 from spikebp_lava.port_reader import Message, PortReader, check_senders
 from spikebp_lava.support import why_unsupported
-from spikebp_lava.variables import NetworkModelMeta, checked_log_config, model_of
+from spikebp_lava.variables import VALUES, NetworkModel, checked_log_config, model_of
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.engine.step_engine import StepEngine
@@ -130,7 +128,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
 
     def _weights(self, l: int) -> Array:
         units: Array = self.shared.memory.weights(l)
-        return units if self._bits else np.ldexp(units, -fraction_bits_of(self.net))
+        return units if self._bits else np.ldexp(units, -self.net.fraction_bits)
 
     def _set_weights(self, l: int, values: Array, where: Any) -> None:
         self._replace_weights(l, np.ldexp(values.astype(np.float64), -self._bits), values, where)
@@ -169,24 +167,23 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             )
         if FIXED in kinds:
             check_senders(list(self.in_ports))
-            self._bits = fraction_bits_of(self.net)
+            self._bits = self.net.fraction_bits
 
 
-class PySpikingMLPModel(
-    PyLoihiProcessModel,  # type: ignore[misc]
-    metaclass=NetworkModelMeta,
-):
+class PySpikingMLPModel(NetworkModel):
     """The whole network in one process, by the engine of the back end ``compiled``.
 
     Variables are read where the engine holds them. Lava assigns copies of initial values to them,
     which changes nothing; a RefPort would write by assignment too, and gets an error instead.
     """
 
-    kind: ClassVar[str]
-    number: ClassVar[type]
-    label_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
-    reset_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
-    spikes_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+    types: ClassVar = {
+        "spikes_in|target_in": (PyInPort.VEC_DENSE, VALUES),
+        "label_in|reset_in": (PyInPort.VEC_DENSE, np.int64),
+        "summed_drive_out": (PyOutPort.VEC_DENSE, VALUES),
+        "spikes_out": (PyOutPort.VEC_DENSE, np.int64),
+        VARIABLES: (np.ndarray, VALUES),
+    }
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -207,7 +204,7 @@ class PySpikingMLPModel(
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         read, is_on_grid = READ[found[1]]
         numbers: Array = read(self._engine, int(found[2]))
-        return self._numbers(numbers) if is_on_grid else numbers.astype(self.number)
+        return self._numbers(numbers) if is_on_grid else numbers.astype(VALUES[self.kind])
 
     def __setattr__(self, name: str, value: Any) -> None:
         if re.fullmatch(VARIABLES, name) is None:
@@ -217,7 +214,7 @@ class PySpikingMLPModel(
 
     def _numbers(self, units: Array) -> Array:
         """Return integers in units of 2^-f as the numbers of the tag."""
-        raise NotImplementedError
+        return units if self.kind == FIXED else np.ldexp(units, -self._shared.net.fraction_bits)
 
     def run_spk(self) -> None:
         """Make one step, or the steps of one message."""
@@ -246,30 +243,14 @@ class PySpikingMLPModel(
             for l in range(self._n_layers + 1):
                 record.spikes[l][row], record.errors[l][row] = engine.spikes(l), engine.errors(l)
             drive = engine.summed_drive(self._n_layers)
-            record.summed_drive[row] = np.ldexp(drive, -fraction_bits_of(self._shared.net))
+            record.summed_drive[row] = np.ldexp(drive, -self._shared.net.fraction_bits)
 
 
 @model_of(SpikingMLPProcess, FLOATING)
 class PySpikingMLPModelFloat(PySpikingMLPModel):
     """The network with messages and variables that hold values: the model of `floating_pt`."""
 
-    number = float
-    types: ClassVar = {VARIABLES: LavaPyType(np.ndarray, float)}
-    spikes_in = target_in = LavaPyType(PyInPort.VEC_DENSE, float)
-    summed_drive_out = LavaPyType(PyOutPort.VEC_DENSE, float)
-
-    def _numbers(self, units: Array) -> Array:
-        return np.ldexp(units, -fraction_bits_of(self._shared.net))
-
 
 @model_of(SpikingMLPProcess, FIXED)
 class PySpikingMLPModelFixed(PySpikingMLPModel):
     """The network with messages and variables of integers: the model of `fixed_pt`."""
-
-    number = np.int64
-    types: ClassVar = {VARIABLES: LavaPyType(np.ndarray, np.int64)}
-    spikes_in = target_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
-    summed_drive_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
-
-    def _numbers(self, units: Array) -> Array:
-        return units

@@ -8,20 +8,18 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
-from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.memory import FIXED, SharedNetwork
 from spikebp_lava.messages import MessageConverter
 from spikebp_lava.port_reader import WHOLE_IN_FIXED, input_ends, label_of
 from spikebp_lava.sample_clock import SampleClock
 from spikebp_lava.standard.state import SharedState
-from spikebp_lava.variables import NetworkModelMeta, ReadOnlyVar, model_of
+from spikebp_lava.variables import MESSAGES, VALUES, NetworkModel, ReadOnlyVar, models_of
 from spikebp_plugins.common.errors import whole, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import WeightedCounts
@@ -67,20 +65,15 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
     _runtime = None  # Lava looks for it even where an argument has been refused
 
     def __init__(
-        self,
-        shared: SharedNetwork,
-        messages: MessageConverter,
-        activity: Activity,
-        layer: int,
+        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity, layer: int
     ) -> None:
         super().__init__(
-            name=f"layer_{layer}",
-            shared=shared,
-            messages=messages,
-            activity=activity,
-            layer=layer,
+            name=f"layer_{layer}", shared=shared, messages=messages, activity=activity, layer=layer
         )
-        n = shared.net.layer_sizes[layer]
+        self._make_ports(shared.net.layer_sizes[layer])
+
+    def _make_ports(self, n: int) -> None:
+        """Make the ports and variables of n units."""
         self.reset_in = InPort(shape=(1,))
         self.spikes_out = OutPort(shape=(n,))
         self.spike_count = ReadOnlyVar(shape=(n,))
@@ -99,11 +92,9 @@ class InputNeurons(Neurons):
         The message received at `reset_in`, for the other layers.
     """
 
-    def __init__(
-        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity
-    ) -> None:
-        super().__init__(shared, messages, activity, 0)
-        self.spikes_in = InPort(shape=(shared.net.n_inputs,))
+    def _make_ports(self, n: int) -> None:
+        super()._make_ports(n)
+        self.spikes_in = InPort(shape=(n,))
         self.reset_out = OutPort(shape=(1,))
 
 
@@ -128,11 +119,8 @@ class LearningNeurons(Neurons):
         The drive summed over the sample so far.
     """
 
-    def __init__(
-        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity, layer: int
-    ) -> None:
-        super().__init__(shared, messages, activity, layer)
-        n = shared.net.layer_sizes[layer]
+    def _make_ports(self, n: int) -> None:
+        super()._make_ports(n)
         self.drive_in = InPort(shape=(n,))
         self.errors_out = OutPort(shape=(n,))
         self.factor_out = OutPort(shape=(n,))
@@ -143,11 +131,8 @@ class LearningNeurons(Neurons):
 class HiddenNeurons(LearningNeurons):
     """A hidden layer, which receives errors of shape (n_units,) from the layer above."""
 
-    def __init__(
-        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity, layer: int
-    ) -> None:
-        super().__init__(shared, messages, activity, layer)
-        n = shared.net.layer_sizes[layer]
+    def _make_ports(self, n: int) -> None:
+        super()._make_ports(n)
         self.errors_in = InPort(shape=(n,))
         self.count_out = OutPort(shape=(n,))
         self.backward_potential = ReadOnlyVar(shape=(n,))
@@ -168,23 +153,25 @@ class OutputNeurons(LearningNeurons):
         The drive summed over the sample so far, in fixed_pt in units of 2^-f.
     """
 
-    def __init__(
-        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity
-    ) -> None:
-        super().__init__(shared, messages, activity, shared.net.n_layers)
-        n = shared.net.n_outputs
+    def _make_ports(self, n: int) -> None:
+        super()._make_ports(n)
         self.label_in = InPort(shape=(1,))
         self.target_in = InPort(shape=(n,))
         self.summed_drive_out = OutPort(shape=(n,))
 
 
-class NeuronsModel(
-    PyLoihiProcessModel,  # type: ignore[misc]
-    metaclass=NetworkModelMeta,
-):
+class NeuronsModel(NetworkModel):
     """The part that the models of all layers share."""
 
-    kind: ClassVar[str]
+    types: ClassVar = {
+        "spikes_in|target_in": (PyInPort.VEC_DENSE, VALUES),
+        "drive_in|errors_in": (PyInPort.VEC_DENSE, MESSAGES),
+        "reset_in|label_in": (PyInPort.VEC_DENSE, np.int64),
+        "summed_drive_out": (PyOutPort.VEC_DENSE, VALUES),
+        "spikes_out|errors_out|factor_out|count_out": (PyOutPort.VEC_DENSE, MESSAGES),
+        "reset_out": (PyOutPort.VEC_DENSE, np.int64),
+        "spike_count|potential|error|summed_drive|backward_potential": (np.ndarray, float),
+    }
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -329,12 +316,15 @@ class HiddenModel(LearningModel):
 class OutputModel(LearningModel):
     """Rules 2 and 3."""
 
+    # No synapses of the network receive its spikes.
+    types: ClassVar = {"spikes_out": (PyOutPort.VEC_DENSE, np.int64)} | LearningModel.types
+
     def _open(self) -> None:
         super()._open()
         self._phi_y = np.zeros(self._n)
 
     def _message(self, k: Array) -> Array:
-        """Return the counts themselves: no synapses of the network receive them."""
+        """Return the counts themselves."""
         return k.astype(np.int64)
 
     def _errors(self, k: Array) -> Array:
@@ -362,63 +352,6 @@ class OutputModel(LearningModel):
         return arithmetic_of(self._net).round(y)
 
 
-def _types(number: type, message: type) -> dict[str, LavaPyType]:
-    """Return the types of ports and variables: of values, and of what synapses send and receive."""
-    return {
-        "spikes_in|target_in": LavaPyType(PyInPort.VEC_DENSE, number),
-        "drive_in|errors_in": LavaPyType(PyInPort.VEC_DENSE, message),
-        "reset_in|label_in": LavaPyType(PyInPort.VEC_DENSE, np.int64),
-        "summed_drive_out": LavaPyType(PyOutPort.VEC_DENSE, number),
-        "spikes_out|errors_out|factor_out|count_out": LavaPyType(PyOutPort.VEC_DENSE, message),
-        "reset_out": LavaPyType(PyOutPort.VEC_DENSE, np.int64),
-        "spike_count|potential|error|summed_drive|backward_potential": LavaPyType(
-            np.ndarray, float
-        ),
-    }
-
-
-_FLOATING_TYPES, _FIXED_TYPES = _types(float, float), _types(np.int64, np.int32)
-# Behind the output no synapses of the network receive spikes.
-_OF_OUTPUT = {"spikes_out": LavaPyType(PyOutPort.VEC_DENSE, np.int64)}
-
-
-@model_of(InputNeurons, FLOATING)
-class PyInputNeuronsModelFloat(InputModel):
-    """Layer 0 under `floating_pt`."""
-
-    types = _FLOATING_TYPES
-
-
-@model_of(InputNeurons, FIXED)
-class PyInputNeuronsModelFixed(InputModel):
-    """Layer 0 under `fixed_pt`."""
-
-    types = _FIXED_TYPES
-
-
-@model_of(HiddenNeurons, FLOATING)
-class PyHiddenNeuronsModelFloat(HiddenModel):
-    """A hidden layer under `floating_pt`."""
-
-    types = _FLOATING_TYPES
-
-
-@model_of(HiddenNeurons, FIXED)
-class PyHiddenNeuronsModelFixed(HiddenModel):
-    """A hidden layer under `fixed_pt`."""
-
-    types = _FIXED_TYPES
-
-
-@model_of(OutputNeurons, FLOATING)
-class PyOutputNeuronsModelFloat(OutputModel):
-    """The output under `floating_pt`."""
-
-    types = _OF_OUTPUT | _FLOATING_TYPES
-
-
-@model_of(OutputNeurons, FIXED)
-class PyOutputNeuronsModelFixed(OutputModel):
-    """The output under `fixed_pt`."""
-
-    types = _OF_OUTPUT | _FIXED_TYPES
+FLOATING_INPUT, FIXED_INPUT = models_of(InputNeurons, InputModel)
+FLOATING_HIDDEN, FIXED_HIDDEN = models_of(HiddenNeurons, HiddenModel)
+FLOATING_OUTPUT, FIXED_OUTPUT = models_of(OutputNeurons, OutputModel)

@@ -6,17 +6,21 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess, LogConfig
 from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, exchange_of, require_no_receiver
-from spikebp_lava.memory import FIXED, FLOATING, shared_array
+from spikebp_lava.memory import FIXED, shared_array
 from spikebp_lava.runtime import GuardedProcess
-from spikebp_lava.variables import LavaPortNames, checked_log_config, model_of
+from spikebp_lava.variables import (
+    VALUES,
+    LavaPortNames,
+    NetworkModel,
+    checked_log_config,
+    models_of,
+)
 from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
@@ -217,10 +221,13 @@ class ScoreSink(GuardedProcess, LavaPortNames, AbstractProcess):  # type: ignore
         return scores
 
 
-class SourceModel(PyLoihiProcessModel):  # type: ignore[misc]
+class SourceModel(NetworkModel):
     """Sends the rows of the present message."""
 
-    kind: ClassVar[str]
+    types: ClassVar = {
+        "spikes_out|target_out": (PyOutPort.VEC_DENSE, VALUES),
+        "label_out": (PyOutPort.VEC_DENSE, np.int64),
+    }
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -256,7 +263,7 @@ class SourceModel(PyLoihiProcessModel):  # type: ignore[misc]
     def _made(self, row_x: int, row_y: int) -> Iterator[tuple[Any, Array]]:
         """Yield ports, and the messages for them."""
         x, labels, targets, _ = self._rows
-        number = np.int64 if self.kind == FIXED else np.float64
+        number = VALUES[self.kind]
         yield self.spikes_out, x[row_x % len(x)].astype(number)
         if self.label_out.csp_ports:
             label = -1 if labels is None else labels[row_y % len(labels)]
@@ -269,10 +276,10 @@ class SourceModel(PyLoihiProcessModel):  # type: ignore[misc]
             yield self.target_out, np.clip(target, -(2.0**60), 2.0**60).astype(number)
 
 
-class SinkModel(PyLoihiProcessModel):  # type: ignore[misc]
+class SinkModel(NetworkModel):
     """Keeps the summed drive of the last message of each sample."""
 
-    kind: ClassVar[str]
+    types: ClassVar = {"summed_drive_in": (PyInPort.VEC_DENSE, VALUES)}
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -291,31 +298,5 @@ class SinkModel(PyLoihiProcessModel):  # type: ignore[misc]
             self._pace[1] += 1
 
 
-@model_of(SampleSource, FLOATING)
-class PySampleSourceModelFloat(SourceModel):
-    """A source under `floating_pt`."""
-
-    spikes_out = target_out = LavaPyType(PyOutPort.VEC_DENSE, float)
-    label_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
-
-
-@model_of(SampleSource, FIXED)
-class PySampleSourceModelFixed(SourceModel):
-    """A source under `fixed_pt`."""
-
-    spikes_out = target_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
-    label_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
-
-
-@model_of(ScoreSink, FLOATING)
-class PyScoreSinkModelFloat(SinkModel):
-    """A sink under `floating_pt`."""
-
-    summed_drive_in = LavaPyType(PyInPort.VEC_DENSE, float)
-
-
-@model_of(ScoreSink, FIXED)
-class PyScoreSinkModelFixed(SinkModel):
-    """A sink under `fixed_pt`."""
-
-    summed_drive_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+FLOATING_SOURCE, FIXED_SOURCE = models_of(SampleSource, SourceModel)
+FLOATING_SINK, FIXED_SINK = models_of(ScoreSink, SinkModel)

@@ -195,10 +195,10 @@ class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
         self._shared.switches.taught[0] = bool(teachers)
         given = (self._shared, self._synapses.messages, Activity(L))
         self.weight_manager = WeightManager(*given, self._copies)
-        self.layer_0 = InputNeurons(*given)
+        self.layer_0 = InputNeurons(*given, 0)
         for l in range(1, L):
             setattr(self, f"layer_{l}", HiddenNeurons(*given, l))
-        setattr(self, f"layer_{L}", OutputNeurons(*given))
+        setattr(self, f"layer_{L}", OutputNeurons(*given, L))
         for l in range(1, L + 1):
             setattr(self, f"forward_{l}", self._lead_up(l))
             if l > 1:

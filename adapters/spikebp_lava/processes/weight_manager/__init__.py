@@ -9,21 +9,19 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyRefPort
-from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, RefPort
 from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
-from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.memory import SharedNetwork
 from spikebp_lava.messages import MessageConverter
 from spikebp_lava.port_reader import input_ends
 from spikebp_lava.runtime import GuardedProcess
 from spikebp_lava.sample_clock import SampleClock
 from spikebp_lava.standard.state import SharedState
-from spikebp_lava.variables import NetworkModelMeta, model_of
+from spikebp_lava.variables import MESSAGES, VALUES, NetworkModel, models_of
 
 Array = NDArray[Any]
 
@@ -73,13 +71,14 @@ class WeightManager(GuardedProcess, AbstractProcess):  # type: ignore[misc]
                 setattr(self, f"back_weight_{l}", RefPort(shape=(n_below, n)))
 
 
-class WeightManagerModel(
-    PyLoihiProcessModel,  # type: ignore[misc]
-    metaclass=NetworkModelMeta,
-):
+class WeightManagerModel(NetworkModel):
     """The process model: it works in the management phase, after all synapses have learned."""
 
-    kind: ClassVar[str]
+    types: ClassVar = {
+        "reset_in": (PyInPort.VEC_DENSE, np.int64),
+        r"(back_)?trace_\d+": (PyRefPort.VEC_DENSE, VALUES),
+        r"(back_)?weight_\d+": (PyRefPort.VEC_DENSE, MESSAGES),
+    }
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -143,24 +142,4 @@ class WeightManagerModel(
         port.wait()
 
 
-def _types(traces: type, weights: type) -> dict[str, LavaPyType]:
-    """Return the types of ports, given those of the numbers that synapses hold."""
-    return {
-        "reset_in": LavaPyType(PyInPort.VEC_DENSE, np.int64),
-        r"(back_)?trace_\d+": LavaPyType(PyRefPort.VEC_DENSE, traces),
-        r"(back_)?weight_\d+": LavaPyType(PyRefPort.VEC_DENSE, weights),
-    }
-
-
-@model_of(WeightManager, FLOATING)
-class PyWeightManagerModelFloat(WeightManagerModel):
-    """The process model under `floating_pt`."""
-
-    types = _types(float, float)
-
-
-@model_of(WeightManager, FIXED)
-class PyWeightManagerModelFixed(WeightManagerModel):
-    """The process model under `fixed_pt`."""
-
-    types = _types(np.int64, np.int32)
+FLOATING_MODEL, FIXED_MODEL = models_of(WeightManager, WeightManagerModel)
