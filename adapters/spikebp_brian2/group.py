@@ -51,8 +51,7 @@ from spikebp_brian2.wiring import KINDS
 from spikebp_plugins import Checkpoint, Operations, Trace, UnsupportedError
 from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.common.errors import boolean, integer, wrong_argument
-from spikebp_plugins.network.checkpoint import differences
-from spikebp_plugins.network.definition import require_definition
+from spikebp_plugins.network.checkpoint import differences, starting_checkpoint
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState, initial_state
@@ -226,9 +225,10 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         clock: Clock | None = None,
         name: str = "spikingmlp*",
     ) -> None:
-        state = _starting_state(net, weights, feedback)
-        self.net = net.net if isinstance(net, Checkpoint) else net
-        self._input_is_scaled = getattr(net, "input_is_scaled", False)
+        refuse_unit("weights", weights)
+        refuse_unit("feedback", feedback)
+        start = starting_checkpoint(net, weights, feedback)
+        self.net, self._input_is_scaled = start.net, start.input_is_scaled
         if (reason := refused_kind(self.net, rules.CHOICES, KINDS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
         if not (sample_end is None or isinstance(sample_end, SpikeSource)):
@@ -250,7 +250,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self.contained_objects.extend(self.parts.values())
         self._receive(made, given, sample_end)
         self._set_constants()
-        self.begin(state)
+        self.begin(start.state)
         self._set_variables_of_user(given, learning)
         self._name_line_of_user()
         drop_zero_delays()
@@ -1014,14 +1014,3 @@ def _sources_of(net: Definition, values: Any, label: Any, target: Any) -> dict[s
 
 def _is_label(value: float, net: Definition) -> bool:
     return value < 0 or (value < net.n_outputs and value.is_integer())
-
-
-def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
-    if isinstance(net, Checkpoint):
-        if weights is not None or feedback is not None:
-            raise wrong_argument("weights and feedback", "None with a checkpoint", "matrices")
-        return net.state
-    require_definition("net", net, "a Checkpoint")
-    refuse_unit("weights", weights)
-    refuse_unit("feedback", feedback)
-    return initial_state(net, weights, feedback)

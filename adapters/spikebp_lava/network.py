@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -19,9 +18,9 @@ from spikebp_lava.variables import LavaPortNames, ReadOnlyVar, SharedVar
 from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.common.errors import boolean, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.definition import require_definition
+from spikebp_plugins.network.checkpoint import starting_checkpoint
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.state import LearningState, initial_state
+from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 
@@ -57,6 +56,12 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
     def _memory(self) -> Memory:
         memory: Memory = self.shared.memory
         return memory
+
+    def _start_from(self, net: Any, weights: Any, feedback: Any) -> LearningState:
+        """Take a definition, alone or in a checkpoint; return the state to start from."""
+        start = starting_checkpoint(net, weights, feedback)
+        self.net, self._input_is_scaled = start.net, start.input_is_scaled
+        return start.state
 
     def _make_ports(self) -> None:
         """Make the ports of a network, whatever it is made of."""
@@ -193,21 +198,3 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
         """Return to the state before the run; called when one has failed."""
         for array, before in self._kept:
             array[...] = before
-
-
-def definition_of(net: Any) -> Definition:
-    """Return the definition that a process is given, alone or in a checkpoint."""
-    definition = net.net if isinstance(net, Checkpoint) else net
-    require_definition("net", definition, "a Checkpoint")
-    return definition
-
-
-def starting_state(
-    net: Any, weights: Sequence[Any] | None, feedback: Sequence[Any] | None
-) -> LearningState:
-    """Return the state in which a process starts."""
-    if not isinstance(net, Checkpoint):
-        return initial_state(definition_of(net), weights, feedback)
-    if weights is not None or feedback is not None:
-        raise wrong_argument("weights and feedback", "None with a checkpoint", "matrices")
-    return net.state

@@ -54,7 +54,7 @@ from spikebp_plugins.common.archive import (
 from spikebp_plugins.common.errors import REALS, integer, wrong_argument
 from spikebp_plugins.data.windows import WindowEncoder
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.definition import definition_from_dict
+from spikebp_plugins.network.definition import definition_from_dict, require_definition
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.replay import MOST_SAMPLES, ReplayBuffer
 from spikebp_plugins.network.samples import check_batch
@@ -249,6 +249,16 @@ class Checkpoint:
             followed, and what is no regular file refused. Or one that is open for writing bytes.
         """
         write_archive(path, to_arrays(self))
+
+
+def starting_checkpoint(net: Any, weights: Any = None, feedback: Any = None) -> Checkpoint:
+    """Return a checkpoint that is given as `net`, or one of a definition without any sample yet."""
+    if not isinstance(net, Checkpoint):
+        require_definition("net", net, "a Checkpoint")
+        return Checkpoint(net, initial_state(net, weights, feedback))
+    if weights is not None or feedback is not None:
+        raise wrong_argument("weights and feedback", "None with a checkpoint", "matrices")
+    return net
 
 
 def differences(there: Definition, here: Definition) -> str:

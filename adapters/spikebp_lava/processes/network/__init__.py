@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.agreement import exchange_of, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, shared_array
-from spikebp_lava.network import NetworkProcess, definition_of, starting_state
+from spikebp_lava.network import NetworkProcess
 from spikebp_lava.port_reader import Message, PortReader, check_senders
 from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import VALUES, NetworkModel, checked_log_config, model_of
@@ -105,9 +105,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         name: str | None = None,
         log_config: LogConfig | None = None,
     ) -> None:
-        state = starting_state(net, weights, feedback)
-        self.net = definition_of(net)
-        self._input_is_scaled = getattr(net, "input_is_scaled", False)
+        state = self._start_from(net, weights, feedback)
         if (reason := why_unsupported(self.net)) is not None:
             raise UnsupportedError(f"SpikingMLPProcess cannot run this network: {reason}")
         self.exchange = exchange_of(self.net, granularity)

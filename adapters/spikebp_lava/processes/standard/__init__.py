@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from spikebp_lava.activity import Activity
 from spikebp_lava.agreement import exchange_of, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
-from spikebp_lava.network import NetworkProcess, definition_of, starting_state
+from spikebp_lava.network import NetworkProcess
 from spikebp_lava.port_reader import check_senders
 from spikebp_lava.processes.neurons import HiddenNeurons, InputNeurons, NeuronsModel, OutputNeurons
 from spikebp_lava.processes.weight_manager import WeightManager
@@ -113,9 +113,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         name: str | None = None,
         log_config: LogConfig | None = None,
     ) -> None:
-        state = starting_state(net, weights, feedback)
-        self.net = definition_of(net)
-        self._input_is_scaled = getattr(net, "input_is_scaled", False)
+        state = self._start_from(net, weights, feedback)
         self.exchange = exchange_of(self.net)
         self.tag = tag_of_standard_parts(self.net)
         reason = why_not_of_standard_parts(self.net)
