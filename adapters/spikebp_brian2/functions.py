@@ -34,37 +34,6 @@ static inline double spikebp_rectified(double v, double binary) {
 #endif
 """
 
-#: 1.0 unless |v| is below the limit, so that NaN counts as out of range too.
-OUTSIDE_C: Final = """
-static inline double spikebp_outside(double v, double limit) {
-    return fabs(v) < limit ? 0.0 : 1.0;
-}
-"""
-
-LARGER_C: Final = """
-static inline double spikebp_larger(double a, double b) {
-    return a > b ? a : b;
-}
-"""
-
-WITHIN_C: Final = """
-static inline double spikebp_within(double v, double low, double high) {
-    return v < low ? low : v > high ? high : v;
-}
-"""
-
-ROUNDED_C: Final = """
-static inline double spikebp_rounded(double v, double units) {
-    return rint(v * units) / units;
-}
-"""
-
-WHOLE_C: Final = """
-static inline double spikebp_whole(double v) {
-    return floor(v);
-}
-"""
-
 
 def _signed(v: Any, binary: Any) -> Any:
     return np.sign(v) * _crossings(v, binary)
@@ -101,14 +70,25 @@ def _function(python: Callable[..., Any], c_name: str, c_code: str, n_arguments:
     return function
 
 
+def _of_expression(name: str, python: Callable[..., Any], given: str, value: str) -> Function:
+    """Return a function of the arguments `given`, whose value in C is an expression."""
+    names = given.split()
+    c_name, arguments = f"spikebp_{name}", ", ".join(f"double {one}" for one in names)
+    c_code = f"\nstatic inline double {c_name}({arguments}) {{\n    return {value};\n}}\n"
+    return _function(python, c_name, c_code, len(names))
+
+
 #: The functions in the namespaces of layers, synapses and schedule, by the names used there.
 FUNCTIONS: Final[dict[str, Function]] = {
     "signed_spikes": _function(_signed, "spikebp_signed", QUANTIZERS_C, 2),
     "rectified_spikes": _function(_rectified, "spikebp_rectified", QUANTIZERS_C, 2),
-    "outside": _function(_outside, "spikebp_outside", OUTSIDE_C, 2),
-    "larger": _function(np.maximum, "spikebp_larger", LARGER_C, 2),
+    # 1.0 unless |v| is below the limit, so that NaN counts as out of range too.
+    "outside": _of_expression("outside", _outside, "v limit", "fabs(v) < limit ? 0.0 : 1.0"),
+    "larger": _of_expression("larger", np.maximum, "a b", "a > b ? a : b"),
     # Brian2's own `clip` would be compiled in a module of its own.
-    "within": _function(np.clip, "spikebp_within", WITHIN_C, 3),
-    "rounded": _function(_rounded, "spikebp_rounded", ROUNDED_C, 2),
-    "whole": _function(np.floor, "spikebp_whole", WHOLE_C, 1),
+    "within": _of_expression(
+        "within", np.clip, "v low high", "v < low ? low : v > high ? high : v"
+    ),
+    "rounded": _of_expression("rounded", _rounded, "v units", "rint(v * units) / units"),
+    "whole": _of_expression("whole", np.floor, "v", "floor(v)"),
 }
