@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from operator import methodcaller
+from types import SimpleNamespace
 from typing import Any, ClassVar, Final
 
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
@@ -43,7 +43,7 @@ LOAD: Final = re.compile(r" *(?:cdef size_t )?(\w+) = (?:len\()?_namespace\[['\"
 
 #: The methods that a pathway calls before a run and in each step, by block. Brian2 would compile
 #: two modules for these calls.
-CALLS: Final = {"before_run": methodcaller("initialise_queue"), "run": methodcaller("push_spikes")}
+CALLS: Final = {"before_run": "initialise_queue", "run": "push_spikes"}
 
 #: A function that takes the namespace of a code object.
 Main = Callable[[dict[str, Any]], Any]
@@ -71,17 +71,6 @@ class CodeBlock:
     def _compile_and_run(self, namespace: dict[str, Any]) -> Any:
         self._module.compile()
         return self.main(namespace)
-
-
-class MethodCall:
-    """A block that calls a method of the code object's owner."""
-
-    def __init__(self, method: Callable[[Any], Any]) -> None:
-        self._method = method
-
-    def main(self, namespace: dict[str, Any]) -> Any:
-        """Call the method."""
-        return self._method(namespace["_owner"])
 
 
 class SharedModule:
@@ -159,13 +148,14 @@ class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
         self.namespace = {renamed(name): value for name, value in self.namespace.items()}
         self.nonconstant_values = [(renamed(name), get) for name, get in self.nonconstant_values]
 
-    def compile_block(self, block: str) -> CodeBlock | MethodCall | None:
+    def compile_block(self, block: str) -> Any:
         """Return a block that will be compiled with the others."""
         code = getattr(self.code, block, "").strip()
         if not code or "EMPTY_CODE_BLOCK" in code:
             return None
         if self.template_name == "synapses_push_spikes":
-            return MethodCall(CALLS[block])
+            method = CALLS[block]
+            return SimpleNamespace(main=lambda namespace: getattr(namespace["_owner"], method)())
         arguments = {
             "define_macros": self.define_macros,
             "libraries": self.libraries,

@@ -206,6 +206,9 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     """
 
     add_to_magic_network = True
+    #: Whether a program serves all definitions that have the same code, and takes their numbers for
+    #: granted, which it compares with those of one otherwise.
+    takes_constants = False
     _is_made = False
 
     def __init__(
@@ -272,7 +275,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self.device = get_device()
         self._device_arrays = self.device.arrays
         self._is_runtime = isinstance(self.device, RuntimeDevice)
-        self._recording, self._takes_constants, self._checks_itself = True, False, False
+        self._recording, self._checks_itself = True, False
         self._added: set[str] = set()
         self._awaited: set[str] = set()
         self._run_proven = 0
@@ -461,9 +464,10 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self.check_finished()
         bits = self.net.fraction_bits
         net = self.net.replace(learning_rate=value, fraction_bits=bits)
-        self._define(net, int(self.constants[STEPS_PER_SAMPLE]))
+        self.define(net, self.constants[STEPS_PER_SAMPLE])
 
-    def _define(self, net: Definition, steps_per_sample: int) -> None:
+    def define(self, net: Definition, steps_per_sample: float) -> None:
+        """Take a definition with another learning rate, and how many steps a sample takes."""
         found = constants(net, steps_per_sample)
         new = {place: value for place, value in found.items() if value != self.constants[place]}
         self.__dict__["net"] = net
@@ -628,7 +632,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         batch = presented.checked(x, y, n_steps)
         if self._settings.is_built:
             built = self.constants[STEPS_PER_SAMPLE]
-            if batch.n_steps != built and not self._takes_constants:
+            if batch.n_steps != built and not self.takes_constants:
                 raise wrong_argument("n_steps", f"those of the program, {built}", repr(n_steps))
             values = presented.present_to_program(batch, Path(self.device.project_dir))
         else:
@@ -640,13 +644,6 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._settings.change(values)
         steps = len(batch) * self._delays.duration(batch.n_steps)
         return None if self.ends_by_event else steps * self._duration_of_step()
-
-    def take_constants_from_arguments(self) -> None:
-        """Make the program serve all definitions that have the same code.
-
-        It then takes their numbers for granted, which it compares with those of one otherwise.
-        """
-        self._takes_constants = True
 
     def run_args(self, checkpoint: Checkpoint | None = None) -> dict[Any, Any]:
         """Return the arguments of the next run of a built program.
@@ -781,7 +778,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._notices.of_times(self._timed, self._duration_of_step(), end)
         self._presented.before_run()
         if self._is_runtime:
-            self._check_presented()
+            self._presented.require()
             self._guard.begin_run()
             self._compile_together()
             self._progress.begin_run()
@@ -802,7 +799,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             self.device.insert_code("before_network_run", check_values_in_program(self))
             self._checks_itself = True
         self.device.insert_code("main", check_delays_in_program(self, self._guard.places))
-        if not self._takes_constants:
+        if not self.takes_constants:
             check = check_constants_in_program(self, self.constants)
             self.device.insert_code("main", check)
 
@@ -903,13 +900,6 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
 
     def _duration_of_step(self) -> Quantity:
         return self.clock.dt if self._step is None else self._step
-
-    def _check_presented(self) -> None:
-        if int(self.schedule.presentation[0]) != self._presented.number:
-            raise RuntimeError(
-                f"{self.name!r} was restored to a state from before its samples were presented; "
-                "present them again"
-            )
 
     def _check_built(self, what: str) -> None:
         if not (self._is_runtime or self.device.has_been_run):

@@ -168,10 +168,7 @@ def _samples_in_time(mlp: NetworkOfParts, presented: PresentedSamples) -> tuple[
         )
     if presented.first_tick is None:
         return 0, duration
-    if int(schedule.presentation[0]) != presented.number:
-        raise RuntimeError(
-            f"{mlp.name!r} has been restored to a state from before its samples were presented"
-        )
+    presented.require()
     ended = int(schedule.samples_shown[0]) - int(presented.shown_before or 0)
     counted = "steps_shown" if delays_of(mlp.net).are_zero else "steps_taken"
     open_steps = 0 if schedule.sample_over[0] else int(getattr(schedule, counted)[0])

@@ -68,7 +68,11 @@ class NetworkParts:
         self.schedule = self._neurons("schedule", 1, rules.schedule_equations(net))
         upper = range(1, L + 1)
         self.kernels = [self._kernel(l) for l in upper]
-        self.rates = [self._rate(l) for l in upper if net.learning_rule.divides_rate]
+        self.rates = [
+            self._neurons(f"rate_{l}", 1, rules.RATE_EQUATIONS)
+            for l in upper
+            if net.learning_rule.divides_rate
+        ]
         self.layers = [self._layer(l) for l in range(L + 1)]
         self.squares = [self._square(l) for l, _ in enumerate(self.rates, 1)]
         self.synapses = [self._connect(l) for l in upper]
@@ -126,15 +130,6 @@ class NetworkParts:
         }
         return {"schedule": self.schedule} | layers | kernels | upper
 
-    @property
-    def pathways(self) -> list[Any]:
-        """All pathways of the synapses."""
-        return [
-            getattr(synapses, name)
-            for l, synapses in enumerate(self.synapses, 1)
-            for name in _pathways(self._net, l)
-        ]
-
     def show(self, shown: SourceExpressions, of_user: Collection[str | None] = ()) -> None:
         """Set the code of input, label and target, from the next run on.
 
@@ -182,9 +177,6 @@ class NetworkParts:
         if rules.has_sample_change(net, l):
             kernel.opens_sample = linked_var(self.schedule, "opens_sample")
         return kernel
-
-    def _rate(self, l: int) -> PartNeurons:
-        return self._neurons(f"rate_{l}", 1, rules.RATE_EQUATIONS)
 
     def _square(self, l: int) -> PartSynapses:
         """Return the synapses that bring the squared counts of layer l - 1 to rate l."""

@@ -172,6 +172,14 @@ class PresentedSamples:
         }
         return {("schedule", name): value for name, value in values.items()}
 
+    def require(self) -> None:
+        """Raise RuntimeError if a state has been restored from before they were presented."""
+        if int(self._of_schedule("presentation")) != self.number:
+            raise RuntimeError(
+                f"{self._name!r} was restored to a state from before its samples were presented; "
+                "present them again"
+            )
+
     def before_run(self) -> None:
         """Note when the first sample begins."""
         self.has_run, self.is_begun = True, self.first_tick is not None

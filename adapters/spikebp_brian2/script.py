@@ -167,7 +167,7 @@ class ProgramScript(Script):
         with self._borrowed():
             nothing = np.zeros((1, net.n_steps, net.n_inputs)), np.zeros((1, net.n_outputs))
             duration = self._mlp.present(*nothing)
-            self._mlp.take_constants_from_arguments()
+            self._mlp.takes_constants = True
 
             def write_code() -> None:
                 self._network.run(duration, namespace={})

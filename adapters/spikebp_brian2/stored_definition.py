@@ -9,34 +9,15 @@ from typing import Any
 from brian2 import Network
 from brian2.devices.device import runtime_device
 
-from spikebp_brian2.parts import VariableKey
+from spikebp_brian2.parts import NetworkOfParts
 from spikebp_brian2.variables import STEPS_PER_SAMPLE
 from spikebp_plugins.network.checkpoint import differences
-from spikebp_plugins.network.fields import Definition
 
 
 class StoredDefinition:
     """The base of a network whose definition Brian2 stores with the variables of its parts."""
 
-    name: str
-    net: Definition
-    ends_by_event: bool
-
-    constants: dict[VariableKey, float]
-
-    def _define(self, net: Definition, steps_per_sample: int) -> None:
-        """Take a definition with another learning rate, and how many steps a sample takes."""
-        raise NotImplementedError
-
-    def check_finished(self) -> None:
-        """Check a run that an error has ended, or undo it."""
-        raise NotImplementedError
-
-    def drop_run(self) -> None:
-        """Undo a run that an error has ended."""
-        raise NotImplementedError
-
-    def _full_state(self) -> dict[str, Any]:
+    def _full_state(self: NetworkOfParts) -> dict[str, Any]:
         self.check_finished()
         return {
             "net": self.net,
@@ -44,7 +25,7 @@ class StoredDefinition:
             "steps_per_sample": self.constants[STEPS_PER_SAMPLE],
         }
 
-    def _restore_from_full_state(self, state: dict[str, Any]) -> None:
+    def _restore_from_full_state(self: NetworkOfParts, state: dict[str, Any]) -> None:
         net, changes = state["net"], ""
         same_rate = {"learning_rate": self.net.learning_rate, "fraction_bits": net.fraction_bits}
         if net.replace(**same_rate) != self.net:
@@ -56,7 +37,7 @@ class StoredDefinition:
                 f"{self.name!r} cannot be restored to a state that was stored by another network: "
                 f"{changes}"
             )
-        self._define(net, state["steps_per_sample"])
+        self.define(net, state["steps_per_sample"])
 
 
 def restore_whole_states() -> None:
@@ -75,7 +56,7 @@ def _restore(
     restore_random_state: bool = False,
 ) -> None:
     restore = Network.restore.original_function
-    ours = [one for one in network if isinstance(one, StoredDefinition)]
+    ours: list[Any] = [one for one in network if isinstance(one, StoredDefinition)]
     if not ours:
         restore(network, name, filename, restore_random_state)
         return

@@ -47,7 +47,7 @@ def name_in_program(mlp: NetworkOfParts, owner: Any, variable: str) -> str:
     return f"brian::{name}"
 
 
-def constants(net: Definition, n_steps: int) -> dict[VariableKey, float]:
+def constants(net: Definition, n_steps: float) -> dict[VariableKey, float]:
     """Return the numbers of a definition, by variable; with others it is another network.
 
     `n_steps` is how many steps a sample takes; the rate follows from those of the definition.
