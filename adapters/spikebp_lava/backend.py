@@ -53,16 +53,9 @@ class LavaBackend(FallbackBackend):
     choices: ClassVar = CHOICES
     connections: ClassVar = StepEngine.connections
 
-    def __init__(
-        self,
-        net: Definition,
-        state: LearningState,
-        tag: str,
-        implementation: str,
-        granularity: str,
-    ) -> None:
+    def __init__(self, net: Definition, state: LearningState, **options: str) -> None:
         super().__init__(net, state)
-        self._options = (tag, implementation, granularity)
+        self._options = options
         self._graph: SampleGraph | None = None
         # The learned state; None from the beginning of a run until its results are taken over.
         self._in_graph: LearningState | None = None
@@ -89,7 +82,7 @@ class LavaBackend(FallbackBackend):
         # an interrupt between a run and the taking over of its results.
         if self._graph is None or self._in_graph is not state:
             self.close()
-            self._graph = SampleGraph(self.net, state, *self._options)
+            self._graph = SampleGraph(self.net, state, **self._options)
         graph, self._in_graph = self._graph, None
         try:
             outcome = graph.show(batch, record)

@@ -80,13 +80,11 @@ class FixedMessageConverter(MessageConverter):
     ----------
     net : Definition
         The definition, with ``arithmetic="loihi2"``.
-    rate : EngineRate
-        The rate as the engine represents it.
     """
 
-    def __init__(self, net: Definition, rate: EngineRate) -> None:
+    def __init__(self, net: Definition) -> None:
         super().__init__(net)
-        self._rate = rate
+        self._rate = EngineRate.of(net)
         assert net.weight_exponent is not None
         self._exponent, self._bits = net.weight_exponent, net.fraction_bits
 
@@ -125,3 +123,8 @@ class FixedMessageConverter(MessageConverter):
     def weights(self, held: Array) -> Array:
         """Return the weights of integers in units of the last bit."""
         return np.ldexp(held.astype(np.float64), self._exponent)
+
+
+def converter_of(net: Definition) -> MessageConverter:
+    """Return the converter for the tag that the arithmetic of a definition needs."""
+    return (FixedMessageConverter if net.arithmetic == "loihi2" else MessageConverter)(net)

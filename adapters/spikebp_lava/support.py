@@ -67,9 +67,11 @@ def why_no_standard_graph(net: Definition, tag: str, granularity: str) -> str | 
 def why_not_of_standard_parts(net: Definition) -> str | None:
     """Return why synapses of Lava's own cannot make up a network, or None if they can."""
     known: tuple[type[Connection], ...] = (DenseConnection, *NO_SYNAPSES)
-    reason = refused_kind(net, CHOICES_OF_STANDARD_PARTS, known) or _why_no_synapses(net)
-    if reason is not None:
+    if (reason := refused_kind(net, CHOICES_OF_STANDARD_PARTS, known)) is not None:
         return reason
+    for connection in net.connections:
+        if (reason := NO_SYNAPSES.get(type(connection))) is not None:
+            return f"of standard parts there are no {connection.kind} connections: {reason}"
     if net.timing != "pipelined":
         return (
             "a spike takes a step through synapses of Lava's own: they know timing='pipelined', "
@@ -90,11 +92,4 @@ def why_not_of_standard_parts(net: Definition) -> str | None:
             f"sums of 32 bits hold the spikes of {LARGEST_FIXED_LAYER} units in fixed_pt, not "
             f"those of {max(net.layer_sizes)}"
         )
-    return None
-
-
-def _why_no_synapses(net: Definition) -> str | None:
-    for connection in net.connections:
-        if (reason := NO_SYNAPSES.get(type(connection))) is not None:
-            return f"of standard parts there are no {connection.kind} connections: {reason}"
     return None

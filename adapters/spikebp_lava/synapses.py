@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.engine import EngineRate
 from spikebp_lava.memory import FIXED
-from spikebp_lava.messages import FixedMessageConverter, MessageConverter
+from spikebp_lava.messages import converter_of
 from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
@@ -37,23 +37,16 @@ class SynapseFactory:
         The definition.
     tag : str
         The tag.
-
-    Attributes
-    ----------
-    messages : MessageConverter
-        The messages between these synapses and neurons.
     """
 
     def __init__(self, net: Definition, tag: str) -> None:
         self._outer = net.learning_rule.learns_once
         self._options: dict[str, Any] = {"num_message_bits": GRADED}
+        self._messages = converter_of(net)
         if tag == FIXED:
-            rate = EngineRate.of(net)
-            self.messages: MessageConverter = FixedMessageConverter(net, rate)
-            self._rule = rate.rule
+            self._rule = EngineRate.of(net).rule
             self._options |= {"sign_mode": SignMode.MIXED, "num_weight_bits": WEIGHT_BITS}
         else:
-            self.messages = MessageConverter(net)
             self._rule = "-1 * u0 * x1 * y1"
 
     def that_learn(self, weights: Array, name: str) -> Any:
@@ -92,7 +85,7 @@ class SynapseFactory:
 
     def held(self, weights: Array) -> Array:
         """Return a matrix in the numbers that synapses hold."""
-        return np.array(self.messages.held(weights))
+        return np.array(self._messages.held(weights))
 
     @staticmethod
     def _settable_as_a_whole(process: Any) -> Any:

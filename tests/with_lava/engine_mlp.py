@@ -54,7 +54,7 @@ class EngineMLP:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.net, self.state = checkpoint.net, checkpoint.state
         self.rate = EngineRate.of(self.net)
-        self._messages = FixedMessageConverter(self.net, self.rate)
+        self._messages = FixedMessageConverter(self.net)
         self._random = np.random.default_rng(SEED)
         # The engine draws one number before its first step, and does not use it.
         self._random.random()

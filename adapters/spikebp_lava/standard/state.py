@@ -43,6 +43,9 @@ class SharedState:
         Changed weights since the start, by layer.
     samples : ndarray of shape (3,), int64
         Samples shown, those of them that learned, and all training samples so far.
+    teaching : ndarray of shape (2, 2, L + 1), int64
+        For the last two steps, of each layer the units whose counts and whose errors change
+        weights. A process may begin a step as soon as all have ended the one before.
     """
 
     def __init__(self, net: Definition, state: LearningState) -> None:
@@ -54,6 +57,7 @@ class SharedState:
         self.spikes, self.errors = (shared_array((layers, 2), np.int64) for _ in range(2))
         self.updates = shared_array(layers, np.int64)
         self.samples = _shared(np.array([0, 0, state.samples_seen]))
+        self.teaching = shared_array((2, 2, layers), np.int64)
         counts = (self.spikes, self.errors, self.updates, self.samples)
         self.arrays = [*self.weights, *self.backward_potentials, *counts]
 
@@ -70,6 +74,14 @@ class SharedState:
     def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
         """Replace W_l at an index."""
         self.weights[l - 1][where] = weights[where]
+
+    def changes(self, time_step: int) -> NDArray[np.int64]:
+        """Return the numbers of weights of W_1 to W_L that a step changes, 0 at index 0.
+
+        To be called when that step is over, and before the end of the next one.
+        """
+        counts, errors = self.teaching[time_step % 2]
+        return np.concatenate([[0], counts[:-1] * errors[1:]])
 
     @property
     def operations(self) -> Operations:

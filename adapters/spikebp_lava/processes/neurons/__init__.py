@@ -13,9 +13,8 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
-from spikebp_lava.activity import Activity
 from spikebp_lava.memory import FIXED, SharedNetwork
-from spikebp_lava.messages import MessageConverter
+from spikebp_lava.messages import converter_of
 from spikebp_lava.port_reader import WHOLE_IN_FIXED, input_ends, label_of
 from spikebp_lava.sample_clock import SampleClock
 from spikebp_lava.standard.state import SharedState
@@ -42,10 +41,6 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
     ----------
     shared : SharedNetwork
         The network, whose switches say how long samples last and whether to learn.
-    messages : MessageConverter
-        Converts numbers to messages and back.
-    activity : Activity
-        The counts of units that change weights, written by the layers.
     layer : int
         The index of the layer.
 
@@ -64,12 +59,8 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
 
     _runtime = None  # Lava looks for it even where an argument has been refused
 
-    def __init__(
-        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity, layer: int
-    ) -> None:
-        super().__init__(
-            name=f"layer_{layer}", shared=shared, messages=messages, activity=activity, layer=layer
-        )
+    def __init__(self, shared: SharedNetwork, layer: int) -> None:
+        super().__init__(name=f"layer_{layer}", shared=shared, layer=layer)
         self._make_ports(shared.net.layer_sizes[layer])
 
     def _make_ports(self, n: int) -> None:
@@ -178,8 +169,7 @@ class NeuronsModel(NetworkModel):
         self._shared: SharedNetwork = proc_params["shared"]
         self._net = self._shared.net
         self._delays = delays_of(self._net)
-        self._messages: MessageConverter = proc_params["messages"]
-        self._activity: Activity = proc_params["activity"]
+        self._messages = converter_of(self._net)
         self._l: int = proc_params["layer"]
         self._n = self._net.layer_sizes[self._l]
         self._clock = SampleClock(self._shared)
@@ -221,6 +211,11 @@ class NeuronsModel(NetworkModel):
     def _message(self, k: Array) -> Array:
         return self._messages.spikes(k, self._l)
 
+    def _teach(self, counts: Array, errors: Array) -> None:
+        """Note how many counts and errors change weights in this step."""
+        units = np.count_nonzero(counts), np.count_nonzero(errors)
+        self._memory.teaching[self.time_step % 2, :, self._l] = units
+
 
 class InputModel(NeuronsModel):
     """Rule 1."""
@@ -243,7 +238,7 @@ class InputModel(NeuronsModel):
                 x = x.astype(np.int64)
             k, self._phi, self._c = fire_input(self._net, self._phi, self._c, x)
         self._send(k)
-        self._activity.write(self.time_step, 0, self._c)
+        self._teach(self._c, np.zeros(0))
 
 
 class LearningModel(NeuronsModel):
@@ -269,7 +264,7 @@ class LearningModel(NeuronsModel):
         self._E = self._E + e
         self._sent_back += np.abs(e).sum(), np.count_nonzero(e)
         teaching = self._teaching(e, self._E)
-        self._activity.write(self.time_step, self._l, self._c, teaching)
+        self._teach(self._c, teaching)
         self.errors_out.send(self._messages.errors(e))
         self.factor_out.send(self._messages.factors(teaching))
         self.error, self.summed_drive = e, self._s

@@ -14,7 +14,6 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
-from spikebp_lava.activity import Activity
 from spikebp_lava.agreement import exchange_of, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.network import NetworkProcess
@@ -191,12 +190,11 @@ class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
         if len(teachers) > 1:
             raise ValueError("connect label_in or target_in, not both")
         self._shared.switches.taught[0] = bool(teachers)
-        given = (self._shared, self._synapses.messages, Activity(L))
-        self.weight_manager = WeightManager(*given, self._copies)
-        self.layer_0 = InputNeurons(*given, 0)
+        self.weight_manager = WeightManager(self._shared, self._copies)
+        self.layer_0 = InputNeurons(self._shared, 0)
         for l in range(1, L):
-            setattr(self, f"layer_{l}", HiddenNeurons(*given, l))
-        setattr(self, f"layer_{L}", OutputNeurons(*given, L))
+            setattr(self, f"layer_{l}", HiddenNeurons(self._shared, l))
+        setattr(self, f"layer_{L}", OutputNeurons(self._shared, L))
         for l in range(1, L + 1):
             setattr(self, f"forward_{l}", self._lead_up(l))
             if l > 1:

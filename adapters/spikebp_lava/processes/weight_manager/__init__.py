@@ -14,9 +14,8 @@ from lava.magma.core.process.ports.ports import InPort, RefPort
 from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
-from spikebp_lava.activity import Activity
 from spikebp_lava.memory import SharedNetwork
-from spikebp_lava.messages import MessageConverter
+from spikebp_lava.messages import converter_of
 from spikebp_lava.port_reader import input_ends
 from spikebp_lava.runtime import GuardedProcess
 from spikebp_lava.sample_clock import SampleClock
@@ -33,10 +32,6 @@ class WeightManager(GuardedProcess, AbstractProcess):  # type: ignore[misc]
     ----------
     shared : SharedNetwork
         The network, whose weights are updated after each sample that learns.
-    messages : MessageConverter
-        Converts the numbers that synapses hold to weights.
-    activity : Activity
-        The counts of units that change weights, written by the layers.
     copies : bool
         Whether the weights are copied into the synapses that errors travel through.
 
@@ -51,16 +46,8 @@ class WeightManager(GuardedProcess, AbstractProcess):  # type: ignore[misc]
         The same for the synapses that lead down from layer l = 2..L.
     """
 
-    def __init__(
-        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity, copies: bool
-    ) -> None:
-        super().__init__(
-            name="weight_manager",
-            shared=shared,
-            messages=messages,
-            activity=activity,
-            copies=copies,
-        )
+    def __init__(self, shared: SharedNetwork, copies: bool) -> None:
+        super().__init__(name="weight_manager", shared=shared, copies=copies)
         self.reset_in = InPort(shape=(1,))
         net = shared.net
         for l, (n_below, n) in enumerate(net.weight_shapes, 1):
@@ -84,8 +71,7 @@ class WeightManagerModel(NetworkModel):
         super().__init__(proc_params)
         self._shared: SharedNetwork = proc_params["shared"]
         self._memory: SharedState = self._shared.memory
-        self._messages: MessageConverter = proc_params["messages"]
-        self._activity: Activity = proc_params["activity"]
+        self._messages = converter_of(self._shared.net)
         self._copies: bool = proc_params["copies"]
         self._clock = SampleClock(self._shared)
         #: The weights that have changed in this sample, and the last step of which they are known.
@@ -129,7 +115,7 @@ class WeightManagerModel(NetworkModel):
     def _count_changes(self, time_step: int) -> None:
         """Count the weights that a step has changed, once."""
         if time_step > self._known:
-            self._changes += self._activity.changes(time_step)
+            self._changes += self._memory.changes(time_step)
             self._known = time_step
 
     def _empty(self, port: str) -> None:
