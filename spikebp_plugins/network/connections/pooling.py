@@ -15,8 +15,7 @@ import numpy as np
 
 from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.connections.connection import Array
-from spikebp_plugins.network.connections.layer import Layer, Shape
-from spikebp_plugins.network.connections.squares import squares_of
+from spikebp_plugins.network.connections.layer import Layer, Shape, squares_of
 from spikebp_plugins.network.connections.synapse_list import SynapseList, Synapses
 
 
