@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spikebp_plugins.network.connections import total
 from spikebp_plugins.network.fields import Definition
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class _Counts:
+    """Counts of one kind, added and subtracted field by field."""
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*map(operator.add, vars(self).values(), vars(other).values()))
+
+    def __sub__(self, other: Self) -> Self:
+        return type(self)(*map(operator.sub, vars(self).values(), vars(other).values()))
+
 
 @dataclass(frozen=True)
-class Operations:
+class Operations(_Counts):
     r"""Synaptic operations: additions of one weight for one spike, and products for a message.
 
     A graded count of k spikes is k additions for each weight it meets, as on hardware whose spikes
@@ -53,12 +66,6 @@ class Operations:
     messages: int = 0
     multiply_adds: int = 0
 
-    def __add__(self, other: Operations) -> Operations:
-        return Operations(*map(operator.add, _counts(self), _counts(other)))
-
-    def __sub__(self, other: Operations) -> Operations:
-        return Operations(*map(operator.sub, _counts(self), _counts(other)))
-
     @property
     def total(self) -> int:
         """Forward, backward and update operations together: additions for each spike."""
@@ -69,11 +76,8 @@ class Operations:
         return asdict(self)
 
 
-_counts = operator.attrgetter(*(field.name for field in fields(Operations)))
-
-
 @dataclass(frozen=True)
-class Work:
+class Work(_Counts):
     """The work that a back end has done for some samples; `Operations` is what the rules ask for.
 
     The work may be less: consecutive samples of a stream share most of their spikes, and a back
@@ -90,12 +94,6 @@ class Work:
 
     rows_read: int = 0
     multiply_adds: int = 0
-
-    def __add__(self, other: Work) -> Work:
-        return Work(self.rows_read + other.rows_read, self.multiply_adds + other.multiply_adds)
-
-    def __sub__(self, other: Work) -> Work:
-        return Work(self.rows_read - other.rows_read, self.multiply_adds - other.multiply_adds)
 
 
 class MessageTotals(NamedTuple):
@@ -158,31 +156,18 @@ def count_operations(
 
 
 def operations_of(
-    net: Definition,
-    *,
-    forward: int = 0,
-    backward: int = 0,
-    update: int = 0,
-    spikes: int = 0,
-    errors: int = 0,
-    messages: int = 0,
-    met: int = 0,
-    shown: int,
-    trained: int,
+    net: Definition, *, shown: int, trained: int, update: Any = 0, met: Any = 0, **counts: Any
 ) -> Operations:
     """Return the operations of samples, given all counts but the operations of a ReLU network.
 
-    `messages` and the synapses `met` by them leave out updates.
+    `counts` are others of the fields, by their names. `messages` and the synapses `met` by them
+    leave out updates.
     """
     dense_pass = sum(connection.n_synapses for connection in net.connections)
     return Operations(
-        forward=int(forward),
-        backward=int(backward),
         update=int(update),
         dense=dense_pass * (shown + 2 * trained),
         samples=shown,
-        spikes=int(spikes),
-        errors=int(errors),
-        messages=int(messages),
         multiply_adds=int(met) + int(update),
+        **{name: int(count) for name, count in counts.items()},
     )
