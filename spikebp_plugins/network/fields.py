@@ -58,20 +58,24 @@ PAPER_DEVIATION: Final = 0.01
 #: The share of the deviation of "he" that W_1 has with "quiet".
 QUIET_SHARE: Final = 0.25
 
-#: The values that some choices are limited to with ``arithmetic="loihi2"``: a synapse of a chip
-#: learns at every step, from a count of spikes.
-LOIHI2_CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "update": ("fractional",),
-    "presynaptic": ("counts",),
+#: The values that a field with some value limits others to. The rates of "normalized" are integers
+#: that are made of counts. A synapse of a chip learns at every step, from a count of spikes.
+LIMITED: Final[dict[tuple[str, str], dict[str, tuple[object, ...]]]] = {
+    ("update", "normalized"): {
+        "arithmetic": ("fixed",),
+        "presynaptic": ("counts",),
+        "bounded": (True,),
+    },
+    ("arithmetic", "loihi2"): {
+        "update": ("fractional",),
+        "presynaptic": ("counts",),
+        "bounded": (False,),
+    },
+    ("presynaptic", "drive"): {"bounded": (False,)},
 }
-#: The values that some choices are limited to with ``update="normalized"``: its rates are integers
-#: that are made of counts.
-NORMALIZED_CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "arithmetic": ("fixed",),
-    "presynaptic": ("counts",),
-}
-#: There: the bits of the learning rate in units of 2^-f, which decide the default of
-#: `fraction_bits`, and its bounds.
+
+#: With ``update="normalized"``: the bits of the learning rate in units of 2^-f, which decide the
+#: default of `fraction_bits`, and its bounds.
 NORMALIZED_RATE_BITS: Final = 16
 NORMALIZED_FRACTION_BITS: Final = (20, 24)
 #: With more steps times spikes per unit, the added number would not be an exact double.
@@ -218,9 +222,8 @@ class Definition(ABC):
         settle("label_targets", rising_pair("label_targets", self.label_targets))
         for name, allowed in CHOICES.items():
             settle(name, choice(name, getattr(self, name), allowed))
-        if self.update == "normalized":
-            self._check_normalized_fields()
-        settle("bounded", self._settled_bounded())
+        settle("bounded", boolean("bounded", self.bounded))
+        self._check_limited()
         for name, value in self._settled_grid().items():
             settle(name, value)
         wrong, right = self.label_targets
@@ -330,19 +333,14 @@ class Definition(ABC):
             allowed = f"one whose constant weight {weight:.6g} weights hold to within 1 %"
             raise wrong_argument(f"layer {l}", allowed, f"{held:.6g}")
 
-    def _check_normalized_fields(self) -> None:
-        for name, allowed in NORMALIZED_CHOICES.items():
-            choice(name, getattr(self, name), allowed, "with update='normalized'")
-        integer("n_steps", self.n_steps, 1, LARGEST_NORMALIZED_UNIT // self.spikes_per_unit)
-
-    def _settled_bounded(self) -> bool:
-        bounded = boolean("bounded", self.bounded)
-        if self.update == "normalized" and not bounded:
-            raise wrong_argument("bounded", "True with update='normalized'", repr(bounded))
-        for name, value in (("arithmetic", "loihi2"), ("presynaptic", "drive")):
-            if getattr(self, name) == value and bounded:
-                raise wrong_argument("bounded", f"False with {name}={value!r}", repr(bounded))
-        return bounded
+    def _check_limited(self) -> None:
+        """Refuse fields that do not go together."""
+        for (by, value), limited in LIMITED.items():
+            if getattr(self, by) == value:
+                for name, allowed in limited.items():
+                    choice(name, getattr(self, name), allowed, f"with {by}={value!r}")
+        if self.update == "normalized":
+            integer("n_steps", self.n_steps, 1, LARGEST_NORMALIZED_UNIT // self.spikes_per_unit)
 
     def _settled_grid(self) -> dict[str, object]:
         if self.arithmetic == "loihi2":
@@ -353,8 +351,6 @@ class Definition(ABC):
         return {"fraction_bits": self._settled_fraction_bits()}
 
     def _settled_loihi2_fields(self) -> dict[str, object]:
-        for name, allowed in LOIHI2_CHOICES.items():
-            choice(name, getattr(self, name), allowed, "with arithmetic='loihi2'")
         given: int | None = self.fraction_bits
         bits = LOIHI2_FRACTION_BITS if given is None else given
         bits = integer("fraction_bits", bits, 1, LARGEST_LOIHI2_FRACTION_BITS)
