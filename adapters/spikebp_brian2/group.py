@@ -234,27 +234,26 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self.net, self._input_is_scaled = start.net, start.input_is_scaled
         if (reason := refused_kind(self.net, rules.CHOICES, KINDS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
-        if not (sample_end is None or isinstance(sample_end, SpikeSource)):
-            raise wrong_argument("sample_end", "a group that spikes, or None", repr(sample_end))
         order, learning = integer("order", order), boolean("learning", learning)
-        given = _sources_of(self.net, input, label, target)
+        given = _sources_of(self.net, input, label, target, sample_end)
         check_times(step, dt, clock)
         dts_per_step(step, dt if dt is not None else (clock or get_device().defaultclock).dt)
         # Before its parts, which it admits to a run.
         super().__init__(dt=dt, clock=clock, order=-1, name=name)
         self._step, self._by_label = step, target is None
         self.ends_by_event = sample_end is not None
-        sources = [*(source.spikes for source in given.values()), sample_end]
-        self.has_own_clock = dt is None and clock is None and self._follow_steps(sources)
+        spiking = [source.spikes for source in given.values() if source.spikes is not None]
+        self.has_own_clock = dt is None and clock is None and self._follow_steps(spiking)
         self._prepare_runs()
         made = NetworkParts(self.net, self.clock, order, self.name)
         self.schedule, self.layers, self.parts = made.schedule, made.layers, made.parts
         self.synapses, self.kernels = made.synapses, made.kernels
         self.contained_objects.extend(self.parts.values())
-        self._receive(made, given, sample_end)
+        self.schedule.sample_over = self.schedule.recording = True
+        self.schedule.label, self.schedule.learning = -1, learning
+        self._receive(made, given)
         self._set_constants()
         self.begin(start.state)
-        self._set_variables_of_user(given, learning)
         self._name_line_of_user()
         drop_zero_delays()
         restore_whole_states()
@@ -263,9 +262,9 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._settings, self._notices = ProgramSettings(proxy(self)), Notices(proxy(self))
         self._is_made = True
 
-    def _follow_steps(self, sources: list[SpikeSource | None]) -> bool:
+    def _follow_steps(self, spiking: list[SpikeSource]) -> bool:
         """Follow a clock of the steps if there can be one; return whether there is one."""
-        base, spiking = self.clock, [source for source in sources if source is not None]
+        base = self.clock
         # Each tick is a step, in which the clock of the script may tick several times.
         self._clock = clock_of_steps(self._step, base, spiking, f"{self.name}_clock")
         return self.clock is not base
@@ -292,46 +291,29 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             # In cpp_standalone Brian2 reads no read-only variables from the results of a program.
             self.parts[part].variables[variable].read_only = self._is_runtime
 
-    def _set_variables_of_user(self, given: dict[str, Source], learning: bool) -> None:
-        """Set the variables that a user may set, to the values given."""
-        self.schedule.sample_over = self.schedule.recording = True
-        self.schedule.label = -1
-        self.schedule.learning = learning
-        for source, group, variable in (
-            (given["input"], self.input_layer, "input_value"),
-            (given["label"], self.schedule, "label"),
-            (given["target"], self.output_layer, "target_value"),
-        ):
-            if source.values is not None:
-                setattr(group, variable, source.values)
-
-    def _receive(
-        self, made: NetworkParts, given: dict[str, Source], sample_end: SpikeSource | None
-    ) -> None:
+    def _receive(self, made: NetworkParts, given: dict[str, Source]) -> None:
         """Make the parts read their input, labels and targets; then all parts are there."""
         self._timed = {name: one.timed for name, one in given.items() if one.timed is not None}
-        for name, part in (
-            ("input", self.input_layer),
-            ("label", self.schedule),
-            ("target", self.output_layer),
-        ):
-            part.namespace |= given[name].namespace
-            if (code := given[name].code) is not None:
-                self._expressions[name] = code, part
         codes = (given["input"].code, given["label"].code, given["target"].code)
         of_user = [source.code for source in given.values() if source.timed is None]
         made.show(rules.SourceExpressions(*codes, by_label=self._by_label), of_user)
         self._deliveries: list[PartSynapses] = []
         sources = []
-        for name, source, part in (
-            ("received_input", given["input"], self.input_layer),
-            ("received_target", given["target"], self.output_layer),
-            # A sample ends by an event, whatever it counts.
-            ("received_ends", Source(spikes=sample_end), self.schedule),
+        for name, part, value, received in (
+            ("input", self.input_layer, "input_value", "received_input"),
+            ("label", self.schedule, "label", ""),
+            ("target", self.output_layer, "target_value", "received_target"),
+            ("sample_end", self.schedule, "", "received_ends"),
         ):
+            source = given[name]
+            part.namespace |= source.namespace
+            if source.code is not None:
+                self._expressions[name] = source.code, part
+            if source.values is not None:
+                setattr(part, value, source.values)
             if source.spikes is not None:
-                orders = made.end, made.arrivals
-                self._deliveries.append(deliver(f"{self.name}_{name}", source, part, name, *orders))
+                place = f"{self.name}_{received}", source, part, received
+                self._deliveries.append(deliver(*place, made.end, made.arrivals))
                 sources.append((source.spikes, *fires_at(source.spikes)))
         self.contained_objects.extend(self._deliveries)
         clocks = [source.clock for source, *_ in sources]
@@ -988,14 +970,19 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
 SpikingNetworkGroup = SpikingMLPGroup
 
 
-def _sources_of(net: Definition, values: Any, label: Any, target: Any) -> dict[str, Source]:
-    """Return the sources of input, label and target by their names, checked."""
+def _sources_of(
+    net: Definition, values: Any, label: Any, target: Any, sample_end: Any
+) -> dict[str, Source]:
+    """Return the sources of input, label, target and ends of samples by these names, checked."""
+    if not (sample_end is None or isinstance(sample_end, SpikeSource)):
+        raise wrong_argument("sample_end", "a group that spikes, or None", repr(sample_end))
     if label is not None and target is not None:
         raise wrong_argument("label", "None where a target is given", repr(label))
     given = {
         "input": as_source("input", values, net.layer_shapes[0]),
         "label": as_source("label", label, (1,), shared=True),
         "target": as_source("target", target, (net.n_outputs,)),
+        "sample_end": Source(spikes=sample_end),  # an event ends a sample, whatever it counts
     }
     if (fixed := given["label"].values) is not None and not _is_label(fixed[0], net):
         raise wrong_argument("label", allowed_labels(net), repr(label))

@@ -244,15 +244,10 @@ class NetworkParts:
         layer.set_event_schedule(event, "thresholds", next(self._order))
 
     def _pathway(self, l: int, name: str) -> None:
-        if name in _pathways(self._net, l):
-            pathway = getattr(self.synapses[l - 1], name)
+        # Not all synapses have each of them.
+        if (pathway := getattr(self.synapses[l - 1], name, None)) is not None:
             pathway.when = "thresholds"
             if not delays_of(self._net).are_zero:
                 self._postponed.append(pathway)
             else:
                 pathway.order = next(self._order)
-
-
-def _pathways(net: Definition, l: int) -> list[str]:
-    below, above = rules.pathways(net, l)
-    return [*below, *above]
