@@ -17,6 +17,7 @@ from spikebp_plugins.common.errors import (
     sizes,
     wrong_argument,
 )
+from spikebp_plugins.common.layer_sizes import LayerSizes
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.fields import LARGEST_N_STEPS, LARGEST_SEED
 
@@ -35,7 +36,7 @@ LARGEST_FLOAT32: Final = (2 - 2.0**-23) * 2.0**127
 
 
 @dataclass(frozen=True)
-class EventMLP:
+class EventMLP(LayerSizes):
     r"""A multi-layer perceptron of spiking units in the order of the paper's program.
 
     Layers 0..L are joined by weights :math:`W_l` of shape :math:`(n_{l-1}, n_l)` without bias.
@@ -101,21 +102,6 @@ class EventMLP:
         if not SMALLEST_FLOAT32 <= self.rate <= LARGEST_FLOAT32:
             allowed = "such that learning_rate / n_steps**2 is a float32 above zero"
             raise wrong_argument("learning_rate", allowed, repr(self.learning_rate))
-
-    @property
-    def n_layers(self) -> int:
-        """L, the number of layers with weights."""
-        return len(self.layer_sizes) - 1
-
-    @property
-    def n_inputs(self) -> int:
-        """Units of layer 0."""
-        return self.layer_sizes[0]
-
-    @property
-    def n_outputs(self) -> int:
-        """Units of layer L."""
-        return self.layer_sizes[-1]
 
     @property
     def weight_shapes(self) -> tuple[tuple[int, int], ...]:

@@ -21,6 +21,7 @@ from spikebp_plugins.common.errors import (
     rising_pair,
     wrong_argument,
 )
+from spikebp_plugins.common.layer_sizes import LayerSizes
 from spikebp_plugins.network import growing_weights
 from spikebp_plugins.network.connections import Connection, DenseConnection, Shape
 from spikebp_plugins.network.defaults import (
@@ -105,7 +106,7 @@ LARGEST_SEED: Final = 2**32 - 2
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
-class Definition(ABC):
+class Definition(LayerSizes, ABC):
     r"""The definition of a network without its layers and connections: the base of both kinds.
 
     A definition holds every number that decides a result, and is the same on every back end.
@@ -274,12 +275,6 @@ class Definition(ABC):
     def _settled_layers(self) -> dict[str, object]:
         """Check the fields of the layers; return each in its plain Python form."""
 
-    if TYPE_CHECKING:  # a property here would be the default of a field of this name
-
-        @property
-        def layer_sizes(self) -> tuple[int, ...]:
-            """Units in layers 0 to L."""
-
     @property
     @abstractmethod
     def shapes(self) -> tuple[Shape, ...]:
@@ -433,21 +428,6 @@ class Definition(ABC):
             spikes_per_unit=self.spikes_per_unit,
             label_targets=self.label_targets,
         )
-
-    @property
-    def n_layers(self) -> int:
-        """L, the number of layers with weights."""
-        return len(self.layer_sizes) - 1
-
-    @property
-    def n_inputs(self) -> int:
-        """Units of layer 0."""
-        return self.layer_sizes[0]
-
-    @property
-    def n_outputs(self) -> int:
-        """Units of layer L."""
-        return self.layer_sizes[-1]
 
     @property
     def weight_shapes(self) -> tuple[tuple[int, ...], ...]:
