@@ -446,9 +446,9 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self.check_finished()
         bits = self.net.fraction_bits
         net = self.net.replace(learning_rate=value, fraction_bits=bits)
-        self.define(net, self.constants[STEPS_PER_SAMPLE])
+        self._define(net, self.constants[STEPS_PER_SAMPLE])
 
-    def define(self, net: Definition, steps_per_sample: float) -> None:
+    def _define(self, net: Definition, steps_per_sample: float) -> None:
         """Take a definition with another learning rate, and how many steps a sample takes."""
         found = constants(net, steps_per_sample)
         new = {place: value for place, value in found.items() if value != self.constants[place]}

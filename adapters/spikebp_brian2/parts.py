@@ -49,7 +49,7 @@ class NetworkOfParts(Protocol):
     def check_finished(self) -> None:
         """Check a run that an error has ended, or undo it."""
 
-    def define(self, net: Definition, steps_per_sample: float) -> None:
+    def _define(self, net: Definition, steps_per_sample: float) -> None:
         """Take a definition with another learning rate, and how many steps a sample takes."""
 
 

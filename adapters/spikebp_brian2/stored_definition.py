@@ -37,7 +37,7 @@ class StoredDefinition:
                 f"{self.name!r} cannot be restored to a state that was stored by another network: "
                 f"{changes}"
             )
-        self.define(net, state["steps_per_sample"])
+        self._define(net, state["steps_per_sample"])
 
 
 def restore_whole_states() -> None:

@@ -44,8 +44,9 @@ class SharedState:
     samples : ndarray of shape (3,), int64
         Samples shown, those of them that learned, and all training samples so far.
     teaching : ndarray of shape (2, 2, L + 1), int64
-        For the last two steps, of each layer the units whose counts and whose errors change
-        weights. A process may begin a step as soon as all have ended the one before.
+        For the last two steps, the number of units of each layer whose counts, and whose errors,
+        change weights. There are two since a process may begin a step as soon as all have ended the
+        one before.
     """
 
     def __init__(self, net: Definition, state: LearningState) -> None:
@@ -78,7 +79,9 @@ class SharedState:
     def changes(self, time_step: int) -> NDArray[np.int64]:
         """Return the numbers of weights of W_1 to W_L that a step changes, 0 at index 0.
 
-        To be called when that step is over, and before the end of the next one.
+        These are :math:`n^c_{l-1} n^e_l` for :math:`n^c_l` units of layer l that have spiked and
+        :math:`n^e_l` that have an error. To be called when that step is over, and before the end of
+        the next one.
         """
         counts, errors = self.teaching[time_step % 2]
         return np.concatenate([[0], counts[:-1] * errors[1:]])
