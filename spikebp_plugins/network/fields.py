@@ -435,6 +435,7 @@ class Definition(ABC):
             n_layers=self.n_layers,
             n_steps=self.n_steps,
             spikes_per_unit=self.spikes_per_unit,
+            fraction_bits=self.fraction_bits,
             label_targets=self.label_targets,
         )
 
