@@ -139,6 +139,11 @@ class LearningRule:
         """Whether there are updates from which a connection does not learn."""
         return self.gain_limit != UNLIMITED
 
+    @property
+    def reads_squares(self) -> bool:
+        """Whether an update depends on the squared counts of its sample."""
+        return self.divides_rate or self.limits_gain
+
     def learns_from(self, l: int, squares: int, n_steps: int) -> bool:
         """Return whether W_l learns from counts with these squares, after so many steps of input.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.learning_rule import MOST_PER_STEP, UNLIMITED
 from tests.core.small_nets import ENGINES
 
@@ -98,6 +98,20 @@ def test_each_connection_has_a_gain_of_its_own(engine):
             change = np.array([w[0, 0] for w in sim.weights]) - (weight, 1.0)
             assert change.tolist() == [-weight, -weight * learns]
             assert sim.operations.update == 1 + learns
+
+
+@ALL
+@pytest.mark.parametrize(("gain", "learns"), [(1.25, True), (1.3, False)])
+def test_a_unit_below_several_places_of_a_kernel_counts_as_often(engine, gain, learns):
+    # The kernel lies on the corners once, on the unit in the middle four times, on the others twice.
+    net = SpikingNetwork.paper(
+        (3, 3), [Conv2D(1, 2), Dense(2)], n_steps=1, input_coding="spikes", update="outer",
+        bounded=True, learning_rate=gain / (4 * 1 + 4 * 2 + 4), fraction_bits=20,
+    )  # fmt: skip
+    weights = [np.full(shape, 1.0) for shape in net.weight_shapes]
+    with Simulator(net, engine, weights) as sim:
+        sim.train(np.ones((1, 1, 9), int), [[0.0, 0.0]])
+        assert np.any(sim.weights[0] != weights[0]) == learns
 
 
 @ALL
