@@ -68,11 +68,7 @@ class NetworkParts:
         self.schedule = self._neurons("schedule", 1, rules.schedule_equations(net))
         upper = range(1, L + 1)
         self.kernels = [self._kernel(l) for l in upper]
-        self.rates = [
-            self._neurons(f"rate_{l}", 1, rules.RATE_EQUATIONS)
-            for l in upper
-            if net.learning_rule.divides_rate
-        ]
+        self.rates = [self._rate(l) for l in upper if net.learning_rule.reads_squares]
         self.layers = [self._layer(l) for l in range(L + 1)]
         self.squares = [self._square(l) for l, _ in enumerate(self.rates, 1)]
         self.synapses = [self._connect(l) for l in upper]
@@ -178,6 +174,12 @@ class NetworkParts:
             kernel.opens_sample = linked_var(self.schedule, "opens_sample")
         return kernel
 
+    def _rate(self, l: int) -> PartNeurons:
+        rate = self._neurons(f"rate_{l}", 1, rules.rate_equations(self._net))
+        if self._net.learning_rule.limits_gain:
+            rate.steps_shown = linked_var(self.schedule, "steps_shown")
+        return rate
+
     def _square(self, l: int) -> PartSynapses:
         """Return the synapses that bring the squared counts of layer l - 1 to rate l."""
         net = self._net
@@ -185,7 +187,7 @@ class NetworkParts:
             f"squares_{l}",
             self.layers[l - 1],
             self.rates[l - 1],
-            on_pre={"squares": rules.SQUARES_CODE},
+            on_pre={"squares": rules.squares_code(net)},
             on_event={"squares": "counted"},
             delay={"squares": 0 * ms},
         )
@@ -235,7 +237,7 @@ class NetworkParts:
         self._event(self.layers[l - 1], "counted")
         pathway = self.squares[l - 1].squares
         pathway.when, pathway.order = "thresholds", next(self._order)
-        self._block(self.rates[l - 1], rules.OWN_RATE_CODE)
+        self._block(self.rates[l - 1], rules.rate_code(self._net))
 
     def _block(self, group: PartNeurons, code: str = "") -> CodeRunner:
         return group.run_regularly(code, when="thresholds", order=next(self._order))

@@ -27,6 +27,7 @@ from typing import Final, NamedTuple
 
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.learning_rule import LARGEST_INTEGER
 
 #: The timings whose delays the code below follows: all connections take no step, or all take one.
 CHOICES: Final = {"timing": ("immediate", "pipelined")}
@@ -151,14 +152,22 @@ SQUARED_COUNTS_EQUATION: Final = """
 squared_counts : 1 (linked)    # those that the rate of the weights into the layer depends on
 """
 
-#: Where the rate is divided, one neuron for each connection: the rate of its weights in a sample.
+#: Where the rate depends on squared counts, one neuron for each connection: the rate of its weights.
 RATE_EQUATIONS: Final = """
 units_per_one : 1 (shared, constant)    # units of 2^-f in 1
-update_rate : 1 (shared, constant)      # the rate before it is divided
-added_squares : 1 (shared, constant)    # added to the squared counts below
-arriving_squares : 1           # squared counts of the layer below; they come at the sample's end
-squared_counts : 1             # the sum of both
+update_rate : 1 (shared, constant)      # the rate before it is divided, or where it is not 0
+arriving_squares : 1           # squared counts of the layer below; they come before weights learn
 own_rate : 1                   # how much a weight changes for a count and an error of 1
+"""
+#: Its further variables where the rate is divided, once for each sample,
+DIVIDED_RATE_EQUATIONS: Final = """
+added_squares : 1 (shared, constant)    # added to the squared counts below
+squared_counts : 1             # the sum of both
+"""
+#: and where it is 0 if the gain of an update is too large.
+GAIN_EQUATIONS: Final = """
+gain_limit_of_sample : 1 (shared, constant)   # limit of rate times squares, in units of 2^-f
+gain_limit_of_step : 1 (shared, constant)     # and of each step shown
 """
 
 INPUT_EQUATIONS: Final = """
@@ -218,11 +227,18 @@ FEEDBACK_EQUATION: Final = "backward_weight : 1 (constant)          # backward\n
 SHARED_FEEDBACK_EQUATION: Final = "backward_weight = _kernel_backward_weight : 1\n"
 
 #: The synapses that send the squared counts of units to the neuron of the rate, and their code.
-SQUARES_CODE: Final = "arriving_squares_post += times_met*teaching_count_pre*teaching_count_pre"
-OWN_RATE_CODE: Final = """
+SQUARES_CODE: Final = "arriving_squares_post += times_met*{count}_pre*{count}_pre"
+DIVIDED_RATE_CODE: Final = """
         squared_counts = added_squares + arriving_squares
         arriving_squares = 0
         own_rate = larger(whole(update_rate*units_per_one/squared_counts), 1)/units_per_one
+        """
+#: Doubles are exact below 2^53, where the limit is.
+LIMITED_RATE_CODE: Final = f"""
+        most_gain = larger(gain_limit_of_sample, gain_limit_of_step*steps_shown)
+        gain = update_rate*units_per_one*arriving_squares
+        arriving_squares = 0
+        own_rate = update_rate*int(gain <= within(most_gain, 0, {LARGEST_INTEGER}))
         """
 
 
@@ -263,7 +279,12 @@ def described() -> str:
             FEEDBACK_EQUATION,
             SHARED_SAMPLE_CHANGE_EQUATIONS,
         ],
-        'parts["rate_1"], of the weights into layer 1, and so on': [RATE_EQUATIONS],
+        'parts["rate_1"], of the weights into layer 1, and so on': [
+            RATE_EQUATIONS,
+            DIVIDED_RATE_EQUATIONS,
+            GAIN_EQUATIONS,
+            STEPS_SHOWN_EQUATION,
+        ],
     }
     lines = []
     for part, equations in parts.items():
@@ -327,8 +348,9 @@ def has_variable(net: Definition, l: int, name: str) -> bool:
 def layer_events(net: Definition, l: int) -> dict[str, str]:
     """Return the events of layer l and their conditions."""
     events = {"spike": "spike_count != 0"}
-    if l < net.n_layers and net.learning_rule.divides_rate:
-        events["counted"] = "closes_sample and in_training and input_count != 0"
+    if l < net.n_layers and net.learning_rule.reads_squares:
+        learns = "closes_sample and in_training" if net.learning_rule.learns_once else "is_step"
+        events["counted"] = f"{learns} and input_count != 0"
     if l > 0:
         events["error"] = "error != 0"
         if net.learning_rule.learns_once and not has_constant_weight(net, l):
@@ -375,11 +397,28 @@ def kernel_equations(net: Definition, l: int) -> str:
     return "".join(parts)
 
 
+def rate_equations(net: Definition) -> str:
+    """Return the equations of the neuron whose rate depends on squared counts."""
+    if net.learning_rule.divides_rate:
+        return RATE_EQUATIONS + DIVIDED_RATE_EQUATIONS
+    return RATE_EQUATIONS + GAIN_EQUATIONS + STEPS_SHOWN_EQUATION
+
+
+def rate_code(net: Definition) -> str:
+    """Return the code of that neuron, once the squared counts have arrived."""
+    return DIVIDED_RATE_CODE if net.learning_rule.divides_rate else LIMITED_RATE_CODE
+
+
+def squares_code(net: Definition) -> str:
+    """Return the code of the synapses that send it the squared counts of units."""
+    return SQUARES_CODE.format(count=_count_taught(net))
+
+
 def synapses_equations(net: Definition, l: int) -> str:
     """Return the equations of the synapses that lead into layer l."""
     is_own = has_own_weights(net, l)
     parts = [WEIGHT_EQUATION if is_own else SHARED_WEIGHT_EQUATION]
-    if not net.learning_rule.divides_rate:
+    if not net.learning_rule.reads_squares:
         parts.append(RATE_EQUATION)
     if has_backward_weights(net, l):
         parts.append(FEEDBACK_EQUATION if is_own else SHARED_FEEDBACK_EQUATION)
@@ -650,6 +689,11 @@ def _error_taught(net: Definition) -> str:
     return "summed_error" if net.learning_rule.learns_once else "error"
 
 
+def _count_taught(net: Definition) -> str:
+    """Return the variable with the counts from which weights learn."""
+    return "teaching_count" if net.learning_rule.cuts_off else "input_count"
+
+
 def _check_squares(net: Definition) -> str:
     if not net.learning_rule.divides_rate:
         return ""
@@ -658,11 +702,10 @@ def _check_squares(net: Definition) -> str:
 
 def _update(net: Definition, l: int) -> str:
     rule = net.learning_rule
-    rate = "_own_rate" if rule.divides_rate else "update_rate"
-    count, error = "input_count", _error_taught(net)
-    if rule.cuts_off:
-        count, error = "teaching_count", "teaching_error"
-    change = f"{rate}*{count}_pre*{error}_post"
+    rate = "_own_rate" if rule.reads_squares else "update_rate"
+    error = "teaching_error" if rule.cuts_off else _error_taught(net)
+    change = f"{rate}*{_count_taught(net)}_pre*{error}_post"
+    learned = "input_count_pre" + ("*_own_rate" if rule.limits_gain else "")
     weight, travel = "weight", "weight_travel_pre"
     kept = f"sample_change = int(earlier_errors_post > 0)*sample_change + {change}"
     if not has_own_weights(net, l):
@@ -672,5 +715,5 @@ def _update(net: Definition, l: int) -> str:
         {weight} -= {change}
         {kept if has_sample_change(net, l) else ""}
         {travel} += abs({change})
-        weights_changed_pre += int(input_count_pre != 0)
+        weights_changed_pre += int({learned} != 0)
         """

@@ -73,11 +73,15 @@ def constants(net: Definition, n_steps: float) -> dict[VariableKey, float]:
             if rules.has_variable(net, l, name):
                 found[f"layer_{l}", name] = value
     for l, (connection, own) in enumerate(zip(net.connections, rule.weights, strict=True), 1):
-        part = "rate" if rule.divides_rate else "synapses"
+        part = "rate" if rule.reads_squares else "synapses"
         found[f"{part}_{l}", "update_rate"] = math.ldexp(own.rate, -net.fraction_bits)
-        if rule.divides_rate:
+        if rule.reads_squares:
             found[f"rate_{l}", "units_per_one"] = units_per_one
+        if rule.divides_rate:
             found[f"rate_{l}", "added_squares"] = float(own.added_squares)
+        if rule.limits_gain:
+            limits = _limits("gain", rule.gain_limit)
+            found |= {(f"rate_{l}", name): limit for name, limit in limits.items()}
         if (weight := connection.constant_weight) is not None:
             found[f"kernel_{l}", "weight"] = float(arithmetic_of(net).round_weights(weight))
     return found

@@ -106,7 +106,7 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     Case(
         "wrong readings, convolution, outer update, bounded",
-        _layers((7, 6), Conv2D(4, 3, stride=2), update="outer", bounded=True),
+        _layers((7, 6), Conv2D(4, 3, stride=2), update="outer", bounded=True, learning_rate=0.003),
         inputs=wrong_readings,
     ),
     Case("smoothed updates", _net(9, 8, 6, 3, presynaptic="drive", learning_rate=0.3)),

@@ -429,7 +429,7 @@ static void learn_whole(void)
         learn_kept(l, squares[l], back, waits[l]);
         slack[l] = slack[l] > most[l] ? slack[l] - most[l] : 0;
         if (waits[l])
-            NET_COUNT(update, n_spiking[l - 1], n_erring[l]);
+            NET_COUNT(update, n_spiking[l - 1], rate_of[l] != 0 ? n_erring[l] : 0);
     }
 }
 

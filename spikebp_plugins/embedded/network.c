@@ -299,7 +299,7 @@ static int32_t first_pixel(const struct connection *c, int32_t position)
     return position < c->kernel ? 0 : (position - c->kernel) / c->stride + 1;
 }
 
-#if DIVIDES_RATE
+#if DIVIDES_RATE || LIMITS_GAIN
 /* The number of output pixels whose kernel lies on a unit below. */
 static int32_t times_met(const struct connection *c, int32_t unit)
 {
@@ -593,7 +593,7 @@ static void learn(int32_t l, const net_count_t *counts, const net_count_t *back,
     net_state_t rate)
 {
     const struct connection *c = &CONNECTIONS[l - 1];
-    if (n == 0 || !c->learns)
+    if (n == 0 || rate == 0 || !c->learns)
         return;
     if (c->is_dense)
         learn_dense(l, counts + FIRST_UNIT[l - 1], back + UPPER(l), n, rate);
@@ -905,15 +905,16 @@ static net_state_t count_limit(void)
     return limit_of(COUNT_LIMIT, COUNT_LIMIT_PER_STEP);
 }
 
+static net_state_t lesser(net_state_t a, net_state_t b)
+{
+    return a < b ? a : b;
+}
+
+#if LEARNS_ONCE || KEEPS_DRIVE
 static net_state_t error_limit(int32_t l)
 {
     const struct connection *c = &CONNECTIONS[l - 1];
     return limit_of(c->error_limit, c->error_limit_per_step);
-}
-
-static net_state_t lesser(net_state_t a, net_state_t b)
-{
-    return a < b ? a : b;
 }
 
 /* Cut off numbers that teach, so that no sample can undo what was learned; return the largest. */
@@ -932,6 +933,7 @@ static net_state_t cut_off(net_count_t *values, int32_t n, net_state_t limit)
     }
     return most;
 }
+#endif
 
 /* The largest count with which the units below connection l teach. */
 static net_state_t most_teaching(int32_t l)
@@ -939,33 +941,57 @@ static net_state_t most_teaching(int32_t l)
     return lesser(most_spikes[l - 1], count_limit());
 }
 
+#define TOO_MANY ((uint64_t)1 << 53)
+
+#if DIVIDES_RATE || LIMITS_GAIN
+/* The sum of the counts below connection l, each squared as it teaches, as often as its unit meets
+ * the weights; TOO_MANY if it is that or more. */
+static uint64_t squares_below(int32_t l)
+{
+    net_state_t limit = count_limit();
+    uint64_t squares = 0;
+    int32_t i;
+    for (i = 0; i < n_met[l - 1]; i++) {
+        int32_t unit = met[FIRST_UNIT[l - 1] + i];
+        net_state_t sent = magnitude(spike_count[FIRST_UNIT[l - 1] + unit]);
+        uint64_t count = (uint64_t)lesser(sent, limit);
+        if (count >= (uint64_t)1 << 27 || squares >= TOO_MANY)
+            return TOO_MANY;
+        squares += (uint64_t)times_met(&CONNECTIONS[l - 1], unit) * count * count;
+    }
+    return squares < TOO_MANY ? squares : TOO_MANY;
+}
+#endif
+
+#if LIMITS_GAIN
+/* Up to which rate times squares a connection learns, after the steps of input shown so far. */
+static uint64_t gain_limit(void)
+{
+    uint64_t per_step = GAIN_LIMIT_PER_STEP, steps = (uint64_t)steps_shown;
+    if (per_step > 0 && steps >= TOO_MANY / per_step)
+        return TOO_MANY - 1;
+    return per_step * steps > GAIN_LIMIT ? per_step * steps : GAIN_LIMIT;
+}
+#endif
+
 /* The rate of connection l. It is fixed, or lower the more spikes there are: it is divided by the
- * squared counts of the units below as they teach, each as often as its unit meets the weights, and
- * a number that is added. */
+ * squares below and a number that is added. A fixed rate is 0 where so many spikes would teach too
+ * much. */
 static net_state_t rate_of[LAYERS + 1];
 
 static void find_rate(int32_t l)
 {
 #if DIVIDES_RATE
     const struct connection *c = &CONNECTIONS[l - 1];
-    net_state_t limit = count_limit();
-    uint64_t squares = c->added_squares;
-    int32_t i;
-    for (i = 0; i < n_met[l - 1]; i++) {
-        int32_t unit = met[FIRST_UNIT[l - 1] + i];
-        net_state_t sent = magnitude(spike_count[FIRST_UNIT[l - 1] + unit]);
-        uint64_t count = (uint64_t)lesser(sent, limit);
-        if (count >= (uint64_t)1 << 27 || squares >= (uint64_t)1 << 53) {
-            is_outside = 1;
-            return;
-        }
-        squares += (uint64_t)times_met(c, unit) * count * count;
-    }
-    is_outside |= squares >= (uint64_t)1 << 53;
-    uint64_t rate = (uint64_t)c->rate / squares;
+    uint64_t squares = c->added_squares + squares_below(l), rate = (uint64_t)c->rate / squares;
+    is_outside |= squares >= TOO_MANY;
     rate_of[l] = rate > 1 ? (net_state_t)rate : 1;
 #else
     rate_of[l] = RATE_UNITS;
+#if LIMITS_GAIN
+    if (squares_below(l) > gain_limit() / RATE_UNITS)
+        rate_of[l] = 0;
+#endif
 #endif
 }
 
@@ -974,9 +1000,8 @@ static void find_rate(int32_t l)
 static void check_changes(int32_t l, net_state_t rate, net_state_t most_back)
 {
     const struct connection *c = &CONNECTIONS[l - 1];
-    net_state_t limit = LARGEST_SUM / c->uses / rate;
     net_state_t most = most_teaching(l);
-    if (c->learns && most > 0 && most_back > limit / most)
+    if (c->learns && rate > 0 && most > 0 && most_back > LARGEST_SUM / c->uses / rate / most)
         is_outside = 1;
 }
 
@@ -1001,30 +1026,27 @@ static void learn_at_end(void)
         learn(l, spike_count, summed_error, list_errors(l, summed_error), -rate_of[l]);
 }
 #else
-/* All connections learn from the errors of this step. */
+/* All connections learn from the errors of this step. Nothing is cut off at a fixed rate. */
 static void learn_now(void)
 {
-    net_count_t *counts, *back;
+    net_count_t *back;
     int32_t l, n = 0;
     for (l = 1; l <= LAYERS; l++) {
         find_rate(l);
-        check_changes(l, rate_of[l], lesser(most_errors[l], error_limit(l)));
+        check_changes(l, rate_of[l], most_errors[l]);
         n += n_erring[l];
     }
     if (is_outside || n == 0)
         return;
-    counts = memcpy(logged_counts[n_logged], spike_count, sizeof spike_count);
+    memcpy(logged_counts[n_logged], spike_count, sizeof spike_count);
     back = memcpy(logged_errors[n_logged], errors, sizeof errors);
-    for (l = 1; l <= LAYERS; l++) {
-        if (most_spikes[l - 1] > count_limit())
-            cut_off(counts + FIRST_UNIT[l - 1], N_UNITS(l - 1), count_limit());
-        if (most_errors[l] > error_limit(l))
-            cut_off(back + UPPER(l), N_UNITS(l), error_limit(l));
-    }
+    for (l = 1; l <= LAYERS; l++)
+        if (rate_of[l] == 0)
+            memset(back + UPPER(l), 0, (size_t)N_UNITS(l) * sizeof *back);
 #if PREPARES
     if (is_prepared) {
         logged_step[n_logged] = steps_made - 1;
-        logged_most[n_logged] = lesser(most_errors[1], error_limit(1));
+        logged_most[n_logged] = most_errors[1];
 #ifdef NET_COUNTS_WORK
         for (l = 1; l < N_TRAINS; l++)
             if (TRAIN_COUNTS[l][steps_made - 1] != 0)
@@ -1034,7 +1056,7 @@ static void learn_now(void)
 #endif
     n_logged++;
     for (l = 1; l <= LAYERS; l++)
-        learn(l, counts, back, n_erring[l], rate_of[l]);
+        learn(l, spike_count, back, n_erring[l], rate_of[l]);
 }
 #endif
 
@@ -1046,7 +1068,7 @@ static void undo(void)
         int32_t l;
         const net_count_t *back = logged_errors[--n_logged];
         for (l = 1; l <= LAYERS; l++)
-            learn(l, logged_counts[n_logged], back, list_errors(l, back), -rate_of[l]);
+            learn(l, logged_counts[n_logged], back, list_errors(l, back), -(net_state_t)RATE_UNITS);
     }
 #endif
     if (is_learning)

@@ -231,9 +231,11 @@ class NetworkInC:
             return None
         if net.n_steps > MOST_STEPS_PREPARED or net.n_inputs >= 2**16:
             return None
-        trains = pixel_trains(net, self.pixel_values())
-        limit = net.learning_rule.count_limit.least
-        return trains if trains.most <= min(MOST_OF_TRAIN, limit) else None
+        rule, trains = net.learning_rule, pixel_trains(net, self.pixel_values())
+        most = min(MOST_OF_TRAIN, rule.count_limit.least)
+        # A step of a prepared sample learns without counts, from which its gain would follow.
+        may_learn = rule.learns_once or not rule.limits_gain
+        return trains if may_learn and trains.most <= most else None
 
     def held_limit(self, limit: Limit) -> tuple[int, ...]:
         """Return a limit, whose numbers are at most the largest count."""
@@ -272,6 +274,9 @@ class NetworkInC:
             "PIPELINED": int(is_delayed),
             "LEARNS_ONCE": int(net.learning_rule.learns_once),
             "DIVIDES_RATE": int(rule.divides_rate),
+            "LIMITS_GAIN": int(rule.limits_gain),
+            "GAIN_LIMIT": rule.gain_limit.least if rule.limits_gain else 0,
+            "GAIN_LIMIT_PER_STEP": rule.gain_limit.per_step,
             "COUNT_LIMIT": count_limit,
             "COUNT_LIMIT_PER_STEP": count_limit_per_step,
             "BINARY_SPIKES": int(net.spikes == "binary"),

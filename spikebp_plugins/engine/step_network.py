@@ -108,6 +108,7 @@ class StepNetwork(EngineNetwork):
             rules=ctypes.addressof(self._rules),
             input_scale=net.input_factor,
             counts=CLimit(*rule.count_limit),
+            gain=CLimit(*rule.gain_limit),
             n_layers=net.n_layers,
             most_steps=most_steps,
             bits=grid.fraction_bits,

@@ -61,6 +61,7 @@ class CDefinition(ctypes.Structure):
         ("rules", ctypes.c_void_p),
         ("input_scale", ctypes.c_double),
         ("counts", CLimit),
+        ("gain", CLimit),
         ("n_layers", ctypes.c_int32),
         ("most_steps", ctypes.c_int32),
         ("bits", ctypes.c_int32),

@@ -135,10 +135,11 @@ class Definition(LayerSizes, ABC):
         too, at a rate that is divided by the squared counts of the layer below. It then needs no
         other learning rate for wide layers, or for input that sends many spikes.
     bounded : bool, default=True
-        Whether spike counts and errors are cut off where they teach, at limits above what samples
-        of usual size send (docs/semantics.md). With ``update="normalized"`` it is True, and no
-        sample with a wrong reading of any size can undo what was learned; with all others it is
-        False unless it is given. With ``arithmetic="loihi2"``, whose synapses have limits of their
+        Whether no sample with a wrong reading of any size can undo what was learned
+        (docs/semantics.md). With ``update="normalized"`` it is True: spike counts and errors are cut
+        off where they teach, at limits above what samples of usual size send. With all others it
+        is False unless it is given, and means that weights do not learn from an update that would
+        overshoot. With ``arithmetic="loihi2"``, whose synapses have limits of their
         own, and with ``presynaptic="drive"`` it is False.
     presynaptic : {"counts", "drive"}, default="counts"
         The factor of an error in the update of a weight: the spikes that the unit below has sent
@@ -426,6 +427,7 @@ class Definition(LayerSizes, ABC):
             n_layers=self.n_layers,
             n_steps=self.n_steps,
             spikes_per_unit=self.spikes_per_unit,
+            fraction_bits=self.fraction_bits,
             label_targets=self.label_targets,
         )
 

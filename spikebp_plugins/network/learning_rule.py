@@ -18,7 +18,10 @@ is the normalized rule of least mean squares (Nagumo and Noda, 1967): an update 
 sample by a share of its error that does not depend on how many units spike below, or how often.
 
 What is sent is not cut off. So a sample with one wrong reading of any size teaches at most what one
-of the largest usual size would.
+of the largest usual size would. A fixed rate does not fall where counts are large. There the gain of
+an update, :math:`r_l \sum_i m_i c_{l-1,i}^2`, is by how much it moves the drive of its own sample for
+an error of 1, and above 2 a repeated sample would be missed by more each time. Bounded weights do
+not learn from an update of nearly such a gain.
 """
 
 from __future__ import annotations
@@ -41,12 +44,17 @@ LARGEST_HIDDEN_ERROR_A_STEP: Final = 8
 #: Where errors of the output are, as counts, but not below so many times the largest target.
 LARGEST_OUTPUT_ERROR_A_STEP: Final = 16
 TIMES_TARGET: Final = 2
+#: Up to which gain weights learn at a fixed rate. Where they learn at each step it is that of T steps
+#: of input, and more in proportion where a sample has more: the drive of a step follows by less.
+LARGEST_GAIN: Final = 1.25
 
 #: The largest magnitude of the spike count with which a synapse on a chip learns.
 LARGEST_TRACE: Final = 127
 
 #: No count and no sum of errors that stays in range is beyond this.
 ENDLESS: Final = 2**63 - 1
+#: No squared counts and no gain are as large as the next: below it doubles are exact.
+LARGEST_INTEGER: Final = 2**53 - 1
 #: The largest part of a limit that is for one step: times any number of steps it fits 64 bits.
 MOST_PER_STEP: Final = 2**31
 
@@ -105,12 +113,15 @@ class LearningRule:
         Whether errors are summed, and weights learn once, when a sample closes.
     count_limit : Limit
         Where counts are cut off.
+    gain_limit : Limit
+        Up to which gain, in units of the last place, a connection learns from an update.
     weights : tuple of WeightRule
         The rules of W_1 to W_L.
     """
 
     learns_once: bool
     count_limit: Limit
+    gain_limit: Limit
     weights: tuple[WeightRule, ...]
 
     @property
@@ -123,6 +134,24 @@ class LearningRule:
         """Whether counts are cut off; then errors may be too."""
         return self.count_limit != UNLIMITED
 
+    @property
+    def limits_gain(self) -> bool:
+        """Whether there are updates from which a connection does not learn."""
+        return self.gain_limit != UNLIMITED
+
+    @property
+    def reads_squares(self) -> bool:
+        """Whether an update depends on the squared counts of its sample."""
+        return self.divides_rate or self.limits_gain
+
+    def learns_from(self, l: int, squares: int, n_steps: int) -> bool:
+        """Return whether W_l learns from counts with these squares, after so many steps of input.
+
+        `squares` counts each unit as often as it meets the weights.
+        """
+        most = min(self.gain_limit.after(n_steps), LARGEST_INTEGER)
+        return not self.limits_gain or self.weights[l - 1].rate * squares <= most
+
 
 def learning_rule_of(
     *,
@@ -133,13 +162,14 @@ def learning_rule_of(
     n_layers: int,
     n_steps: int,
     spikes_per_unit: int,
+    fraction_bits: int,
     label_targets: tuple[float, float],
 ) -> LearningRule:
     """Return the rule by which a definition learns.
 
     Parameters
     ----------
-    update, bounded, n_layers, n_steps, spikes_per_unit, label_targets : object
+    update, bounded, n_layers, n_steps, spikes_per_unit, fraction_bits, label_targets : object
         The fields of that name, and L.
     is_chip : bool
         Whether the arithmetic is that of a chip.
@@ -147,8 +177,11 @@ def learning_rule_of(
         The rate in units of the last place, before it is divided.
     """
     is_normalized, T, g = update == "normalized", n_steps, spikes_per_unit
-    counts = of_hidden = of_output = UNLIMITED
-    if bounded:
+    counts = of_hidden = of_output = gain = UNLIMITED
+    if bounded and not is_normalized:
+        most = int(LARGEST_GAIN * 2**fraction_bits)
+        gain = Limit(most, 0 if update == "outer" else most // T)
+    elif bounded:
         asked = math.ceil(min(TIMES_TARGET * max(map(abs, label_targets)), MOST_PER_STEP))
         each = max(LARGEST_OUTPUT_ERROR_A_STEP * g, asked)
         counts = Limit(LARGEST_COUNT_A_STEP * T * g, LARGEST_COUNT_A_STEP * g)
@@ -165,4 +198,4 @@ def learning_rule_of(
         return WeightRule(rate >> (0 if is_output else HIDDEN_RATE_BITS), added, limit)
 
     weights = tuple(map(rule_of, range(1, n_layers + 1)))
-    return LearningRule(update != "fractional", counts, weights)
+    return LearningRule(update != "fractional", counts, gain, weights)

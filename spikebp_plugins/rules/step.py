@@ -313,12 +313,14 @@ def teaching_factors(
 ) -> tuple[Any, Integers]:
     """Return what multiplies in an update of W_l: counts and errors, both cut off.
 
-    With ``presynaptic="drive"`` the first is the rate times the drive, in units of 2^-f.
+    Errors are 0 where the gain is too large to learn from. With ``presynaptic="drive"`` the first is the rate times the drive, in units of 2^-f.
     """
     rule = net.learning_rule
     errors = cut_off(e[l], rule.weights[l - 1].error_limit, sample)
     if net.presynaptic == "counts":
-        return cut_off(sample.c[l - 1], rule.count_limit, sample), errors
+        counts = cut_off(sample.c[l - 1], rule.count_limit, sample)
+        squares = net.connections[l - 1].squares(counts) if rule.limits_gain else 0
+        return counts, errors * rule.learns_from(l, squares, sample.shown)
     number, rate = arithmetic_of(net), rule.weights[l - 1].rate
     if l == 1:
         s_0 = number.check(sample.phi[0] + sample.c[0], "summed input", 0)

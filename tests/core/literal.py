@@ -248,7 +248,7 @@ class LiteralNetwork:
         T, g = self.net.n_steps, self.net.spikes_per_unit
         if self.is_chip:
             return 127, None
-        if not self.net.bounded:
+        if not self.is_normalized:
             return None, None
         duration = max(T, min(self.t, self.n_inputs))
         if l < self.L:
@@ -258,6 +258,8 @@ class LiteralNetwork:
 
     def descend(self, l, e):
         if not self.learns(l):
+            return
+        if self.teaches_too_much(l):
             return
         most_c, most_e = self.limits(l)
         c, s, e = cut_off(self.c[l - 1], most_c), self.s[l - 1], cut_off(e, most_e)
@@ -280,6 +282,18 @@ class LiteralNetwork:
             else:
                 self.W[l][w] -= change
 
+    def squares(self, l, c):
+        return sum(count * count * times for count, times in zip(c, self.meetings(l), strict=True))
+
+    def teaches_too_much(self, l):
+        """Whether the gain at a fixed rate is above its limit: how an error of 1 moves the drive."""
+        if self.is_normalized or not self.net.bounded:
+            return False
+        most = 5 * self.one // 4
+        if self.net.update == "fractional":
+            most = max(most, most // self.net.n_steps * min(self.t, self.n_inputs))
+        return self.rate * self.squares(l, self.c[l - 1]) > min(most, 2**53 - 1)
+
     def weights(self, l):
         """Return what W_l has learned: nothing in a layer that pools."""
         return self.W[l] if self.learns(l) else []
@@ -290,8 +304,7 @@ class LiteralNetwork:
 
     def divided_rate(self, l, c):
         n = (4 if l == 1 else 24) * (self.net.n_steps * self.net.spikes_per_unit) ** 2
-        for i, count in enumerate(c):
-            n += count * count * self.meetings(l)[i]
+        n += self.squares(l, c)
         return max(1, self.rate // ((1 if l == self.L else 4) * n))
 
     def meetings(self, l):

@@ -58,7 +58,7 @@ def definitions(
     if ablations and update != "normalized":
         drawn["presynaptic"] = draw(st.sampled_from(["counts", "drive"]))
     if (fixed | drawn).get("presynaptic") != "drive":
-        drawn["bounded"] = update == "normalized" or draw(st.booleans())
+        drawn["bounded"] = update == "normalized" or draw(st.sampled_from([0, 0, 0, 1])) == 1
     return SpikingMLP.paper(sizes, n_steps=n_steps, learning_rate=learning_rate, **(drawn | fixed))
 
 

@@ -189,12 +189,16 @@ class FeedMaker:
         return feed
 
     def drawn(self, n):
-        """Return n rows of values."""
+        """Return n rows of values, of input a few that are wrong readings, large beside the others."""
         shape = (n, self.n_units)
         if self.numbers == "real":
-            return self.random.uniform(-1, 2, shape)
-        range_ = {"counts": (-2, 4), "signs": (-1, 2), "labels": (-1, self.n_classes)}
-        return self.random.integers(*range_[self.numbers], shape).astype(float)
+            rows = self.random.uniform(-1, 2, shape)
+        else:
+            range_ = {"counts": (-2, 4), "signs": (-1, 2), "labels": (-1, self.n_classes)}
+            rows = self.random.integers(*range_[self.numbers], shape).astype(float)
+        if self.place == "input" and self.numbers != "signs":
+            rows[self.random.random(shape) < 0.05] *= 100
+        return rows
 
     def nothing(self):
         return Feed(self._all(-1.0 if self.place == "label" else 0.0))

@@ -265,10 +265,11 @@ class Script(RuleBasedStateMachine):
             self._run(dts)
 
     def _run(self, dts):
-        before = self.players[0].mlp.checkpoint().state
-        ended = self.ending.dt
+        before, ended = None, self.ending.dt
         end = self.now + dts if ended is None else ended + 1
         try:
+            # Out of range may be what a run has left that an error has ended within a step.
+            before = self.players[0].mlp.checkpoint().state
             try:
                 self.network.run(self.grid.time(dts), namespace=self.namespace)
             except UsersError:
@@ -298,11 +299,11 @@ class Script(RuleBasedStateMachine):
 
     def _check_overflow(self, message, before):
         """Check that the first of the networks, or the second, has rightly ended the script."""
-        if self.series is None:
+        if self.series is None and before is not None:
             assert_equal_states(self.players[0].mlp.checkpoint().state, before)
-        if not message.startswith("a sum"):  # these are estimated
+        if not message.startswith(("a sum", "a weight")):  # these are estimated
             with pytest.raises(OverflowError):
-                self._compare(-(-self.now // self.grid.step_dts))
+                self._results(-(-self.now // self.grid.step_dts))
         self.now, self.stored = self.grid.n_dts, None
 
     @precondition(lambda self: self.settable and self.steps is not None)
@@ -352,16 +353,20 @@ class Script(RuleBasedStateMachine):
     # What the reference says.
 
     def _compare(self, n):
+        for player, results in zip(self.players, self._results(n), strict=True):
+            assert_equal(player, results, self.grid)
+
+    def _results(self, n):
+        """Return what each network is after each of n steps."""
         grid = self.grid
         x = sum(feed.rows(grid) for feed in self.inputs)[:n]
         ends = None if self.ends is None else self.ends.rows(grid)[:, 0] > 0
         wanted = targets(self.answer, grid, self.learns[:n])
         results = follow(self.players[0].start, x, wanted, ends, rates=self.rates)
-        assert_equal(self.players[0], results, grid)
-        if self.series is not None:
-            x = self._passed_on(results)
-            labels = targets(self.label, grid, np.ones(n, bool))
-            assert_equal(self.players[1], follow(self.players[1].start, x, labels, None), grid)
+        if self.series is None:
+            return [results]
+        labels = targets(self.label, grid, np.ones(n, bool))
+        return [results, follow(self.players[1].start, self._passed_on(results), labels, None)]
 
     def _passed_on(self, results):
         """Return what the second network receives in each step."""

@@ -248,8 +248,12 @@ class GraphInput:
         if net.input_coding == "spikes" and net.spikes == "binary":
             return random.integers(-1, 2, shape)
         if self._graph.tag == "fixed_pt" or net.input_coding == "spikes":
-            return random.integers(-2, 5, shape)
-        return random.uniform(-1, 2, shape)
+            values = random.integers(-2, 5, shape)
+        else:
+            values = random.uniform(-1, 2, shape)
+        if self._graph.form != "standard":  # whose messages are small
+            values[random.random(shape) < 0.05] *= 100  # wrong readings
+        return values
 
     def _of_source(self, values, delay=0):
         """Return the rows that a source sends, of samples that it begins again after the last."""

@@ -177,7 +177,7 @@ class PrivateConnection(DenseConnection):
         (
             {"bounded": True},
             {"tag": "floating_pt", "implementation": "standard"},
-            "learn from all spikes and errors, which bounded=True cuts off",
+            "learn from every update, also where bounded=True leaves it out",
         ),
         (
             {},

@@ -7,6 +7,9 @@
  *
  *     r_l = max(1, R_l / N_l), rounded down, with N_l = added squares + sum of c_{l-1}^2.
  *
+ * At a fixed rate a connection may not learn from an update whose gain, rate_l times the sum of
+ * c_{l-1}^2, is above a limit.
+ *
  * An update is noted, and proven to leave all weights in range. Dense weights are written when the
  * sample closes, others as soon as spikes and errors meet the update.
  */
@@ -81,20 +84,62 @@ static struct factors keep_counts(const struct network *net, struct layer *a,
     return (struct factors){(int64_t)below->width * LANES + sum_of(silent), lesser(largest, limit)};
 }
 
+/* The sum of the counts below layer l up to a step, each squared as it teaches, as often as its unit
+ * meets the weights. */
+static double sum_squares(const struct network *net, int l, int step)
+{
+    const struct layer *below = &net->layer[l - 1];
+    double squares = 0;
+    if (l == 1 && net->in_trains) {
+        const struct trains *r = &net->trains;
+        for (int g = 0; g < r->n_groups; g++) {
+            double c = (double)r->train[(int64_t)r->train_in[g] * r->length + step];
+            squares += c * c * (r->start[g + 1] - r->start[g]);
+        }
+    } else {
+        const int32_t *times_met = net->layer[l].wiring ? net->layer[l].wiring->times_met : NULL;
+        const vec *counts = net->follows ? net->layer[l].pending.factor : below->c;
+        const double limit = (double)limit_of(net, net->is.counts);
+        for (int i = 0; i < below->n; i++) {
+            double c = fabs((double)((const num *)counts)[i]);
+            c = c > limit ? limit : c; /* no call of fmin, which minds NaN */
+            squares += c * c * (times_met ? times_met[i] : 1);
+        }
+    }
+    return squares;
+}
+
+/* Whether the gain of an update is small enough to learn from. The sum is exact below 2^53, where
+ * all limits are. */
+static int learns_from(const struct network *net, int l, num rate, int step, struct factors below)
+{
+    const struct limit limit = net->is.gain;
+    const double of_steps = (double)limit.per_step * net->inputs_shown;
+    const double most = fmin(fmax((double)limit.least, of_steps), 0x1p53 - 1);
+    const double largest = (double)below.largest, units = (double)below.n_units;
+    const int is_dense = !net->layer[l].wiring;
+    if (limit.least == INT64_MAX || (is_dense && (double)rate * largest * largest * units <= most))
+        return 1;
+    return (double)rate * sum_squares(net, l, step) <= most;
+}
+
 /* Learn from the errors of a step with a rate; 0 if that may be out of range. */
 static int learn_layer(struct network *net, int l, num rate, const vec *errors)
 {
     struct layer *a = &net->layer[l];
-    const int t = net->step, T = net->n_steps;
-    if (l > 1 || !net->in_trains)
-        return note_update(net, a, t, rate, errors, keep_counts(net, a, a - 1));
+    const int in_trains = l == 1 && net->in_trains, T = net->n_steps;
+    const int t = in_trains && net->step >= T ? T - 1 : net->step;
     struct factors below;
-    const int last = t < T ? t : T - 1;
-    below.largest = largest_of_trains(&net->trains, last, &below.n_units);
-    if (!note_update(net, a, last, rate, errors, below))
+    if (in_trains)
+        below.largest = largest_of_trains(&net->trains, t, &below.n_units);
+    else
+        below = keep_counts(net, a, a - 1);
+    if (!learns_from(net, l, rate, t, below))
+        return 1;
+    if (!note_update(net, a, t, rate, errors, below))
         return 0;
-    if (last + 1 < T)
-        correct_later_drive(net, last, T);
+    if (in_trains && t + 1 < T)
+        correct_later_drive(net, t, T);
     return 1;
 }
 
@@ -119,26 +164,9 @@ static int learn_step(struct network *net)
 static num rate_of_sample(const struct network *net, int l)
 {
     const struct weight_rule *rule = &net->is.rules[l - 1];
-    const struct layer *below = &net->layer[l - 1];
-    double squares = (double)rule->added_squares;
     if (rule->added_squares == 0)
         return (num)rule->rate;
-    if (l == 1 && net->in_trains) {
-        const struct trains *r = &net->trains;
-        for (int g = 0; g < r->n_groups; g++) {
-            double c = (double)r->train[(int64_t)r->train_in[g] * r->length + net->n_steps - 1];
-            squares += c * c * (r->start[g + 1] - r->start[g]);
-        }
-    } else {
-        const int32_t *times_met = net->layer[l].wiring ? net->layer[l].wiring->times_met : NULL;
-        const vec *counts = net->follows ? net->layer[l].pending.factor : below->c;
-        const double limit = (double)limit_of(net, net->is.counts);
-        for (int i = 0; i < below->n; i++) {
-            double c = fabs((double)((const num *)counts)[i]);
-            c = c > limit ? limit : c; /* no call of fmin, which minds NaN */
-            squares += c * c * (times_met ? times_met[i] : 1);
-        }
-    }
+    const double squares = (double)rule->added_squares + sum_squares(net, l, net->n_steps - 1);
     if (!(squares < 0x1p53))
         return 0;
     const int64_t rate = rule->rate / (int64_t)squares;

@@ -81,6 +81,7 @@ struct definition {
     const struct weight_rule *rules; /* of W_1..W_L */
     double input_scale;
     struct limit counts;   /* of units that teach */
+    struct limit gain;     /* up to which W_l learns from an update, in units of 2^-f */
     int32_t n_layers;      /* L */
     int32_t most_steps;    /* there is room for so many steps of a sample */
     int32_t bits;
