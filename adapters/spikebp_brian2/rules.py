@@ -152,7 +152,7 @@ SQUARED_COUNTS_EQUATION: Final = """
 squared_counts : 1 (linked)    # those that the rate of the weights into the layer depends on
 """
 
-#: Where the rate depends on squared counts, one neuron for each connection: the rate of its weights.
+#: Where the rate depends on squared counts, one neuron for each connection: its rate.
 RATE_EQUATIONS: Final = """
 units_per_one : 1 (shared, constant)    # units of 2^-f in 1
 update_rate : 1 (shared, constant)      # the rate before it is divided, or where it is not 0

@@ -84,8 +84,8 @@ def why_not_of_standard_parts(net: Definition) -> str | None:
         )
     if net.bounded:
         return (
-            "synapses of Lava's own learn from every update, also where bounded=True leaves it out; "
-            "they know bounded=False"
+            "synapses of Lava's own learn from every update, also where bounded=True leaves it out"
+            "; they know bounded=False"
         )
     if tag_of_standard_parts(net) == FIXED and max(net.layer_sizes) > LARGEST_FIXED_LAYER:
         return (

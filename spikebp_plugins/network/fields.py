@@ -136,10 +136,10 @@ class Definition(LayerSizes, ABC):
         other learning rate for wide layers, or for input that sends many spikes.
     bounded : bool, default=True
         Whether no sample with a wrong reading of any size can undo what was learned
-        (docs/semantics.md). With ``update="normalized"`` it is True: spike counts and errors are cut
-        off where they teach, at limits above what samples of usual size send. With all others it
-        is False unless it is given, and means that weights do not learn from an update that would
-        overshoot. With ``arithmetic="loihi2"``, whose synapses have limits of their
+        (docs/semantics.md). With ``update="normalized"`` it is True: spike counts and errors are
+        cut off where they teach, at limits above what samples of usual size send. With all others
+        it is False unless it is given, and means that weights do not learn from an update that
+        would overshoot. With ``arithmetic="loihi2"``, whose synapses have limits of their
         own, and with ``presynaptic="drive"`` it is False.
     presynaptic : {"counts", "drive"}, default="counts"
         The factor of an error in the update of a weight: the spikes that the unit below has sent

@@ -18,10 +18,10 @@ is the normalized rule of least mean squares (Nagumo and Noda, 1967): an update 
 sample by a share of its error that does not depend on how many units spike below, or how often.
 
 What is sent is not cut off. So a sample with one wrong reading of any size teaches at most what one
-of the largest usual size would. A fixed rate does not fall where counts are large. There the gain of
-an update, :math:`r_l \sum_i m_i c_{l-1,i}^2`, is by how much it moves the drive of its own sample for
-an error of 1, and above 2 a repeated sample would be missed by more each time. Bounded weights do
-not learn from an update of nearly such a gain.
+of the largest usual size would. A fixed rate does not fall where counts are large. There the gain
+of an update, :math:`r_l \sum_i m_i c_{l-1,i}^2`, is by how much it moves the drive of its own sample
+for an error of 1. Above 2, a sample that is repeated would be missed by more each time. Bounded
+weights do not learn from an update of nearly such a gain.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ LARGEST_HIDDEN_ERROR_A_STEP: Final = 8
 #: Where errors of the output are, as counts, but not below so many times the largest target.
 LARGEST_OUTPUT_ERROR_A_STEP: Final = 16
 TIMES_TARGET: Final = 2
-#: Up to which gain weights learn at a fixed rate. Where they learn at each step it is that of T steps
-#: of input, and more in proportion where a sample has more: the drive of a step follows by less.
+#: Up to which gain weights learn at a fixed rate. Where they learn at each step it is that of T
+#: steps of input, and more in proportion where a sample has more: each step moves less of it.
 LARGEST_GAIN: Final = 1.25
 
 #: The largest magnitude of the spike count with which a synapse on a chip learns.

@@ -313,7 +313,8 @@ def teaching_factors(
 ) -> tuple[Any, Integers]:
     """Return what multiplies in an update of W_l: counts and errors, both cut off.
 
-    Errors are 0 where the gain is too large to learn from. With ``presynaptic="drive"`` the first is the rate times the drive, in units of 2^-f.
+    Errors are 0 where the gain is too large to learn from. With ``presynaptic="drive"`` the first
+    is the rate times the drive, in units of 2^-f.
     """
     rule = net.learning_rule
     errors = cut_off(e[l], rule.weights[l - 1].error_limit, sample)

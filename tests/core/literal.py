@@ -286,7 +286,7 @@ class LiteralNetwork:
         return sum(count * count * times for count, times in zip(c, self.meetings(l), strict=True))
 
     def teaches_too_much(self, l):
-        """Whether the gain at a fixed rate is above its limit: how an error of 1 moves the drive."""
+        """Whether the gain, how much an error of 1 moves the drive, is above its limit."""
         if self.is_normalized or not self.net.bounded:
             return False
         most = 5 * self.one // 4

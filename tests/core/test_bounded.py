@@ -90,7 +90,7 @@ def check_fixed_rate(engine, rate, counts, each_step, once):
 
 @ALL
 def test_each_connection_has_a_gain_of_its_own(engine):
-    # Weights of 8 are too many spikes for the connection above, which no more than the one below has.
+    # With a weight of 8 the unit in the middle sends too much for the connection above.
     net = counting_net("fractional", n_steps=1, learning_rate=1.0, layer_sizes=(1, 1, 1))
     for weight, learns in ((1.0, True), (8.0, False)):
         with Simulator(net, engine, [[[weight]], [[1.0]]]) as sim:
@@ -103,7 +103,7 @@ def test_each_connection_has_a_gain_of_its_own(engine):
 @ALL
 @pytest.mark.parametrize(("gain", "learns"), [(1.25, True), (1.3, False)])
 def test_a_unit_below_several_places_of_a_kernel_counts_as_often(engine, gain, learns):
-    # The kernel lies on the corners once, on the unit in the middle four times, on the others twice.
+    # The kernel lies on corners once, on the unit in the middle four times, on others twice.
     net = SpikingNetwork.paper(
         (3, 3), [Conv2D(1, 2), Dense(2)], n_steps=1, input_coding="spikes", update="outer",
         bounded=True, learning_rate=gain / (4 * 1 + 4 * 2 + 4), fraction_bits=20,
@@ -119,9 +119,7 @@ def test_a_unit_below_several_places_of_a_kernel_counts_as_often(engine, gain, l
     ("label_targets", "limit"), [((0.0, 1.0), 16), ((0.0, 20.25), 41), ((-30.0, 1.0), 60)]
 )
 @pytest.mark.parametrize("sign", [1, -1])
-def test_errors_of_the_output_are_cut_off_above_what_labels_ask(
-    engine, label_targets, limit, sign
-):
+def test_errors_of_the_output_are_cut_off_above_what_labels_ask(engine, label_targets, limit, sign):
     net = counting_net("normalized", n_steps=1, learning_rate=2.0, label_targets=label_targets)
     rate = net.rate_units // (4 + 1)
     weight, target = (500.0, 0.0) if sign > 0 else (0.0, 500.0)

@@ -189,7 +189,7 @@ class FeedMaker:
         return feed
 
     def drawn(self, n):
-        """Return n rows of values, of input a few that are wrong readings, large beside the others."""
+        """Return n rows of values; of input a few are wrong readings, which are large."""
         shape = (n, self.n_units)
         if self.numbers == "real":
             rows = self.random.uniform(-1, 2, shape)
