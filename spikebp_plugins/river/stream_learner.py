@@ -137,7 +137,12 @@ class StreamLearner(base.Estimator, NetworkParameters):
         """
         return self._shown_one(x)[:, : self._n_inputs]
 
-    clone = synchronized(base.Estimator.clone)
+    @synchronized
+    def clone(
+        self, new_params: dict[Any, Any] | None = None, include_attributes: bool = False
+    ) -> Any:
+        """Return a model with the same parameters, as every model of river does."""
+        return super().clone(new_params, include_attributes)
 
     @property
     def _raw_memory_usage(self) -> int:
