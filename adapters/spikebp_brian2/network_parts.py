@@ -49,8 +49,8 @@ class NetworkParts:
     kernels : list of NeuronGroup or None
         The weights that synapses into layers 1..L share; None where each has its own.
     rates : list of NeuronGroup
-        With ``update="normalized"`` one neuron for each of layers 1..L, which finds the rate of the
-        weights that lead there; otherwise empty.
+        Where rates depend on squared counts, one neuron for each of layers 1..L, with the rate of
+        the weights that lead there; otherwise empty.
     squares : list of Synapses
         Synapses from layers 0..L-1 to these.
     synapses : list of Synapses
@@ -175,7 +175,7 @@ class NetworkParts:
         return kernel
 
     def _rate(self, l: int) -> PartNeurons:
-        rate = self._neurons(f"rate_{l}", 1, rules.rate_equations(self._net))
+        rate = self._neurons(f"rate_{l}", 1, rules.rate_neuron(self._net)[0])
         if self._net.learning_rule.limits_gain:
             rate.steps_shown = linked_var(self.schedule, "steps_shown")
         return rate
@@ -187,7 +187,7 @@ class NetworkParts:
             f"squares_{l}",
             self.layers[l - 1],
             self.rates[l - 1],
-            on_pre={"squares": rules.squares_code(net)},
+            on_pre={"squares": rules.SQUARES_CODE.format(count=rules.count_taught(net))},
             on_event={"squares": "counted"},
             delay={"squares": 0 * ms},
         )
@@ -237,7 +237,7 @@ class NetworkParts:
         self._event(self.layers[l - 1], "counted")
         pathway = self.squares[l - 1].squares
         pathway.when, pathway.order = "thresholds", next(self._order)
-        self._block(self.rates[l - 1], rules.rate_code(self._net))
+        self._block(self.rates[l - 1], rules.rate_neuron(self._net)[1])
 
     def _block(self, group: PartNeurons, code: str = "") -> CodeRunner:
         return group.run_regularly(code, when="thresholds", order=next(self._order))

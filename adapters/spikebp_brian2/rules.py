@@ -397,21 +397,11 @@ def kernel_equations(net: Definition, l: int) -> str:
     return "".join(parts)
 
 
-def rate_equations(net: Definition) -> str:
-    """Return the equations of the neuron whose rate depends on squared counts."""
+def rate_neuron(net: Definition) -> tuple[str, str]:
+    """Return equations and code of the neuron whose rate depends on squared counts."""
     if net.learning_rule.divides_rate:
-        return RATE_EQUATIONS + DIVIDED_RATE_EQUATIONS
-    return RATE_EQUATIONS + GAIN_EQUATIONS + STEPS_SHOWN_EQUATION
-
-
-def rate_code(net: Definition) -> str:
-    """Return the code of that neuron, once the squared counts have arrived."""
-    return DIVIDED_RATE_CODE if net.learning_rule.divides_rate else LIMITED_RATE_CODE
-
-
-def squares_code(net: Definition) -> str:
-    """Return the code of the synapses that send it the squared counts of units."""
-    return SQUARES_CODE.format(count=_count_taught(net))
+        return RATE_EQUATIONS + DIVIDED_RATE_EQUATIONS, DIVIDED_RATE_CODE
+    return RATE_EQUATIONS + GAIN_EQUATIONS + STEPS_SHOWN_EQUATION, LIMITED_RATE_CODE
 
 
 def synapses_equations(net: Definition, l: int) -> str:
@@ -689,7 +679,7 @@ def _error_taught(net: Definition) -> str:
     return "summed_error" if net.learning_rule.learns_once else "error"
 
 
-def _count_taught(net: Definition) -> str:
+def count_taught(net: Definition) -> str:
     """Return the variable with the counts from which weights learn."""
     return "teaching_count" if net.learning_rule.cuts_off else "input_count"
 
@@ -704,7 +694,7 @@ def _update(net: Definition, l: int) -> str:
     rule = net.learning_rule
     rate = "_own_rate" if rule.reads_squares else "update_rate"
     error = "teaching_error" if rule.cuts_off else _error_taught(net)
-    change = f"{rate}*{_count_taught(net)}_pre*{error}_post"
+    change = f"{rate}*{count_taught(net)}_pre*{error}_post"
     learned = "input_count_pre" + ("*_own_rate" if rule.limits_gain else "")
     weight, travel = "weight", "weight_travel_pre"
     kept = f"sample_change = int(earlier_errors_post > 0)*sample_change + {change}"
