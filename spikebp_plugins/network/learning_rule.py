@@ -19,9 +19,9 @@ sample by a share of its error that does not depend on how many units spike belo
 
 What is sent is not cut off. So a sample with one wrong reading of any size teaches at most what one
 of the largest usual size would. A fixed rate does not fall where counts are large. There the gain
-of an update, :math:`r_l \sum_i m_i c_{l-1,i}^2`, is how much it moves the drive of its sample for an
-error of 1. Above 2, a sample that is repeated would be missed by more each time. Bounded weights do
-not learn from an update of nearly such a gain.
+of an update, :math:`r_l \sum_i m_i c_{l-1,i}^2`, is how much it moves the drive of its sample for
+an error of 1. Above 2, a sample that is repeated would be missed by more each time. Bounded weights
+do not learn from an update of nearly such a gain.
 """
 
 from __future__ import annotations

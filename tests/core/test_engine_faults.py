@@ -129,7 +129,7 @@ FAULTS = [
     ("learning.h", "* within(a->pending.factor[v], limit);", "* a->pending.factor[v];", "stream"),
     ("learning.h", "write_waiting(net, a); /* for the", ";  /* for the", "stream", "glitch"),
     ("learning.h", "if (!learns_from(net, l, rate, t, below))", "if (0)", "glitch"),
-    ("learning.h", "(double)limit.per_step * net->inputs_shown", "0", "steps"),
+    ("learning.h", "(double)limit.per_step * (double)net->inputs_shown", "0", "steps"),
     ("learning.h", "if (p->cuts || p->rows_changed", "if (p->rows_changed", "stream"),
     ("learning.h", "memcpy(p->factor, net->change, (size_t)", "(void)((size_t)", "stream"),
     ("sample.h", "&& train_is_cut_off(net)", "&& 0", "trains"),

@@ -114,7 +114,7 @@ static double sum_squares(const struct network *net, int l, int step)
 static int learns_from(const struct network *net, int l, num rate, int step, struct factors below)
 {
     const struct limit limit = net->is.gain;
-    const double of_steps = (double)limit.per_step * net->inputs_shown;
+    const double of_steps = (double)limit.per_step * (double)net->inputs_shown;
     const double most = fmin(fmax((double)limit.least, of_steps), 0x1p53 - 1);
     const double largest = (double)below.largest, units = (double)below.n_units;
     const int is_dense = !net->layer[l].wiring;
