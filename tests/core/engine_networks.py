@@ -152,7 +152,8 @@ def cases(draw, nears=NEAR):
         for i in range(1, N):
             x[i] = np.where(changes[i], x[i], x[i - 1])
     if "glitch" in near and net.input_coding == "values" and x.dtype != np.uint8:
-        x[draw(st.integers(1, N - 1)), ..., draw(st.integers(0, net.n_inputs - 1))] = 1000
+        where = draw(st.integers(1, N - 1)), ..., draw(st.integers(0, net.n_inputs - 1))
+        x[where] = draw(st.sampled_from([1e3, 1e5]))
     return Case(net, start, x, y, seed)
 
 

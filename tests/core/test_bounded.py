@@ -67,6 +67,7 @@ def check_normalized(engine, sign, counts, limit):
         (1 / 4, (4, 0), 4 + 4, 2 * 4),
         (1 / 4, (4, 1), 4, 0),
         (1 / 4, (10**9, 0), 0, 0),
+        (2**-16, (50_000, 0), 0, 0),  # whose square 32 bits do not hold
     ],
 )
 def test_a_fixed_rate_teaches_up_to_a_gain(engine, sign, rate, counts, each_step, once):

@@ -96,31 +96,35 @@ static double sum_squares(const struct network *net, int l, int step)
             double c = (double)r->train[(int64_t)r->train_in[g] * r->length + step];
             squares += c * c * (r->start[g + 1] - r->start[g]);
         }
-    } else {
-        const int32_t *times_met = net->layer[l].wiring ? net->layer[l].wiring->times_met : NULL;
-        const vec *counts = net->follows ? net->layer[l].pending.factor : below->c;
-        const double limit = (double)limit_of(net, net->is.counts);
-        for (int i = 0; i < below->n; i++) {
-            double c = fabs((double)((const num *)counts)[i]);
-            c = c > limit ? limit : c; /* no call of fmin, which minds NaN */
-            squares += c * c * (times_met ? times_met[i] : 1);
-        }
+        return squares;
+    }
+    const int32_t *times_met = net->layer[l].wiring ? net->layer[l].wiring->times_met : NULL;
+    const vec *counts = net->follows ? net->layer[l].pending.factor : below->c;
+    const num limit = limit_of(net, net->is.counts);
+    vec sum = {0}, top = {0};
+    for (int v = 0; v < below->width; v++) {
+        const vec c = within(counts[v], limit);
+        sum += c * c, top = most(top, magnitude(c));
+    }
+    const double largest = (double)largest_of(top);
+    if (!times_met && largest * largest * below->n < PROVEN)
+        return (double)sum_of(sum);
+    for (int i = 0; i < below->n; i++) {
+        const num sent = ((const num *)counts)[i];
+        const double c = (double)lesser(sent < 0 ? -sent : sent, limit);
+        squares += c * c * (times_met ? times_met[i] : 1);
     }
     return squares;
 }
 
 /* Whether the gain of an update is small enough to learn from. The sum is exact below 2^53, where
  * all limits are. */
-static int learns_from(const struct network *net, int l, num rate, int step, struct factors below)
+static int learns_from(const struct network *net, int l, num rate, int step)
 {
     const struct limit limit = net->is.gain;
     const double of_steps = (double)limit.per_step * (double)net->inputs_shown;
     const double most = fmin(fmax((double)limit.least, of_steps), 0x1p53 - 1);
-    const double largest = (double)below.largest, units = (double)below.n_units;
-    const int is_dense = !net->layer[l].wiring;
-    if (limit.least == INT64_MAX || (is_dense && (double)rate * largest * largest * units <= most))
-        return 1;
-    return (double)rate * sum_squares(net, l, step) <= most;
+    return limit.least == INT64_MAX || (double)rate * sum_squares(net, l, step) <= most;
 }
 
 /* Learn from the errors of a step with a rate; 0 if that may be out of range. */
@@ -130,12 +134,12 @@ static int learn_layer(struct network *net, int l, num rate, const vec *errors)
     const int in_trains = l == 1 && net->in_trains, T = net->n_steps;
     const int t = in_trains && net->step >= T ? T - 1 : net->step;
     struct factors below;
+    if (!learns_from(net, l, rate, t))
+        return 1;
     if (in_trains)
         below.largest = largest_of_trains(&net->trains, t, &below.n_units);
     else
         below = keep_counts(net, a, a - 1);
-    if (!learns_from(net, l, rate, t, below))
-        return 1;
     if (!note_update(net, a, t, rate, errors, below))
         return 0;
     if (in_trains && t + 1 < T)
