@@ -24,6 +24,7 @@ from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.utils.filelock import FileLock
 
 from spikebp_brian2.global_state import borrowed
+from spikebp_plugins.common.cores import available_cores
 from spikebp_plugins.network.fields import Definition
 
 #: Fields of a definition that change the generated code. All others are values of variables.
@@ -144,7 +145,7 @@ def _build(device: ProgramDevice, kept: Path) -> None:
     preferences = {
         "devices.cpp_standalone.openmp_threads": 0,
         # Brian2 would start as many compilers as there are sources.
-        "devices.cpp_standalone.extra_make_args_unix": [f"-j{_n_cores()}"],
+        "devices.cpp_standalone.extra_make_args_unix": [f"-j{available_cores()}"],
     }
     with (
         tempfile.TemporaryDirectory(prefix="building-", dir=kept.parent) as name,
@@ -157,8 +158,3 @@ def _build(device: ProgramDevice, kept: Path) -> None:
             if (Path(name) / file).exists():
                 (Path(name) / file).rename(program / file)
         program.rename(kept)
-
-
-def _n_cores() -> int:
-    has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
-    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1

@@ -243,7 +243,11 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._step, self._by_label = step, target is None
         self.ends_by_event = sample_end is not None
         spiking = [source.spikes for source in given.values() if source.spikes is not None]
-        self.has_own_clock = dt is None and clock is None and self._follow_steps(spiking)
+        base = self.clock
+        if dt is None and clock is None:
+            # Each tick is a step, in which the clock of the script may tick several times.
+            self._clock = clock_of_steps(step, base, spiking, f"{self.name}_clock")
+        self.has_own_clock = self.clock is not base
         self._prepare_runs()
         made = NetworkParts(self.net, self.clock, order, self.name)
         self.schedule, self.layers, self.parts = made.schedule, made.layers, made.parts
@@ -261,13 +265,6 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         # These do not keep the network alive.
         self._settings, self._notices = ProgramSettings(proxy(self)), Notices(proxy(self))
         self._is_made = True
-
-    def _follow_steps(self, spiking: list[SpikeSource]) -> bool:
-        """Follow a clock of the steps if there can be one; return whether there is one."""
-        base = self.clock
-        # Each tick is a step, in which the clock of the script may tick several times.
-        self._clock = clock_of_steps(self._step, base, spiking, f"{self.name}_clock")
-        return self.clock is not base
 
     def _prepare_runs(self) -> None:
         """Set the state of the group itself before the first run."""

@@ -83,8 +83,11 @@ class NetworkParts:
         self._event(self.layers[0], "spike")
         for l in range(1, L + 1):
             self._pathway(l, "forward")
-            if self.rates:
-                self._find_rate(l)
+            if self.rates:  # which sum the squared counts of a layer that has fired in this step
+                self._event(self.layers[l - 1], "counted")
+                squares = self.squares[l - 1].squares
+                squares.when, squares.order = "thresholds", next(self._order)
+                self._block(self.rates[l - 1], rules.rate_neuron(net)[1])
             self._output_code = self._block(self.layers[l], rules.forward_code(net, l))
             self._event(self.layers[l], "spike")
         self._event(self.layers[-1], "sample_end")
@@ -134,10 +137,12 @@ class NetworkParts:
         """
         net, L = self._net, self._net.n_layers
         output_code = rules.forward_code(net, L) + rules.target_code(net, shown)
+        # Code of a user's runs before the rules, and by itself.
+        input_value = "" if shown.in_rows else rules.input_value(shown)
         self._input_code.abstract_code = rules.input_code(net, shown)
         for runner, code, given in (
             (self._schedule_code, rules.schedule_code(net, shown), shown.label),
-            (self._input_value_code, rules.input_value_code(shown), shown.input),
+            (self._input_value_code, input_value, shown.input),
             (self._output_code, output_code, shown.target),
         ):
             runner.abstract_code = code
@@ -231,13 +236,6 @@ class NetworkParts:
             name=f"{self._name}_{name}",
             **options,
         )
-
-    def _find_rate(self, l: int) -> None:
-        """Make rate l sum the squared counts of layer l - 1, which has fired in this step."""
-        self._event(self.layers[l - 1], "counted")
-        pathway = self.squares[l - 1].squares
-        pathway.when, pathway.order = "thresholds", next(self._order)
-        self._block(self.rates[l - 1], rules.rate_neuron(self._net)[1])
 
     def _block(self, group: PartNeurons, code: str = "") -> CodeRunner:
         return group.run_regularly(code, when="thresholds", order=next(self._order))

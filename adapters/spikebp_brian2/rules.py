@@ -539,7 +539,7 @@ def input_code(net: Definition, shown: SourceExpressions) -> str:
         spike_count = int(is_busy)*signed_spikes(potential, binary)
         potential -= spike_count"""
     return f"""
-        {_input_value(shown) if shown.in_rows else ""}
+        {input_value(shown) if shown.in_rows else ""}
         refused_values += int(is_busy)*outside(input_value + received_input, inf)
         {fire}
         received_input = int(not is_step)*received_input
@@ -550,13 +550,14 @@ def input_code(net: Definition, shown: SourceExpressions) -> str:
 
 def forward_code(net: Definition, l: int) -> str:
     """Return the code of layer l >= 1 once the spikes have arrived: rule 2."""
+    divides = net.learning_rule.divides_rate
     return f"""
         arrived = int(is_busy)*drive
         summed_drive = int(not opens_sample)*summed_drive + arrived
         potential = int(not opens_sample)*potential + arrived
         overflows += outside(summed_drive, value_limit) + outside(potential, value_limit)
         drive = int(not is_step)*drive
-        {_check_squares(net)}
+        {"overflows += outside(squared_counts, count_limit)" if divides else ""}
         spike_count = int(is_busy)*rectified_spikes(potential, binary)
         potential -= spike_count
         {"" if l == net.n_layers else _count(net)}
@@ -564,12 +565,8 @@ def forward_code(net: Definition, l: int) -> str:
         """
 
 
-def input_value_code(shown: SourceExpressions) -> str:
-    """Return the code that sets the input where it is a user's, so that rules have code alone."""
-    return "" if shown.in_rows else _input_value(shown)
-
-
-def _input_value(shown: SourceExpressions) -> str:
+def input_value(shown: SourceExpressions) -> str:
+    """Return the code that sets the input."""
     return "" if shown.input is None else f"input_value = {shown.input}"
 
 
@@ -682,12 +679,6 @@ def _error_taught(net: Definition) -> str:
 def count_taught(net: Definition) -> str:
     """Return the variable with the counts from which weights learn."""
     return "teaching_count" if net.learning_rule.cuts_off else "input_count"
-
-
-def _check_squares(net: Definition) -> str:
-    if not net.learning_rule.divides_rate:
-        return ""
-    return "overflows += outside(squared_counts, count_limit)"
 
 
 def _update(net: Definition, l: int) -> str:

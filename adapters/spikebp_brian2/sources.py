@@ -223,7 +223,8 @@ def deliver(
         place = (slot, order if fires < order else max(fires + 1, end))
     else:
         slots = prefs.core.network.default_schedule
-        is_early = slots.index(_without_prefix(slot)) <= slots.index("thresholds")
+        own = slot.removeprefix("before_").removeprefix("after_")
+        is_early = slots.index(own) <= slots.index("thresholds")
         is_early = is_early and slot != "after_thresholds"
         place = ("thresholds", order) if is_early else (slot, fires + 1)
     synapses.pre.when, synapses.pre.order = place
@@ -236,7 +237,3 @@ def fires_at(source: SpikeSource) -> tuple[str, int]:
     whole = whole_group(source)
     runner = getattr(whole, "thresholder", {}).get("spike", whole)
     return runner.when, runner.order
-
-
-def _without_prefix(slot: str) -> str:
-    return slot.removeprefix("before_").removeprefix("after_")

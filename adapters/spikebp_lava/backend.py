@@ -168,9 +168,11 @@ class SampleGraph:
         delay = delays_of(self._net).spikes[-1]
         records: list[StepRecords] = []
         messages = range(n_samples * per_sample)
+        if x.dtype.kind == "f":  # numbers on the grid are those that cross the ports
+            x = np.clip(np.ldexp(x, self._bits), -FARTHEST, FARTHEST)
         for first in messages[::STEPS_PER_RUN]:
             part = messages[first : first + STEPS_PER_RUN]
-            rows_x = _fill(self._rows.x, self._on_the_grid(x), part, per_sample)
+            rows_x = _fill(self._rows.x, x, part, per_sample)
             rows_y = _fill(self._targets, y, part, per_sample, delay)
             before = shared.switches.steps_before[0] = self._steps_run
             # The delay is 0 here: where rows change, `_fill` has delayed the rows of the messages.
@@ -199,13 +201,6 @@ class SampleGraph:
             require_exact_sums(self._net, before, spikes, errors)
         drives = of_samples(*(record.summed_drive for record in records))
         return recording_from(batch, spikes, errors[1:], drives)
-
-    def _on_the_grid(self, x: Array) -> Array:
-        """Return input on the grid, of any shape, in the numbers that cross the ports."""
-        if x.dtype.kind != "f":
-            return x
-        clipped: Array = np.clip(np.ldexp(x, self._bits), -FARTHEST, FARTHEST)
-        return clipped
 
     def _run(self, n_messages: int) -> None:
         self.network.run(condition=RunSteps(num_steps=n_messages), run_cfg=self._configuration)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.backends.base import Backend, IntegerOption, UnsupportedError
 from spikebp_plugins.backends.outcome import EarlySamples, Outcome, Recording, in_64_bits, joined
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceBackend
+from spikebp_plugins.common.cores import available_cores
 from spikebp_plugins.engine.library import build_of, why_missing
 from spikebp_plugins.engine.network import BlockResult, counted_operations, work_of_step
 from spikebp_plugins.engine.one_sample import OneSample, kind_of
@@ -427,11 +427,3 @@ def _shown_by(sample: Batch, record: bool, reference: ReferenceBackend) -> Outco
 
 def _stopped_by(sample: Batch, margin: float, reference: ReferenceBackend) -> EarlySamples:
     return reference.show_until(sample, margin)
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    # A container or a batch system may let this process use fewer cores than there are.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -265,12 +265,7 @@ def within_payload(net: Definition, k: Integers) -> Integers:
 def synaptic_weights(net: Definition, learning: LearningState) -> Layers:
     """Return W_1 to W_L, with the constant of connections that have no weights of their own."""
     pairs = zip(net.connections, learning.weights, strict=True)
-    return (None, *(weights_through(net, connection, W) for connection, W in pairs))
-
-
-def weights_through(net: Definition, connection: Connection, W: Reals) -> Reals:
-    """Return the weights of synapses: W or, for a connection without weights, its constant."""
-    return W if connection.constant_weight is None else constant_in(net, connection)
+    return (None, *(W if c.constant_weight is None else constant_in(net, c) for c, W in pairs))
 
 
 def backward_weights(net: Definition, learning: LearningState) -> Layers:
