@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from operator import methodcaller
 from types import SimpleNamespace
 from typing import Any, ClassVar, Final
 
@@ -43,7 +44,7 @@ LOAD: Final = re.compile(r" *(?:cdef size_t )?(\w+) = (?:len\()?_namespace\[['\"
 
 #: The methods that a pathway calls before a run and in each step, by block. Brian2 would compile
 #: two modules for these calls.
-CALLS: Final = {"before_run": "initialise_queue", "run": "push_spikes"}
+CALLS: Final = {"before_run": methodcaller("initialise_queue"), "run": methodcaller("push_spikes")}
 
 #: A function that takes the namespace of a code object.
 Main = Callable[[dict[str, Any]], Any]
@@ -148,14 +149,14 @@ class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
         self.namespace = {renamed(name): value for name, value in self.namespace.items()}
         self.nonconstant_values = [(renamed(name), get) for name, get in self.nonconstant_values]
 
-    def compile_block(self, block: str) -> Any:
+    def compile_block(self, block: str) -> CodeBlock | SimpleNamespace | None:
         """Return a block that will be compiled with the others."""
         code = getattr(self.code, block, "").strip()
         if not code or "EMPTY_CODE_BLOCK" in code:
             return None
         if self.template_name == "synapses_push_spikes":
-            method = CALLS[block]
-            return SimpleNamespace(main=lambda namespace: getattr(namespace["_owner"], method)())
+            call = CALLS[block]
+            return SimpleNamespace(main=lambda namespace: call(namespace["_owner"]))
         arguments = {
             "define_macros": self.define_macros,
             "libraries": self.libraries,

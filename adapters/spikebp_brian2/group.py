@@ -206,8 +206,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     """
 
     add_to_magic_network = True
-    #: Whether a program serves all definitions that have the same code, and takes their numbers for
-    #: granted, which it compares with those of one otherwise.
+    #: Whether a program serves all definitions with the same code. Otherwise it compares the numbers
+    #: that it is given with those of one definition.
     takes_constants = False
     _is_made = False
 

@@ -104,7 +104,8 @@ static double sum_squares(const struct network *net, int l, int step)
     vec sum = {0}, top = {0};
     for (int v = 0; v < below->width; v++) {
         const vec c = within(counts[v], limit);
-        sum += c * c, top = most(top, magnitude(c));
+        sum += c * c;
+        top = most(top, magnitude(c));
     }
     const double largest = (double)largest_of(top);
     if (!times_met && largest * largest * below->n < PROVEN)
@@ -122,9 +123,11 @@ static double sum_squares(const struct network *net, int l, int step)
 static int learns_from(const struct network *net, int l, num rate, int step)
 {
     const struct limit limit = net->is.gain;
+    if (limit.least == INT64_MAX)
+        return 1;
     const double of_steps = (double)limit.per_step * (double)net->inputs_shown;
     const double most = fmin(fmax((double)limit.least, of_steps), 0x1p53 - 1);
-    return limit.least == INT64_MAX || (double)rate * sum_squares(net, l, step) <= most;
+    return (double)rate * sum_squares(net, l, step) <= most;
 }
 
 /* Learn from the errors of a step with a rate; 0 if that may be out of range. */
