@@ -206,7 +206,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     """
 
     add_to_magic_network = True
-    #: Whether a program serves all definitions with the same code. Otherwise it compares the numbers
+    #: Whether a program serves all definitions with the same code. Otherwise it compares numbers
     #: that it is given with those of one definition.
     takes_constants = False
     _is_made = False
