@@ -83,8 +83,8 @@ class ImmediateOracle:
 
     def set_rate(self, learning_rate):
         """Learn at another rate, also from the sample that is open."""
-        steps = self.stream._steps
-        steps.net = steps._backend.net = at_rate(steps.net, learning_rate)
+        backend = self.stream._steps._backend
+        backend.net = backend.net.at_rate(learning_rate)
 
     def set_weights(self, l, matrix):
         """Replace W_l by a matrix on the grid, also in the middle of a sample."""
@@ -188,7 +188,7 @@ class PipelinedOracle:
 
     def set_rate(self, learning_rate):
         """Learn at another rate, also from the sample that is open."""
-        self.net = at_rate(self.net, learning_rate)
+        self.net = self.net.at_rate(learning_rate)
 
     def set_weights(self, l, matrix):
         """Replace W_l; what is under way has been through the weights before."""
@@ -207,11 +207,6 @@ def with_weights(state, l, matrix):
     weights = list(state.weights)
     weights[l - 1] = matrix
     return state._replace(weights=tuple(weights))
-
-
-def at_rate(net, learning_rate):
-    """Return a definition with another learning rate and the same grid."""
-    return net.replace(learning_rate=learning_rate, fraction_bits=net.fraction_bits)
 
 
 def follow(checkpoint, x, targets, ends, weights=None, rates=None):

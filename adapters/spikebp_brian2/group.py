@@ -487,7 +487,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             If weights have a unit.
         """
         self._check_results()
-        found = read_state_after_last_sample(self.net, reader(self)).weights
+        found = tuple(read_state_after_last_sample(self.net, reader(self)).weights)
         for matrix in found:
             matrix.flags.writeable = False
         return found

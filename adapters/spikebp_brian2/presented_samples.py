@@ -108,7 +108,7 @@ class PresentedSamples:
         refuse_unit("y", y)
         if n_steps not in (None, self._net.n_steps) and y is not None:
             raise wrong_argument("n_steps", "None with targets", repr(n_steps))
-        return check_batch(self._net, x, y, n_steps)
+        return check_batch(self._net, x, y, n_steps).as_arrays()
 
     def present(self, batch: Batch) -> dict[VariableKey, Any]:
         """Show samples from the next run on.

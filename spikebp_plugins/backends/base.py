@@ -18,6 +18,7 @@ from spikebp_plugins.network.connections import Connection, DenseConnection, ref
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, Work, operations_of
 from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.sparse_rows import SparseRows
 from spikebp_plugins.network.state import LearningState
 
 if TYPE_CHECKING:
@@ -106,6 +107,9 @@ class Backend(ABC):
     #: The kinds of connections of the definitions that it runs; None stands for any.
     connections: ClassVar[Collection[type[Connection]] | None] = (DenseConnection,)
 
+    #: Whether it takes samples whose rows list their units; others are given arrays.
+    takes_sparse: ClassVar[bool] = False
+
     #: The option to which "name:word" gives the value "word".
     main_option: ClassVar[str | None] = None
 
@@ -146,6 +150,13 @@ class Backend(ABC):
     def work(self) -> Work | None:
         """The work for these samples; None if this back end does not count it."""
         return None
+
+    def take_rate(self, net: Definition) -> bool:
+        """Go on with a definition of another learning rate; return whether this back end can.
+
+        One that can overrides this. All others are opened anew, with the state that they have.
+        """
+        return False
 
     @abstractmethod
     def train(self, batch: Batch, record: bool) -> Outcome:
@@ -315,12 +326,12 @@ class Steps(ABC):
         limit = arithmetic_of(net).largest_payload
         self._sends_all = net.spikes == "graded" and limit is None
 
-    def show(self, x: Array | None, y: Array | None, n_steps: int = 1) -> None:
+    def show(self, x: Array | SparseRows | None, y: Array | None, n_steps: int = 1) -> None:
         """Show an input for some steps, and a target to learn from.
 
         Parameters
         ----------
-        x : ndarray of shape (n_inputs,) or None
+        x : ndarray of shape (n_inputs,), SparseRows of one row, or None
             Real values, or integer spike counts with ``input_coding="spikes"``; None is silence.
         y : ndarray of shape (n_outputs,) or None
             Real target; None learns nothing in these steps.
@@ -463,7 +474,9 @@ class Steps(ABC):
         return scores
 
     @abstractmethod
-    def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
+    def _show(
+        self, x: Array | SparseRows, y: Array | None, n_steps: int, opens: bool, restarts: bool
+    ) -> None:
         """Show steps: with `opens` a sample's first, with `restarts` its first with a target."""
 
     @abstractmethod

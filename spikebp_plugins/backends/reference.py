@@ -15,6 +15,7 @@ from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.sparse_rows import SparseRows, of_one_step
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import WorkCounter, run_sample
 from spikebp_plugins.rules.step import close_training, open_sample, open_training, step
@@ -36,6 +37,11 @@ class ReferenceBackend(StatefulBackend):
     def block_size(self, n_steps: int) -> int:
         """Return the number of samples of a block."""
         return 10
+
+    def take_rate(self, net: Definition) -> bool:
+        """Go on with a definition of another learning rate."""
+        self.net = net
+        return True
 
     def take(self, state: LearningState, work: Operations) -> None:
         """Take over the learning state after a sample shown step by step, and add its work."""
@@ -90,8 +96,10 @@ class ReferenceSteps(Steps):
         self._sample = open_sample(self.net)
         self._work = WorkCounter(self.net)
 
-    def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
-        net = self.net
+    def _show(
+        self, x: Array | SparseRows, y: Array | None, n_steps: int, opens: bool, restarts: bool
+    ) -> None:
+        net = self._backend.net
         if opens:
             self._learning, self._sample = self._backend.state, open_sample(net)
             self._work = WorkCounter(net)
@@ -100,7 +108,7 @@ class ReferenceSteps(Steps):
         if restarts:
             self._learning = open_training(net, self._learning)
         # A batch of one sample scales and rounds values as it does for whole samples.
-        shown = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
+        shown = Batch(net, of_one_step(x), None, 1).inputs()[0, 0]
         target = None if y is None else arithmetic_of(net).round(y)
         for _ in range(n_steps):
             self._learning, self._sample, sent = step(
@@ -110,7 +118,7 @@ class ReferenceSteps(Steps):
 
     def _close(self) -> None:
         if self.is_learning:
-            self._learning = close_training(self.net, self._learning, self._sample)
+            self._learning = close_training(self._backend.net, self._learning, self._sample)
         work = self._work.total(self._sample, self.is_learning)
         self._backend.take(self._learning, work)
 

@@ -332,22 +332,17 @@ class EventSteps(NamedTuple):
     unit : ndarray of shape (n_events,), int64
         Its input unit.
     weight : ndarray of shape (n_events,), int64
-        1, or -1 for a negative event.
-    counts : ndarray of shape (n_inputs,), int64, or None
-        The counts of earlier events of step 0; None if there were none.
+        1, or -1 for a negative event; for earlier events of step 0 their sum.
     """
 
     n_steps: int
     at: Integers
     unit: Integers
     weight: Integers
-    counts: Integers | None = None
 
     @property
     def n_silent(self) -> int:
         """The number of steps before the first with events."""
-        if self.counts is not None:
-            return 0
         return int(self.at[0]) if len(self.at) else self.n_steps
 
     def first(self, n_steps: int) -> EventSteps:
@@ -355,28 +350,75 @@ class EventSteps(NamedTuple):
         if n_steps == self.n_steps:
             return self
         stop = np.searchsorted(self.at, n_steps)
-        at, unit, weight = (values[:stop] for values in self[1:4])
-        return EventSteps(n_steps, at, unit, weight, self.counts if n_steps else None)
+        at, unit, weight = (values[:stop] for values in self[1:])
+        return EventSteps(n_steps, at, unit, weight)
 
     def after(self, n_steps: int) -> EventSteps:
         """Return the steps after the first `n_steps`."""
         if n_steps == 0:
             return self
         start = np.searchsorted(self.at, n_steps)
-        at, unit, weight = (values[start:] for values in self[1:4])
+        at, unit, weight = (values[start:] for values in self[1:])
         return EventSteps(self.n_steps - n_steps, at - n_steps, unit, weight)
 
     def counts_of(self, n_inputs: int) -> Iterator[tuple[int, Integers]]:
         """Yield each step with events: its index, and its counts of shape (n_inputs,)."""
         bounds = [0, *(np.flatnonzero(np.diff(self.at)) + 1).tolist(), len(self.at)]
-        first = np.zeros(n_inputs, np.int64) if self.counts is None else self.counts.copy()
-        if self.counts is not None and (not len(self.at) or self.at[0] > 0):
-            yield 0, first
         for start, stop in pairwise(bounds) if len(self.at) else ():
-            step = int(self.at[start])
-            counts = first if step == 0 else np.zeros(n_inputs, np.int64)
+            counts = np.zeros(n_inputs, np.int64)
             np.add.at(counts, self.unit[start:stop], self.weight[start:stop])
-            yield step, counts
+            yield int(self.at[start]), counts
+
+
+class EventCounts(NamedTuple):
+    """The counts of a step by unit, and a list of the units that have had events.
+
+    The engine counts here too, so that a step costs its events and not the size of the sensor.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_inputs,), int64
+        The counts.
+    unit : ndarray of shape (n_inputs + 1,), int32
+        The units that have had events.
+    n : ndarray of shape (1,), int32
+        How many these are.
+    is_listed : ndarray of shape (n_inputs,), uint8
+        Whether a unit is one of them.
+    """
+
+    values: Integers
+    unit: NDArray[np.int32]
+    n: NDArray[np.int32]
+    is_listed: NDArray[np.uint8]
+
+    @classmethod
+    def none(cls, n_inputs: int) -> EventCounts:
+        """Return counts of a step without events."""
+        return cls(
+            values=np.zeros(n_inputs, np.int64),
+            unit=np.zeros(n_inputs + 1, np.int32),
+            n=np.zeros(1, np.int32),
+            is_listed=np.zeros(n_inputs, np.uint8),
+        )
+
+    @property
+    def units(self) -> NDArray[np.int32]:
+        """The units that have had events."""
+        return self.unit[: self.n[0]]
+
+    def add(self, unit: Integers, weight: Integers) -> None:
+        """Count events."""
+        np.add.at(self.values, unit, weight)
+        new = np.unique(unit[self.is_listed[unit] == 0])
+        self.is_listed[new] = 1
+        self.unit[self.n[0] : self.n[0] + len(new)] = new
+        self.n[0] += len(new)
+
+    def clear(self) -> None:
+        """Begin another step."""
+        self.values[self.units] = self.is_listed[self.units] = 0
+        self.n[0] = 0
 
 
 NO_EVENTS: Final = (np.zeros(0, np.int64),) * 3
@@ -397,9 +439,8 @@ class EventClock:
         self.encoder = encoder
         #: The start, the time of the last event, and the step that it lies in: int64 (3,).
         self.times = np.array([start, start, 0], np.int64)
-        #: Whether the unfinished step has events, and their counts: bool (1,), int64 (n_inputs,).
-        self.has_events = np.zeros(1, np.bool_)
-        self.counts = np.zeros(encoder.n_inputs, np.int64)
+        #: The counts of the unfinished step.
+        self.counts = EventCounts.none(encoder.n_inputs)
 
     @property
     def now(self) -> int:
@@ -407,9 +448,11 @@ class EventClock:
         return int(self.times[1])
 
     @property
-    def pending(self) -> Integers | None:
-        """The counts of the unfinished step, of shape (n_inputs,); None if it has no events yet."""
-        return self.counts.copy() if self.has_events[0] else None
+    def pending(self) -> EventSteps | None:
+        """The unfinished step; None if it has no events yet."""
+        unit = self.counts.units.astype(np.int64)
+        at = np.zeros_like(unit)
+        return EventSteps(1, at, unit, self.counts.values[unit]) if len(unit) else None
 
     def take(self, located: LocatedEvents) -> EventSteps:
         """Take events, and return the steps that end before the last of them."""
@@ -419,8 +462,7 @@ class EventClock:
         n_over = int(np.searchsorted(steps, steps[-1]))
         at = steps[:n_over].astype(np.int64) - self.times[2]
         over = self._pass(int(steps[-1]), at, located.unit[:n_over], located.weight[:n_over])
-        np.add.at(self.counts, located.unit[n_over:], located.weight[n_over:])
-        self.has_events[0] = True
+        self.counts.add(located.unit[n_over:], located.weight[n_over:])
         self.times[1] = located.time[-1]
         return over
 
@@ -434,8 +476,10 @@ class EventClock:
         n_steps = step - int(self.times[2])
         if n_steps == 0:
             return EventSteps(0, at, unit, weight)
-        counts = self.pending
+        pending = self.pending
+        if pending is not None:
+            parts = zip(pending[1:], (at, unit, weight), strict=True)
+            at, unit, weight = map(np.concatenate, parts)
         self.times[2] = step
-        self.has_events[0] = False
-        self.counts[:] = 0
-        return EventSteps(n_steps, at, unit, weight, counts)
+        self.counts.clear()
+        return EventSteps(n_steps, at, unit, weight)

@@ -107,6 +107,7 @@ class EngineBackend(Backend):
     results are the same for any number.
     """
 
+    takes_sparse: ClassVar = True
     choices: ClassVar = {name: CHOICES[name] for name in ("timing", "arithmetic")}
     connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
@@ -129,10 +130,7 @@ class EngineBackend(Backend):
     def __init__(self, net: Definition, state: LearningState, n_jobs: int | None) -> None:
         super().__init__(net, state)
         self._n_jobs = n_jobs or available_cores()
-        int32, int64 = self._networks()
-        is_held = int64.write(state)
-        assert is_held, "64 bits hold all weights that are in range"
-        self._engine = EngineState(int32, int64, int64, Operations(), Work(), state.samples_seen)
+        self._engine = self._started(state, Operations(), Work())
         self.open_steps: EngineSteps | None = None
         # Calls of the engine for single samples, by the kind of sample.
         self._singles: dict[Any, OneSample] = {}
@@ -141,14 +139,32 @@ class EngineBackend(Backend):
         # True while threads predict, and after an interrupt, which may have left some behind.
         self._may_have_strays = False
 
-    def _networks(self) -> tuple[StepNetwork | None, StepNetwork]:
+    def _started(self, state: LearningState, operations: Operations, work: Work) -> EngineState:
         """Return networks of 32 bits, if these hold the fractions, and of 64 bits."""
         net, build = self.net, build_of(32)
         most_steps = min(max(net.n_steps, FEWEST_STEPS), MOST_STEPS)
         int64, int32 = StepNetwork(net, build_of(64), most_steps), None
         if holds(build, net):
             int32 = StepNetwork(net, build, most_steps, connections=int64.connections)
-        return int32, int64
+        # The memory of the other is not touched, and takes none.
+        current = int32 if int32 is not None and int32.write(state) else int64
+        is_held = current is int32 or int64.write(state)
+        assert is_held, "64 bits hold all weights that are in range"
+        return EngineState(int32, int64, current, operations, work, state.samples_seen)
+
+    def take_rate(self, net: Definition) -> bool:
+        """Go on with a definition of another learning rate, from the next sample on."""
+        self.net = net  # which `_choose` hands on: so an interrupt finds either rate
+        return True
+
+    def _at_rate(self, engine: EngineState) -> EngineState:
+        """Return a state that learns at the rate of the definition."""
+        if holds(build_of(32), self.net) != (engine.int32 is not None):
+            state = engine.current.read(self.samples_seen)
+            return self._started(state, self.operations, self.work)
+        for network in engine.networks:
+            network.take_rate(self.net)
+        return engine
 
     @property
     def state(self) -> LearningState:
@@ -219,7 +235,8 @@ class EngineBackend(Backend):
         if kind is None or is_busy or n_steps > MOST_STEPS:
             return None
         single = self._singles.get(kind)
-        if single is None or single.network is not self._engine.current:
+        current = self._engine.current
+        if single is None or single.network is not current or current.net is not self.net:
             network = self._choose(n_steps)
             single = OneSample.of(network, x, y, n_steps)
             if single is None:
@@ -311,13 +328,16 @@ class EngineBackend(Backend):
         if self._may_have_strays:
             self._leave_to_strays()
         engine = self._engine
+        if engine.int64.net is not self.net:  # the last that `_at_rate` changes
+            engine = self._engine = self._at_rate(engine)
         network = engine.int64 if engine.int32 is None or self._int64_samples else engine.int32
         if network.most_steps < n_steps:
             network.drop_sample()  # an interrupt may have left one
             network = network.for_steps(n_steps)
             engine = self._engine = engine.with_network(network)
         if network is not engine.current:
-            if not network.write(engine.current.read(0)):
+            engine.current.drop_sample()  # an interrupt may have left one
+            if not network.take(engine.current):
                 self._lose_patience()
                 return self._choose(n_steps)
             self._engine = engine._replace(current=network)

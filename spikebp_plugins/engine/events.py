@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventSteps
+from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventCounts, EventSteps
 from spikebp_plugins.engine.step_network import StepNetwork
-from spikebp_plugins.engine.structs import CEvents, CFeeding
+from spikebp_plugins.engine.structs import CCounted, CEvents, CFeeding
 
 Array = NDArray[Any]
 
 
 def show_events(
-    network: StepNetwork, given: EventSteps, counts: Array, most: int
+    network: StepNetwork, given: EventSteps, counts: EventCounts, most: int
 ) -> tuple[int, bool]:
     """Show steps of events after a call of `begin_steps`.
 
@@ -26,8 +26,8 @@ def show_events(
         The network with the open sample.
     given : EventSteps
         The steps.
-    counts : ndarray of shape (n_inputs,), int64
-        Has the counts of a step that may be out of range, and else zeros.
+    counts : EventCounts
+        Has the counts of a step that may be out of range, and else none.
     most : int
         The number of steps to show; silent steps that change nothing do not count.
 
@@ -38,8 +38,8 @@ def show_events(
     is_in_range : bool
         Whether the next is not one that may be out of range.
     """
-    counts[...] = 0 if given.counts is None else given.counts
-    parts = [np.ascontiguousarray(part, np.int64) for part in given[1:4]]
+    counts.clear()
+    parts = [np.ascontiguousarray(part, np.int64) for part in given[1:]]
     at, unit, weight = (part.ctypes.data for part in parts)
     events = CEvents(
         at=at,
@@ -47,12 +47,16 @@ def show_events(
         weight=weight,
         n_events=len(given.at),
         n_steps=given.n_steps,
-        counts=counts.ctypes.data,
+        counted=_counted(counts),
     )
     block = network.steps_block
     block.n_steps = most
     outcome = network.build.show_events(network.steps_address, ctypes.addressof(events))
     return int(block.n_shown), bool(outcome)
+
+
+def _counted(counts: EventCounts) -> CCounted:
+    return CCounted(*(array.ctypes.data for array in counts))
 
 
 class Feeder:
@@ -73,8 +77,7 @@ class Feeder:
         self._feeding = CFeeding(
             block=network.steps_address,
             times=clock.times.ctypes.data,
-            has_events=clock.has_events.ctypes.data,
-            counts=clock.counts.ctypes.data,
+            counted=_counted(clock.counts),
             width=encoder.width,
             height=encoder.height,
             step=encoder.step,

@@ -37,10 +37,14 @@ class Build(NamedTuple):
     place: Callable[..., int]
     array: Callable[..., int]
     forget_bounds: Callable[..., None]
+    take_bounds: Callable[..., None]
     trained: Callable[..., int]
     write_counts: Callable[..., None]
     show: Callable[..., int]
+    kept_size: Callable[..., int]
     give_backup: Callable[..., None]
+    kept: Callable[..., int]
+    keep_rows: Callable[..., None]
     show_steps: Callable[..., None]
     show_events: Callable[..., int]
     feed: Callable[..., None]
@@ -59,10 +63,14 @@ _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "place": (POINTER, [POINTER, POINTER, POINTER]),
     "array": (POINTER, [POINTER, ctypes.c_int32, ctypes.c_int32]),
     "forget_bounds": (None, [POINTER]),
+    "take_bounds": (None, [POINTER, POINTER]),
     "trained": (ctypes.c_int64, [POINTER]),
     "write_counts": (None, [POINTER, POINTER]),
     "show": (ctypes.c_int64, [POINTER]),
+    "kept_size": (ctypes.c_int64, [POINTER]),
     "give_backup": (None, [POINTER, POINTER]),
+    "kept": (ctypes.c_int32, [POINTER, ctypes.c_int32, POINTER, POINTER]),
+    "keep_rows": (None, [POINTER, ctypes.c_int32, POINTER, ctypes.c_int32]),
     "show_steps": (None, [POINTER]),
     "show_events": (ctypes.c_int32, [POINTER, POINTER]),
     "feed": (None, [POINTER]),

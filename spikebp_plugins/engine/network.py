@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,8 @@ from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, Work, operations_of
 from spikebp_plugins.network.samples import Batch, spike_counts
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.sparse_rows import SparseRows
+from spikebp_plugins.network.state import LearningState, in_parts, rows_of
 
 Array = NDArray[Any]
 
@@ -43,6 +44,10 @@ N_SENT: Final = 8
 #: The arrays of weights, feedback and backward potentials: before the open sample, and by now.
 BEFORE = (W, B, PSI)
 BY_NOW = (W_NOW, B_NOW, PSI_NOW)
+
+#: A part of what has been learned: 0 for weights, 1 for feedback, 2 for backward potentials, as in
+#: `BEFORE`; the layer; the number of the first row; and consecutive rows in units of 2^-f.
+Part: TypeAlias = tuple[int, int, int, Array]
 
 #: A step takes as long as so many synapses at least, however small the network is.
 LEAST_WORK = 10_000
@@ -127,47 +132,114 @@ class EngineNetwork:
         self._place = build.place(
             ctypes.byref(definition), self.learned.ctypes.data, self._sample.ctypes.data
         )
-        self._x_row = aligned(padded(net.n_inputs), build.number)
         self._y_row = aligned(padded(net.n_outputs), build.number)
         # Addresses are looked up once: a look-up takes longer than a small network computes.
         self.block = CBlock(
             network=self._place,
             label_targets=(ctypes.c_double * 2)(*net.label_targets),
-            x_row=self._x_row.ctypes.data,
             y_row=self._y_row.ctypes.data,
         )
         self._block_address = ctypes.addressof(self.block)
+        for l, connection in enumerate(net.connections, 1):
+            if connection.constant_weight is not None and learned is None:
+                constant = grid.encode(constant_in(net, connection))
+                for which in (W,) if l == 1 else (W, B):
+                    self._flat(l, which, 1)[...] = constant
 
     def drop_sample(self) -> None:
         """Forget the open sample, if there is one."""
         self.build.drop_sample(self._place)
 
-    def _encoded(
-        self, state: LearningState, which: tuple[int, int, int] = BEFORE
-    ) -> list[tuple[int, int, Array]]:
-        """Return of each array of a layer: the layer, the kind of array, and its encoded values."""
-        net, L = self.net, self.net.n_layers
-        upper = zip(net.connections[1:], state.weights[1:], strict=True)
-        feedback = state.feedback or [c.backward_weights(W_l) for c, W_l in upper]
-        parts = [(l, which[0], state.weights[l - 1]) for l in range(1, L + 1)]
-        parts += [(l, which[1], feedback[l - 2]) for l in range(2, L + 1)]
-        parts += [(l, which[2], state.backward_potentials[l - 1]) for l in range(1, L)]
-        return [(l, array, self._grid.encode(values)) for l, array, values in parts]
-
     def write(self, state: LearningState) -> bool:
         """Replace what has been learned; return whether the numbers hold it."""
         self.drop_sample()  # an interrupt may have left one
-        encoded, limit = self._encoded(state), self.build.largest
-        if any(np.abs(units).max(initial=0) >= limit for _, _, units in encoded):
-            return False
-        for l, which, units in encoded:
-            self.array(l, which)[...] = units
-        for l, connection in enumerate(self.net.connections, 1):
-            if connection.constant_weight is not None:
-                constant = self._grid.encode(constant_in(self.net, connection))
-                for which in (W,) if l == 1 else (W, B):
-                    self._flat(l, which, 1)[...] = constant
+        is_held = self._write(self._encoded(state), BEFORE)
         self.build.forget_bounds(self._place)
+        return is_held
+
+    def take(self, other: EngineNetwork) -> bool:
+        """Take over what another network has learned; return whether the numbers hold it."""
+        self.drop_sample()  # an interrupt may have left one
+        is_held = self._write(other.learned_parts(), BEFORE)
+        self.build.forget_bounds(self._place)
+        return is_held
+
+    def _keep(self, l: int, first: int, changes: Array) -> None:
+        """Keep rows of W_l, from a first one on, of which some are about to change."""
+        if isinstance(self.net.connections[l - 1], DenseConnection):
+            units = np.flatnonzero(changes.any(axis=1)).astype(np.int32) + np.int32(first)
+            self.build.keep_rows(self._place, l, units.ctypes.data, len(units))
+
+    def kept_rows(self, l: int) -> tuple[Array, Array]:
+        """Return views of rows of W_l, as they were before the open sample has changed them.
+
+        Returns
+        -------
+        units : ndarray of shape (n,)
+            The units below.
+        rows : ndarray of shape (n, n_units)
+            Their rows in units of 2^-f; all others are those of now.
+        """
+        width, (_, *of_row) = padded(self.net.layer_sizes[l]), self.net.weight_shapes[l - 1]
+        self.array(l, W)  # which keeps rows that are not kept yet
+        at = ctypes.c_void_p(), ctypes.c_void_p()
+        n = self.build.kept(self._place, l, *map(ctypes.byref, at))
+        if not n:
+            return np.empty(0, np.int32), np.empty((0, *of_row), self.build.number)
+        units, rows = (
+            np.ctypeslib.as_array((np.ctypeslib.as_ctypes_type(number) * size).from_address(start))
+            for number, size, start in (
+                (np.int32, n, at[0].value or 0),
+                (self.build.number, n * width, at[1].value or 0),
+            )
+        )
+        return units, rows.reshape(n, width)[:, : of_row[0]]
+
+    def weights(self, l: int, which: int) -> Array:
+        """Return W_l before the open sample or up to now, in units of 2^-f: a new array."""
+        weights = self._units(l, which)
+        if which == W:
+            units, rows = self.kept_rows(l)
+            weights[units] = rows
+        return weights
+
+    def learned_parts(self) -> Iterator[Part]:
+        """Yield what has been learned, a few rows at a time."""
+        net, L = self.net, self.net.n_layers
+        kinds = [(0, range(1, L + 1)), (2, range(1, L))]
+        if net.feedback == "random":
+            kinds.append((1, range(2, L + 1)))
+        for kind, layers in kinds:
+            for l in layers:
+                for first, units in in_parts(self.array(l, BEFORE[kind])):
+                    yield kind, l, first, units
+        for l in range(1, L + 1):
+            for unit, row in zip(*self.kept_rows(l), strict=True):
+                yield 0, l, int(unit), row[np.newaxis]
+
+    def _encoded(self, state: LearningState) -> Iterator[Part]:
+        """Yield a state in units of 2^-f."""
+        encode = self._grid.encode
+        for l, first, rows in rows_of(state.weights):
+            yield 0, l, first, encode(rows)
+        for l, matrix in enumerate(state.feedback, 2):
+            yield 1, l, 0, encode(matrix)
+        for l, potentials in enumerate(state.backward_potentials, 1):
+            yield 2, l, 0, encode(potentials)
+
+    def _write(self, parts: Iterable[Part], arrays: tuple[int, int, int]) -> bool:
+        """Write parts of a state to some arrays; return whether the numbers hold all of them."""
+        for kind, l, first, units in parts:
+            if np.abs(units).max(initial=0) >= self.build.largest:
+                return False
+            rows = self.array(l, arrays[kind])[first : first + len(units)]
+            if arrays[kind] == W_NOW:
+                self._keep(l, first, rows != units)
+            rows[...] = units
+        if self.net.feedback == "transpose":
+            for l, connection in enumerate(self.net.connections[1:], 2):
+                weights = self.array(l, arrays[0])
+                self.array(l, arrays[1])[...] = connection.backward_weights(weights)
         return True
 
     @property
@@ -228,7 +300,7 @@ class EngineNetwork:
         net, L = self.net, self.net.n_layers
         with_feedback = range(2, L + 1) if net.feedback == "random" else ()
         return LearningState(
-            weights=tuple(self._reals(l, which[0]) for l in range(1, L + 1)),
+            weights=tuple(self._grid.decode(self.weights(l, which[0])) for l in range(1, L + 1)),
             backward_potentials=tuple(self._reals(l, which[2]) for l in range(1, L)),
             feedback=tuple(self._reals(l, which[1]) for l in with_feedback),
             samples_seen=samples_seen,
@@ -246,9 +318,10 @@ class EngineNetwork:
         Stops before the first sample that may be out of range, which leaves no trace.
         """
         net, n, T, number = self.net, len(batch), batch.n_steps, self.build.number
-        block, x, y = self.block, self._as_in_c(batch.x), batch.y
+        block, y = self.block, batch.y
         block.n_samples, block.n_steps, block.n_learned = n, T, samples_seen
-        block.x, block.y, held = _rows(x, _kind(x)), CRows(kind=NONE), [x]
+        held: list[Array] = []
+        block.x, block.y = self._rows_of(batch.x, held), CRows(kind=NONE)
         if y is not None:
             labels = y.ndim == 1
             y = np.ascontiguousarray(y, np.int64 if labels else np.float64)
@@ -278,6 +351,16 @@ class EngineNetwork:
         return BlockResult(
             scores[:done], *(part if part is None else part[:done] for part in others)
         )
+
+    def _rows_of(self, x: Array | SparseRows, held: list[Array]) -> CRows:
+        """Return input as the engine reads it from arrays that are added to `held`."""
+        if isinstance(x, SparseRows):
+            number = self._as_in_c(x.number)
+            held += [number, x.begin, x.unit]
+            at = {"begin": x.begin.ctypes.data, "unit": x.unit.ctypes.data}
+            return CRows(at=number.ctypes.data, kind=_kind(number), **at)
+        held.append(self._as_in_c(x))
+        return _rows(held[-1], _kind(held[-1]))
 
     def _as_in_c(self, x: Array) -> Array:
         """Return input in a type and an order that the engine reads.

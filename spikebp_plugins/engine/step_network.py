@@ -38,6 +38,7 @@ from spikebp_plugins.network.arithmetic import (
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch, spike_counts
+from spikebp_plugins.network.sparse_rows import SparseRows, of_one_step
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import weights_changed
 from spikebp_plugins.rules.step import SampleState, close_training, silence, step
@@ -49,6 +50,13 @@ def weight_shift(net: Definition) -> int:
     """Return the exponent of 2 by which weights of a chip are multiples of 2^-f; otherwise 0."""
     bits = arithmetic_of(net).fraction_bits
     return 0 if net.weight_exponent is None else bits + net.weight_exponent
+
+
+def _rules_in_c(net: Definition) -> ctypes.Array[CWeightRule]:
+    """Return how W_1 to W_L learn, as the engine reads it."""
+    rules = net.learning_rule.weights
+    each = (CWeightRule(*rule[:-1], CLimit(*rule.error_limit)) for rule in rules)
+    return (CWeightRule * len(rules))(*each)
 
 
 def holds(build: Build, net: Definition) -> bool:
@@ -97,10 +105,7 @@ class StepNetwork(EngineNetwork):
         grid, delays = arithmetic_of(net), delays_of(net)
         assert holds(build, net)
         self.most_steps, self._sizes = most_steps, np.array(net.layer_sizes, np.int32)
-        rule = net.learning_rule
-        self._rules = (CWeightRule * net.n_layers)(
-            *(CWeightRule(*one[:-1], CLimit(*one.error_limit)) for one in rule.weights)
-        )
+        rule, self._rules = net.learning_rule, _rules_in_c(net)
         connections = connections or Connections(net)
         definition = CDefinition(
             sizes=self._sizes.ctypes.data,
@@ -139,9 +144,16 @@ class StepNetwork(EngineNetwork):
         self.steps_block = CBlock.from_buffer_copy(self.block)
         self.steps_address = ctypes.addressof(self.steps_block)
 
+    def take_rate(self, net: Definition) -> None:
+        """Learn as a definition says that differs in its learning rate alone."""
+        ctypes.memmove(self._rules, _rules_in_c(net), ctypes.sizeof(self._rules))
+        self.net = net
+
     def for_steps(self, most_steps: int) -> StepNetwork:
         """Return a network for samples of so many steps, on the learned arrays of this one."""
-        return StepNetwork(self.net, self.build, most_steps, self.learned, self.connections)
+        other = StepNetwork(self.net, self.build, most_steps, self.learned, self.connections)
+        self.build.take_bounds(other._place, self._place)
+        return other
 
     def copied(self) -> StepNetwork:
         """Return a network that shares no memory with this one."""
@@ -153,6 +165,10 @@ class StepNetwork(EngineNetwork):
     def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
         """Replace W_l at an index, before an open sample and in it, after `settle`."""
         units, connection = self._grid.encode(weights), self.net.connections[l - 1]
+        is_replaced = np.zeros(units.shape, bool)
+        is_replaced[where] = True
+        kept, rows = self.kept_rows(l)
+        rows[...] = np.where(is_replaced[kept], units[kept], rows)
         for forward, backward, _ in (BEFORE, BY_NOW):
             held = self.array(l, forward)
             held[where] = units[where]
@@ -167,7 +183,7 @@ class StepNetwork(EngineNetwork):
     def give_backup(self) -> None:
         """Allocate the backup of what was learned before a sample, which single steps need."""
         if self.backup is None:
-            self.backup = self._bytes(len(self.learned))
+            self.backup = self._bytes(self.build.kept_size(self._place))
             self.build.give_backup(self._place, self.backup.ctypes.data)
 
     def begin_steps(self, y: Array | None, *, opens: bool = False, restarts: bool = False) -> None:
@@ -191,7 +207,9 @@ class StepNetwork(EngineNetwork):
             self.target = y
         block.opens, block.starts_learning = opens, restarts
 
-    def show_steps(self, x: Array, n_steps: int, first: int = 0, n_inputs: int = ENDLESS) -> int:
+    def show_steps(
+        self, x: Array | SparseRows, n_steps: int, first: int = 0, n_inputs: int = ENDLESS
+    ) -> int:
         """Show the same input, of shape (n_inputs,), in single steps after `begin_steps`.
 
         With delays the first of them is step `first` of its sample, from 0, of which `n_inputs`
@@ -199,8 +217,13 @@ class StepNetwork(EngineNetwork):
         """
         block = self.steps_block
         block.step, block.n_inputs = first, n_inputs
-        self._x_given[...] = spike_counts(x) if self.net.input_coding == "spikes" else x
-        block.x, block.n_steps = self._input, n_steps
+        held: list[Array] = []
+        block.n_steps = n_steps
+        if isinstance(x, SparseRows):
+            block.x = self._rows_of(x, held)
+        else:
+            self._x_given[...] = spike_counts(x) if self.net.input_coding == "spikes" else x
+            block.x = self._input
         self.build.show_steps(self.steps_address)
         return int(block.n_shown)
 
@@ -264,8 +287,7 @@ class StepNetwork(EngineNetwork):
         """Reopen a sample that has begun elsewhere, on what was learned before it."""
         given = np.array(counts, np.int64)
         self.build.reopen(self._place, given.ctypes.data)
-        for l, which, units in self._encoded(state, BY_NOW):
-            self.array(l, which)[...] = units
+        self._write(self._encoded(state), BY_NOW)
         encode, L = self._grid.encode, self.net.n_layers
         self.array(0, S)[...] = encode(sample.phi[0])
         self.array(0, C)[...] = sample.c[0]
@@ -277,13 +299,15 @@ class StepNetwork(EngineNetwork):
 
     def go_on_from(self, other: StepNetwork) -> None:
         """Continue the sample that is open in another network of fewer bits."""
-        is_held = self.write(other.read(0))
+        is_held = self.take(other)
         assert is_held, "64 bits hold what 32 bits do"
         self.give_backup()
         state, sample = other.so_far(0, 0)
         self._reopen(other._sample_counts(), state, sample)
 
-    def step_by_reference(self, x: Array, y: Array | None, samples_seen: int, n_steps: int) -> None:
+    def step_by_reference(
+        self, x: Array | SparseRows, y: Array | None, samples_seen: int, n_steps: int
+    ) -> None:
         """Show a step of the open sample, after `n_steps`, by the reference.
 
         Raises
@@ -294,7 +318,7 @@ class StepNetwork(EngineNetwork):
         net, L = self.net, self.net.n_layers
         state, sample = self.so_far(samples_seen, n_steps)
         counts = self._sample_counts()
-        encoded = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
+        encoded = Batch(net, of_one_step(x), None, 1).inputs()[0, 0]
         target = None if y is None else self._grid.round(y)
         state, sample, sent = step(net, state, sample, encoded, target)
         counts[2] = sample.shown

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Steps
-from spikebp_plugins.data.events import EventClock, EventSteps
+from spikebp_plugins.data.events import EventClock, EventCounts, EventSteps
 from spikebp_plugins.engine.events import Feeder, show_events
 from spikebp_plugins.engine.network import work_of_step
 from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.sparse_rows import SparseRows
 
 Array = NDArray[Any]
 
@@ -66,10 +67,12 @@ class EngineSteps(Steps):
         self._owner = owner
         self._network = owner.network_for_steps()
         self._steps_per_call = max(1, CALL_WORK // work_of_step(net))
-        self._counts = np.zeros(net.n_inputs, np.int64)
+        self._counts = EventCounts.none(net.n_inputs)
         self._feeder: Feeder | None = None
 
-    def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
+    def _show(
+        self, x: Array | SparseRows, y: Array | None, n_steps: int, opens: bool, restarts: bool
+    ) -> None:
         def show(shown: int) -> tuple[int, bool]:
             most = min(n_steps - shown, self._steps_per_call)
             done = self._network.show_steps(x, most)
@@ -85,14 +88,14 @@ class EngineSteps(Steps):
             return show_events(self._network, rest, self._counts, self._steps_per_call)
 
         def show(opens: bool, restarts: bool) -> None:
-            self._show_all(show_some, self._counts.copy, y, given.n_steps, opens, restarts)
+            self._show_all(show_some, self._counts.values.copy, y, given.n_steps, opens, restarts)
 
         self._advance(show, y, given.n_steps)
 
     def _show_all(
         self,
         show: Callable[[int], tuple[int, bool]],
-        x: Callable[[], Array],
+        x: Callable[[], Array | SparseRows],
         y: Array | None,
         n_steps: int,
         opens: bool,

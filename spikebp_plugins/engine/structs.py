@@ -82,6 +82,8 @@ class CRows(ctypes.Structure):
         ("at", ctypes.c_void_p),
         ("sample_apart", ctypes.c_int64),
         ("step_apart", ctypes.c_int64),
+        ("begin", ctypes.c_void_p),
+        ("unit", ctypes.c_void_p),
         ("kind", ctypes.c_int32),
     ]
 
@@ -105,12 +107,17 @@ class CBlock(ctypes.Structure):
         ("spikes", ctypes.c_void_p),
         ("errors", ctypes.c_void_p),
         ("step_scores", ctypes.c_void_p),
-        ("x_row", ctypes.c_void_p),
         ("y_row", ctypes.c_void_p),
         ("opens", ctypes.c_int32),
         ("starts_learning", ctypes.c_int32),
         *((name, ctypes.c_int64) for name in ("n_shown", "step", "n_inputs")),
     ]
+
+
+class CCounted(ctypes.Structure):
+    """``struct counted``."""
+
+    _fields_: ClassVar = [(name, ctypes.c_void_p) for name in ("counts", "unit", "n", "is_listed")]
 
 
 class CEvents(ctypes.Structure):
@@ -122,7 +129,7 @@ class CEvents(ctypes.Structure):
         ("weight", ctypes.c_void_p),
         ("n_events", ctypes.c_int64),
         ("n_steps", ctypes.c_int64),
-        ("counts", ctypes.c_void_p),
+        ("counted", CCounted),
     ]
 
 
@@ -134,7 +141,8 @@ class CFeeding(ctypes.Structure):
         ("events", ctypes.c_char_p),
         *((name, ctypes.c_int64) for name in ("n_events", "n_taken")),
         *((name, ctypes.c_int32) for name in ("are_usual", "are_checked")),
-        *((name, ctypes.c_void_p) for name in ("times", "has_events", "counts")),
+        ("times", ctypes.c_void_p),
+        ("counted", CCounted),
         *((name, ctypes.c_int64) for name in ("width", "height")),
         *((name, ctypes.c_uint64) for name in ("step", "longest_leap")),
         *((name, ctypes.c_int32) for name in ("planes", "signs")),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from spikebp_plugins.estimators.samples import is_sparse
 
 Array = NDArray[np.float64]
 
@@ -28,12 +30,12 @@ class ActivityMonitor:
         self._spikes = 0.0
         self._has_warned: set[str] = set()
 
-    def observe(self, inputs: Array, scores: Array, n_steps: int) -> None:
+    def observe(self, inputs: Any, scores: Array, n_steps: int) -> None:
         """Observe samples that were learned.
 
         Parameters
         ----------
-        inputs : ndarray of shape (n_samples, n_inputs)
+        inputs : ndarray or sparse matrix of shape (n_samples, n_inputs)
             The input of the network, in spikes a step.
         scores : ndarray of shape (n_samples, n_outputs)
             The scores of these samples.
@@ -44,8 +46,11 @@ class ActivityMonitor:
         last = np.flatnonzero(fires)
         self._n_silent = len(fires) - 1 - last[-1] if len(last) else self._n_silent + len(fires)
         if self._n_observed < SILENT:
-            self._n_observed += len(inputs)
-            self._spikes += float(np.abs(inputs).mean(axis=1).sum())
+            self._n_observed += inputs.shape[0]
+            if is_sparse(inputs):
+                self._spikes += float(np.abs(inputs.data).sum()) / inputs.shape[1]
+            else:
+                self._spikes += float(np.abs(inputs).mean(axis=1).sum())
             if self._n_observed >= SILENT:
                 self._check_loudness()
         if self._n_silent >= SILENT:

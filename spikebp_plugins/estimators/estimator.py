@@ -350,13 +350,17 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             The features, scaled as `input_scaling_` says, and the constant input if there is one.
         """
         check_is_fitted(self)
-        return self._inputs(checked_data(self, X))
+        shown = self._inputs(checked_data(self, X))
+        inputs: NDArray[np.float64] = shown.toarray() if is_sparse(shown) else shown
+        return inputs
 
-    def _inputs(self, X: Any) -> NDArray[np.float64]:
-        dense = X.toarray() if is_sparse(X) else X
-        return self._with_intercept(dense if self._scaling is None else self._scaling.scaled(dense))
+    def _inputs(self, X: Any) -> Any:
+        """Return the input for features; of a sparse matrix a sparse one if none is scaled."""
+        if self._scaling is not None:
+            X = self._scaling.scaled(X.toarray() if is_sparse(X) else X)
+        return self._with_intercept(X)
 
-    def _with_intercept(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _with_intercept(self, X: Any) -> Any:
         return self._with_constant(X, self._learned.net) if self._has_intercept else X
 
     def _scores(self, X: Any) -> NDArray[np.float64]:
@@ -396,7 +400,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             self._monitor.observe(inputs * net.input_factor, scores[-1], net.n_steps)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
-    def _learn(self, inputs: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
+    def _learn(self, inputs: Any, y: NDArray[Any]) -> NDArray[np.float64]:
         """Learn from samples at the rate that follows their errors, and return their scores."""
 
         def after(rate: LearningRate, scores: NDArray[np.float64], rows: slice) -> LearningRate:

@@ -48,40 +48,40 @@ class LazySimulator:
         return self.checkpoint, self.rate
 
     def __setstate__(self, state: tuple[Checkpoint, LearningRate]) -> None:
-        self._checkpoint, self.rate = state
+        self._learned: Checkpoint | Simulator
+        self._learned, self.rate = state
         self._work = Operations()  # of simulators that are closed
-        self._simulator: Simulator | None = None
         self._backend: str | None = None
         self._close: Callable[[], object] = lambda: None
 
     @property
     def net(self) -> Definition:
         """The definition."""
-        return self._checkpoint.net
+        return self._learned.net
 
     @property
     def n_seen(self) -> int:
         """Training samples so far."""
-        if self._simulator is None:
-            return self._checkpoint.state.samples_seen
-        return self._simulator.samples_seen
+        if isinstance(self._learned, Simulator):
+            return self._learned.samples_seen
+        return self._learned.state.samples_seen
 
     @property
     def checkpoint(self) -> Checkpoint:
         """Definition and learning state."""
-        if self._simulator is not None:
-            self._checkpoint = self._simulator.checkpoint()
-        return self._checkpoint
+        learned = self._learned
+        return learned.checkpoint() if isinstance(learned, Simulator) else learned
 
     @property
     def operations(self) -> Operations:
         """The work since this object was made."""
-        return self._work if self._simulator is None else self._work + self._simulator.operations
+        learned = self._learned
+        return self._work + learned.operations if isinstance(learned, Simulator) else self._work
 
     def with_fields(self, **fields: Any) -> LazySimulator:
         """Return a copy with other values of fields of the definition, or itself if all are equal.
 
-        The grid stays what it is, as with ``Checkpoint.at_rate``.
+        The grid stays what it is, as with `learning_rate` of a simulator.
         """
         net = self.net.replace(fraction_bits=self.net.fraction_bits, **fields)
         if net == self.net:
@@ -96,14 +96,16 @@ class LazySimulator:
 
     def open(self, backend: str | None) -> Simulator:
         """Return the simulator on a back end, opened unless it is open there."""
-        if self._simulator is None or backend != self._backend:
-            simulator = self.checkpoint.simulate(backend)
-            simulator.may_get_one_hot = False
-            self._shut()
-            self._simulator, self._backend = simulator, backend
-            # Some back ends hold processes, which must not outlive the estimator.
-            self._close = weakref.finalize(self, simulator.close)
-        return self._simulator
+        if isinstance(self._learned, Simulator) and backend == self._backend:
+            return self._learned
+        simulator = self.checkpoint.simulate(backend)
+        simulator.may_get_one_hot = False
+        self._work, close = self.operations, self._close
+        self._learned, self._backend = simulator, backend
+        # Some back ends hold processes, which must not outlive the estimator.
+        self._close = weakref.finalize(self, simulator.close)
+        close()
+        return simulator
 
     def train(
         self,
@@ -118,16 +120,16 @@ class LazySimulator:
         ----------
         backend : str or None
             The back end.
-        x, y : ndarray
+        x, y : ndarray, or x a sparse matrix
             Inputs and targets, as a simulator takes them.
         after : callable
             Returns the learning rate after some of the samples, by the scores that they reached.
         """
         scores: list[NDArray[np.float64]] = []
         start = 0
-        while start < len(x):
+        while start < x.shape[0]:
             self._take_rate(self.rate.now)
-            rows = slice(start, start + self.rate.lasts(len(x) - start))
+            rows = slice(start, start + self.rate.lasts(x.shape[0] - start))
             with _naming_no_sample():
                 scores.append(self.open(backend).train(x[rows], y[rows], progress=False))
             self.rate = after(self.rate, scores[-1], rows)
@@ -142,15 +144,12 @@ class LazySimulator:
 
     def _take_rate(self, rate: float) -> None:
         """Continue at another learning rate."""
-        if rate != self.net.learning_rate:
-            self._checkpoint = self.checkpoint.at_rate(rate)
-            self._shut()
-
-    def _shut(self) -> None:
-        if self._simulator is not None:
-            self._work += self._simulator.operations
-        self._close()
-        self._simulator = None
+        if rate == self.net.learning_rate:
+            return
+        if isinstance(self._learned, Simulator):
+            self._learned.learning_rate = rate
+        else:
+            self._learned = self._learned.at_rate(rate)
 
 
 @contextmanager

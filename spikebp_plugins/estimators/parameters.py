@@ -8,11 +8,11 @@ from operator import is_
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import positive
 from spikebp_plugins.estimators.learning_rate import TIMES_AT_FIRST, LearningRate
 from spikebp_plugins.estimators.locks import EstimatorLocks
+from spikebp_plugins.estimators.samples import is_sparse
 from spikebp_plugins.estimators.structure import Structure
 from spikebp_plugins.network.connections import Layer
 from spikebp_plugins.network.defaults import sends_few_spikes
@@ -96,8 +96,17 @@ class NetworkParameters(EstimatorLocks):
         last = net.replace(learning_rate=rate.lowest)
         return net.replace(learning_rate=rate.first, fraction_bits=last.fraction_bits), rate
 
-    def _with_constant(self, X: NDArray[np.float64], net: Definition) -> NDArray[np.float64]:
+    def _with_constant(self, X: Any, net: Definition) -> Any:
         """Return input of shape (n_samples, n_features) with the constant input inserted."""
+        if is_sparse(X):
+            is_first, (n_rows, n_features) = self.intercept_at == 0, X.shape
+            at = X.indptr[:-1] if is_first else X.indptr[1:]
+            parts = (
+                np.insert(X.data, at, 1 / net.input_scale),
+                np.insert(X.indices + is_first, at, 0 if is_first else n_features),
+                X.indptr + np.arange(n_rows + 1),
+            )
+            return type(X)(parts, (n_rows, n_features + 1))
         inputs = np.empty((len(X), X.shape[1] + 1))
         inputs[:, slice(1, None) if self.intercept_at == 0 else slice(-1)] = X
         # The network multiplies all of its input by input_scale: the product is to be 1.

@@ -144,7 +144,7 @@ class FixedPoint:
 
     def encode(self, values: Reals) -> Integers:
         """Return values on the grid as integers, for a file or another back end."""
-        return np.ldexp(values, self.fraction_bits).astype(np.int64)
+        return (values * math.ldexp(1.0, self.fraction_bits)).astype(np.int64)
 
     def decode(self, units: Array) -> Reals:
         """Return the values that :meth:`encode` turned into integers."""

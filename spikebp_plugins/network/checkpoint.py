@@ -191,9 +191,7 @@ class Checkpoint:
         ValueError
             If the rate rounds to zero on the grid.
         """
-        bits = self.net.fraction_bits
-        net = self.net.replace(learning_rate=learning_rate, fraction_bits=bits)
-        return replace(self, net=net)
+        return replace(self, net=self.net.at_rate(learning_rate))
 
     def grown(self, n_inputs: int | None = None, n_outputs: int | None = None) -> Checkpoint:
         """Return a checkpoint that continues from here with more inputs and outputs.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
@@ -53,6 +53,9 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "feedback": ("transpose", "random"),
     "weight_init": ("paper", "he", "quiet", "growing"),
 }
+
+#: How many initial weights are drawn at a time, so that they stay in the cache until used.
+VALUES_PER_DRAW: Final = 1 << 15
 
 #: The standard deviation of initial weights with "paper".
 PAPER_DEVIATION: Final = 0.01
@@ -478,11 +481,32 @@ class Definition(LayerSizes, ABC):
             the deviation of `weight_init`, not yet rounded to the grid. With "growing" each weight
             is drawn by itself, in another way (docs/semantics.md).
         """
+        weights = list(map(np.empty, self.weight_shapes))
+        for l, first, rows in self.drawn_weights():
+            weights[l - 1][first : first + len(rows)] = rows
+        return weights
+
+    def drawn_weights(self) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
+        """Draw the initial weights of `init_weights` a few rows at a time.
+
+        Yields
+        ------
+        l : int
+            The layer, from 1 to L in turn.
+        first : int
+            The number of the first row.
+        rows : ndarray
+            Consecutive rows of W_l.
+        """
         draw = self._drawing(growing_weights.WEIGHTS)
-        return [
-            draw(l, connection.weight_shape) * self._deviation(l, connection)
-            for l, connection in enumerate(self.connections, 1)
-        ]
+        for l, connection in enumerate(self.connections, 1):
+            n, *of_row = connection.weight_shape
+            deviation = self._deviation(l, connection)
+            n_rows = max(1, VALUES_PER_DRAW // math.prod(of_row))
+            for first in range(0, n, n_rows):
+                part = slice(first, min(first + n_rows, n))
+                rows = draw(l, (part.stop - first, *of_row), first)
+                yield l, first, rows * (deviation[part] if np.ndim(deviation) else deviation)
 
     def _deviation(self, l: int, connection: Connection) -> Any:
         """Return the standard deviation of initial weights, of all or of each input."""
@@ -507,7 +531,7 @@ class Definition(LayerSizes, ABC):
         """
         draw = self._drawing(growing_weights.FEEDBACK)
         return [
-            draw(l, connection.feedback_shape) / self._feedback_divisor(l, connection)
+            draw(l, connection.feedback_shape, 0) / self._feedback_divisor(l, connection)
             for l, connection in enumerate(self.connections[1:], 2)
         ]
 
@@ -516,12 +540,15 @@ class Definition(LayerSizes, ABC):
             return growing_weights.FEEDBACK_DIVISOR
         return math.sqrt(connection.fan_out)
 
-    def _drawing(self, what: int) -> Callable[[int, tuple[int, ...]], NDArray[np.float64]]:
-        """Return a function that draws matrices of mean 0 and deviation 1, layer after layer."""
+    def _drawing(self, what: int) -> Callable[[int, tuple[int, ...], int], NDArray[np.float64]]:
+        """Return a function that draws rows of mean 0 and deviation 1, in turn, layer after layer.
+
+        Its arguments are the layer, the shape of the rows, and the number of the first.
+        """
         if self.weight_init == "growing":
             return partial(growing_weights.unit_weights, self.seed, what)
         random = np.random.RandomState(self.seed + (what == growing_weights.FEEDBACK))
-        return lambda _, shape: random.standard_normal(shape)
+        return lambda _l, shape, _first: random.standard_normal(shape)
 
     def replace(self, **changes: Any) -> Self:
         """Return a definition with some fields changed.
@@ -543,6 +570,19 @@ class Definition(LayerSizes, ABC):
         if self.update == "normalized" == self._defaults(None)["update"]:
             values["update"] = AUTOMATIC
         return type(self)(**self._known_fields(values | changes))
+
+    def at_rate(self, learning_rate: float) -> Self:
+        """Return a definition with another learning rate and the same grid.
+
+        Raises
+        ------
+        ValueError
+            If the rate rounds to zero on the grid.
+        """
+        other = self.replace(learning_rate=learning_rate, fraction_bits=self.fraction_bits)
+        # The same connections, whose synapses take time to find.
+        vars(other)["connections"] = self.connections
+        return other
 
     @property
     def _has_automatic_fraction_bits(self) -> bool:

@@ -31,7 +31,9 @@ NUMBERS: Final = 3
 PARTS: Final = 12
 
 
-def unit_weights(seed: int, what: int, l: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def unit_weights(
+    seed: int, what: int, l: int, shape: tuple[int, ...], first: int = 0
+) -> NDArray[np.float64]:
     """Return weights of mean 0 and deviation 1; a larger matrix begins with a smaller one.
 
     Parameters
@@ -44,6 +46,8 @@ def unit_weights(seed: int, what: int, l: int, shape: tuple[int, ...]) -> NDArra
         The layer that the weights belong to.
     shape : tuple of two int
         Rows, each of which has a counter of its own, and columns.
+    first : int, default=0
+        The number of the first row.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def unit_weights(seed: int, what: int, l: int, shape: tuple[int, ...]) -> NDArra
         Multiples of 2^-16.
     """
     weights = np.empty(shape)
-    for i, row in enumerate(weights):
+    for i, row in enumerate(weights, first):
         raw = np.random.Philox(key=seed, counter=[0, i, l, what]).random_raw(NUMBERS * len(row))
         parts = raw.view(np.uint16).reshape(len(row), PARTS)
         row[:] = parts.sum(axis=1, dtype=np.int64) - PARTS * (2**16 - 1) // 2

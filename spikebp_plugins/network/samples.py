@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from spikebp_plugins.common.errors import (
 )
 from spikebp_plugins.network.arithmetic import LARGEST_COUNT, Reals, arithmetic_of
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.sparse_rows import SparseRows, is_sparse, rows_of_matrix
 
 #: How many rows of a large array are checked at a time for NaN and infinity.
 ROWS_PER_CHECK: Final = 4096
@@ -34,7 +35,7 @@ class Batch:
     ----------
     net : Definition
         The definition that they were checked against.
-    x : ndarray of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+    x : SparseRows, or ndarray of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
         Input in the type in which it came: 8-bit pixels stay 8-bit. Spikes that came as real
         numbers are int64.
     y : ndarray of shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_steps, n_outputs)
@@ -44,7 +45,7 @@ class Batch:
     """
 
     net: Definition
-    x: NDArray[Any]
+    x: NDArray[Any] | SparseRows
     y: NDArray[Any] | None
     n_steps: int
 
@@ -60,9 +61,15 @@ class Batch:
         for start in range(0, len(self), size):
             yield self[start : start + size]
 
+    def as_arrays(self) -> Batch:
+        """Return the same samples, with an array in place of rows that list their units."""
+        return replace(self, x=self.x.dense()) if isinstance(self.x, SparseRows) else self
+
     def rows(self) -> NDArray[Any]:
         """Return the input as it came, of shape (n_samples, 1 or n_steps, n_inputs)."""
-        return self.x if self.x.ndim == 3 else self.x[:, np.newaxis]
+        x: Any = self.as_arrays().x
+        rows: NDArray[Any] = x if x.ndim == 3 else x[:, np.newaxis]
+        return rows
 
     def inputs(self) -> NDArray[Any]:
         """Return the input of layer 0.
@@ -127,8 +134,8 @@ def check_batch(net: Definition, x: Any, y: Any = None, n_steps: int | None = No
     ----------
     net : Definition
         The definition.
-    x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
-        Input.
+    x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs), or sparse
+        Input; a sparse matrix of SciPy has a row for each sample.
     y : array-like or None, default=None
         Targets: integer labels of shape (n_samples,), or reals of shape (n_samples, n_outputs) or
         (n_samples, n_steps, n_outputs).
@@ -146,7 +153,9 @@ def check_batch(net: Definition, x: Any, y: Any = None, n_steps: int | None = No
     return Batch(net, inputs, targets, steps)
 
 
-def _check_inputs(net: Definition, x: Any, n_steps: int) -> NDArray[Any]:
+def _check_inputs(net: Definition, x: Any, n_steps: int) -> NDArray[Any] | SparseRows:
+    if is_sparse(x):
+        return check_sparse(net, rows_of_matrix("x", x), n_steps)
     array = real_array("x", x)
     allowed: list[tuple[int, ...]] = [(n_steps, net.n_inputs)]
     if net.input_coding == "values":
@@ -154,6 +163,24 @@ def _check_inputs(net: Definition, x: Any, n_steps: int) -> NDArray[Any]:
     if array.shape[1:] not in allowed:
         array = _flattened(net, array, allowed)
     return check_values(net, array)
+
+
+def check_sparse(net: Definition, rows: SparseRows, n_steps: int) -> SparseRows:
+    """Check rows that list their units, each of a sample."""
+    if rows.n_units != net.n_inputs:
+        allowed = f"of shape {_shape(('n_samples', net.n_inputs))} where it is sparse"
+        raise wrong_argument("x", allowed, f"shape {rows.shape}")
+    if net.input_coding == "spikes" and n_steps > 1:
+        allowed = f"an array of shape {_shape(('n_samples', n_steps, net.n_inputs))}, of spikes"
+        raise wrong_argument("x", allowed, "a sparse matrix")
+    number, is_finite = rows.number, np.isfinite(rows.number)
+    if not is_finite.all():
+        of_row = np.repeat(np.arange(len(rows)), np.diff(rows.begin))
+        wrong = np.flatnonzero(~is_finite)
+        first = min(wrong, key=lambda i: (of_row[i], rows.unit[i]))
+        index = int(of_row[first]), int(rows.unit[first])
+        raise wrong_argument("x", "finite", f"{number[first]} at index {index}")
+    return replace(rows, number=check_values(net, number))
 
 
 def _flattened(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import REALS, array_of, finite, wrong_argument
 from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
-from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.fields import VALUES_PER_DRAW, Definition
 
 Matrices = tuple[NDArray[np.floating[Any]], ...]
 
@@ -21,7 +23,7 @@ class LearningState(NamedTuple):
 
     Attributes
     ----------
-    weights : tuple of ndarray of shape (n_in, n_out)
+    weights : sequence of ndarray of shape (n_in, n_out)
         :math:`W_1` to :math:`W_L`.
     backward_potentials : tuple of ndarray of shape (n_units,)
         :math:`\psi_1` to :math:`\psi_{L-1}` after the last training sample.
@@ -32,7 +34,7 @@ class LearningState(NamedTuple):
         Training samples so far.
     """
 
-    weights: Matrices
+    weights: Sequence[NDArray[np.floating[Any]]]
     backward_potentials: Matrices
     feedback: Matrices
     samples_seen: int
@@ -44,6 +46,63 @@ class LearningState(NamedTuple):
             backward_potentials=tuple(psi.copy() for psi in self.backward_potentials),
             feedback=tuple(b.copy() for b in self.feedback),
         )
+
+
+class DrawnWeights(Sequence[NDArray[np.floating[Any]]]):
+    """The initial weights of a definition on its grid, drawn when somebody needs them.
+
+    An engine takes them row by row. The matrices are made for who asks for one.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition.
+    """
+
+    def __init__(self, net: Definition) -> None:
+        self._net = net
+
+    def rows(self) -> Iterator[tuple[int, int, NDArray[np.floating[Any]]]]:
+        """Yield some rows after the other: the layer, the number of the first row, and the rows."""
+        arithmetic = arithmetic_of(self._net)
+        for l, first, rows in self._net.drawn_weights():
+            yield l, first, _rounded(arithmetic, "weight", l, rows)
+
+    @cached_property
+    def _matrices(self) -> Matrices:
+        matrices = tuple(map(np.empty, self._net.weight_shapes))
+        for l, first, rows in self.rows():
+            matrices[l - 1][first : first + len(rows)] = rows
+        return matrices
+
+    def __len__(self) -> int:
+        return self._net.n_layers
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.floating[Any]]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Matrices: ...
+    def __getitem__(self, index: Any) -> Any:
+        return self._matrices[index]
+
+
+def rows_of(
+    weights: Sequence[NDArray[np.floating[Any]]],
+) -> Iterator[tuple[int, int, NDArray[np.floating[Any]]]]:
+    """Yield weights as `DrawnWeights.rows` does, and draw them where there are none yet."""
+    if isinstance(weights, DrawnWeights) and "_matrices" not in vars(weights):
+        yield from weights.rows()
+        return
+    for l, matrix in enumerate(weights, 1):
+        for first, rows in in_parts(matrix):
+            yield l, first, rows
+
+
+def in_parts(matrix: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield some rows after the other, and the number of the first: few enough for the cache."""
+    n_rows = max(1, VALUES_PER_DRAW * len(matrix) // max(matrix.size, 1))
+    for first in range(0, len(matrix), n_rows):
+        yield first, matrix[first : first + n_rows]
 
 
 def initial_state(net: Definition, weights: Any = None, feedback: Any = None) -> LearningState:
@@ -73,9 +132,10 @@ def initial_state(net: Definition, weights: Any = None, feedback: Any = None) ->
     else:
         given = net.init_feedback() if feedback is None else feedback
         backward = _matrices(arithmetic, "feedback", given, net.feedback_shapes, first_layer=2)
-    given = net.init_weights() if weights is None else weights
     return LearningState(
-        weights=_matrices(arithmetic, "weights", given, net.weight_shapes, first_layer=1),
+        weights=DrawnWeights(net)
+        if weights is None
+        else _matrices(arithmetic, "weights", weights, net.weight_shapes, first_layer=1),
         backward_potentials=tuple(map(np.zeros, net.layer_sizes[1:-1])),
         feedback=backward,
         samples_seen=0,
@@ -115,5 +175,11 @@ def _matrices(
         matrix, allowed = f"{name} of layer {layer}", "finite real numbers"
         array = finite(matrix, array_of(matrix, given_matrix, REALS, allowed), allowed)
         quantity = "weight" if name == "weights" else "feedback weight"
-        rounded.append(arithmetic.check(arithmetic.round_weights(array), quantity, layer))
+        rounded.append(_rounded(arithmetic, quantity, layer, array))
     return tuple(rounded)
+
+
+def _rounded(
+    arithmetic: FixedPoint, quantity: str, layer: int, values: NDArray[Any]
+) -> NDArray[np.floating[Any]]:
+    return arithmetic.check(arithmetic.round_weights(values), quantity, layer)

@@ -276,7 +276,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
             rows = self._newest_windows(rows)
         scaling = self._scaling
         scaled = rows if scaling is None else scaling.scaled(rows)
-        return self._with_constant(scaled, self._learned.net)
+        inputs: Array = self._with_constant(scaled, self._learned.net)
+        return inputs
 
     def _newest_windows(self, rows: Array) -> Array:
         """Return the window that each sample would end as the next; zeros where none is complete.

@@ -111,7 +111,7 @@ def neurobench_metrics(
     if not isinstance(checkpoint, Checkpoint):
         raise wrong_argument("checkpoint", "a Checkpoint", repr(checkpoint))
     net = checkpoint.net
-    batch = check_batch(net, x, n_steps=n_steps)
+    batch = check_batch(net, x, n_steps=n_steps).as_arrays()
     if not len(batch):
         raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
     size = len(batch) if batch_size is None else integer("batch_size", batch_size, 1)
@@ -166,7 +166,7 @@ def _footprint(checkpoint: Checkpoint, n_weights: int) -> int:
 
 def _counted(
     sim: Simulator,
-    x: Array,
+    x: Any,
     n_steps: int,
     margin: float | None,
     connected: list[_WeightedConnection],

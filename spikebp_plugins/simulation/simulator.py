@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch
+from spikebp_plugins.network.sparse_rows import is_sparse
 from spikebp_plugins.network.state import LearningState, initial_state
 from spikebp_plugins.simulation.replay_training import check_replay, train_with
 from spikebp_plugins.simulation.stream import Encoder, Stream
@@ -41,6 +42,30 @@ from spikebp_plugins.simulation.trace import Trace
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+class ClosedBackend(NamedTuple):
+    """What is left of a back end that a simulator has closed.
+
+    Attributes
+    ----------
+    net : Definition
+        The definition.
+    state : LearningState
+        What was learned.
+    operations, work : object
+        Those of the back end.
+    """
+
+    net: Definition
+    state: LearningState
+    operations: Operations
+    work: Work | None
+
+    @property
+    def samples_seen(self) -> int:
+        """Training samples so far."""
+        return self.state.samples_seen
 
 
 class Simulator:
@@ -131,11 +156,9 @@ class Simulator:
         self, net: Definition, state: LearningState, backend: str | None, options: dict[str, Any]
     ) -> None:
         self._lock = RLock()
-        self.net = net
         self.backend, cls, self._options = backend_for(net, backend, options)
-        self._engine: Backend | None = cls(net, state, **self._options)
+        self._engine: Backend | ClosedBackend = cls(net, state, **self._options)
         self._earlier = Operations()  # those of the simulator that this one is a copy of
-        self._final: tuple[LearningState, Operations, Work | None] = (state, Operations(), None)
         self._stream: Stream | None = None
         self._replay: ReplayBuffer | None = None  # of the last call that had one
         self._input_is_scaled = False  # of the checkpoint that it goes on from
@@ -150,7 +173,7 @@ class Simulator:
             "backend": self.backend,
             "options": self._options,
             "operations": self.operations,
-            "closed": self._engine is None,
+            "closed": isinstance(self._engine, ClosedBackend),
         }
 
     def __setstate__(self, copied: dict[str, Any]) -> None:
@@ -179,7 +202,8 @@ class Simulator:
         x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
             Input, constant or changing from step to step. With ``input_coding="spikes"`` whole
             numbers of the second shape. In place of n_inputs there may be the shape of the input,
-            ``net.layer_shapes[0]``.
+            ``net.layer_shapes[0]``. Or a sparse matrix of SciPy with a row for each sample, which
+            takes as long as it has entries; equal ones are added.
         y : array-like of shape (n_samples,), (n_samples, n_outputs) or \
                 (n_samples, n_steps, n_outputs)
             Integer labels, which ask for `label_targets` of the definition, or real targets. Of
@@ -234,6 +258,8 @@ class Simulator:
             if batch.y.ndim != 1:
                 raise wrong_argument("y", "labels where a margin is given", "real targets")
             return self._run_until(engine, batch, margin, record, progress)
+        if replay is not None and is_sparse(x):
+            raise wrong_argument("x", "an array where a replay buffer is given", "a sparse matrix")
         self._replay = replay
         if not (record or progress or replay is not None):
             scores = engine.show_one(x, y, self.net.n_steps)
@@ -320,12 +346,12 @@ class Simulator:
         margin = self._checked_margin(margin, record)
         doing = "predicting" if batch.y is None else "training"
         with (
-            _naming_the_sample(engine),
+            _naming_the_sample(engine, batch),
             progress_bar(len(batch), doing, wanted=progress) as bar,
         ):
             blocks = [room_for_early(batch[:0])]
             for block in batch.blocks(engine.block_size(batch.n_steps)):
-                blocks.append(engine.show_until(block, margin))
+                blocks.append(engine.show_until(_given_to(engine, block), margin))
                 bar.update(len(block))
         shown = EarlySamples(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
         return shown._replace(operations=in_64_bits(shown.operations))
@@ -418,9 +444,9 @@ class Simulator:
             show, doing = engine.predict, "predicting"
         elif replay is not None:
             show, each = partial(train_with, engine, replay), 1 + replay.n_replayed
-        with _naming_the_sample(engine, replay):
+        with _naming_the_sample(engine, batch, replay):
             if len(batch.x) == 1 and not progress:  # the bar would take longer than the sample
-                outcome = show(batch, record)
+                outcome = show(_given_to(engine, batch), record)
             else:
                 outcome = self._by_blocks(engine, show, batch, each, record, doing, progress)
         scores, recording = outcome
@@ -449,7 +475,7 @@ class Simulator:
             engine.report = report
             try:
                 for block in batch.blocks(max(1, engine.block_size(batch.n_steps) // each)):
-                    outcomes.append(show(block, record))
+                    outcomes.append(show(_given_to(engine, block), record))
                     done += len(block)
                     report(0)
             finally:
@@ -457,30 +483,61 @@ class Simulator:
         return joined(outcomes) if outcomes else _of_no_samples(batch)
 
     @property
+    def net(self) -> Definition:
+        """The definition, with the learning rate of now."""
+        return self._engine.net
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate, of its streams too.
+
+        Set it between two samples to learn at another rate from there on. The grid stays what it
+        is, as with ``Checkpoint.at_rate``, and so does everything else.
+
+        Raises
+        ------
+        ValueError
+            If the rate rounds to zero on the grid.
+        RuntimeError
+            If a sample of a stream is open.
+        """
+        return self.net.learning_rate
+
+    @learning_rate.setter
+    @synchronized
+    def learning_rate(self, rate: float) -> None:
+        engine = self._open_engine()
+        self._check_no_open_sample()
+        net = self.net.at_rate(rate)
+        if not engine.take_rate(net):
+            self.close()
+            earlier = self.operations
+            engine = type(engine)(net, self._engine.state, **self._options)
+            self._earlier, self._engine = earlier, engine
+
+    @property
     @synchronized
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights :math:`W_1` to :math:`W_L`, as the connections have them."""
-        return [np.array(matrix, np.float64) for matrix in self._state.weights]
+        return [np.array(matrix, np.float64) for matrix in self._engine.state.weights]
 
     @property
     @synchronized
     def samples_seen(self) -> int:
         """Training samples so far, including those before a checkpoint that was loaded."""
-        return self._final[0].samples_seen if self._engine is None else self._engine.samples_seen
+        return self._engine.samples_seen
 
     @property
     @synchronized
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown by this simulator."""
-        if self._engine is None:
-            return self._final[1]
         return self._earlier + self._engine.operations
 
     @property
     @synchronized
     def work(self) -> Work | None:
         """The work of the back end since it was opened; None if it does not count it."""
-        return self._final[2] if self._engine is None else self._engine.work
+        return self._engine.work
 
     @synchronized
     def checkpoint(
@@ -499,7 +556,7 @@ class Simulator:
         if not (encoder is None or isinstance(encoder, WindowEncoder)):
             raise wrong_argument("encoder", "a WindowEncoder or None", repr(encoder))
         kept = None if replay is None else replay.copy()
-        state, encoder = self._state.copy(), copy.deepcopy(encoder)
+        state, encoder = self._engine.state.copy(), copy.deepcopy(encoder)
         return Checkpoint(self.net, state, kept, encoder, self._input_is_scaled)
 
     def save(
@@ -526,19 +583,15 @@ class Simulator:
     @synchronized
     def close(self) -> None:
         """Release the resources of the back end; weights and checkpoint can still be read."""
-        if self._engine is not None:
+        engine = self._engine
+        if not isinstance(engine, ClosedBackend):
             if self._stream is not None:
                 self._stream.drop_sample()
-            self._final = (self._state, self.operations, self.work)
-            engine, self._engine = self._engine, None
+            self._engine = ClosedBackend(engine.net, engine.state, engine.operations, engine.work)
             engine.close()
 
-    @property
-    def _state(self) -> LearningState:
-        return self._final[0] if self._engine is None else self._engine.state
-
     def _open_engine(self) -> Backend:
-        if self._engine is None:
+        if isinstance(self._engine, ClosedBackend):
             raise RuntimeError(
                 "this simulator is closed; go on with simulator.checkpoint().simulate()"
             )
@@ -562,18 +615,25 @@ class Simulator:
 
 
 @contextmanager
-def _naming_the_sample(engine: Backend, replay: ReplayBuffer | None = None) -> Iterator[None]:
+def _naming_the_sample(
+    engine: Backend, batch: Batch, replay: ReplayBuffer | None = None
+) -> Iterator[None]:
     """Add to the error of an overflow the index of the sample in which it came."""
-    before = engine.operations.samples if replay is None else replay.n_seen
+    is_alone = len(batch) == 1 and replay is None  # to add up operations takes longer than it does
+    before = 0 if is_alone else engine.operations.samples if replay is None else replay.n_seen
     try:
         yield
     except OverflowError as error:
         # Those that were shown, or are in the buffer, were in range.
         if replay is None:
-            where = f"sample {engine.operations.samples - before}"
+            where = f"sample {0 if is_alone else engine.operations.samples - before}"
         else:
             where = f"sample {replay.n_seen - before}, or in one that was learned again before it"
         raise OverflowError(f"{error}, in {where}") from error
+
+
+def _given_to(engine: Backend, batch: Batch) -> Batch:
+    return batch if engine.takes_sparse else batch.as_arrays()
 
 
 def _of_no_samples(batch: Batch) -> Outcome:

@@ -24,12 +24,14 @@ from spikebp_plugins.data.windows import WindowEncoder
 from spikebp_plugins.network.definition import SpikingNetwork
 from spikebp_plugins.network.samples import (
     Batch,
+    check_sparse,
     check_targets,
     check_values,
     real_array,
     real_targets,
     spike_counts,
 )
+from spikebp_plugins.network.sparse_rows import SparseRows, is_sparse, rows_of_matrix
 from spikebp_plugins.simulation.replay_training import (
     StreamedSample,
     followed_by_others,
@@ -92,7 +94,6 @@ class Stream:
     ) -> None:
         self._lock, self._claim = lock, claim
         net, steps = engine.net, engine.steps()
-        self.net = net
         self._n_steps = None if n_steps is None else integer("n_steps", n_steps, 1)
         if encoder is not None:
             _check_encoder(net, encoder)
@@ -118,6 +119,11 @@ class Stream:
         self._of_no_samples = (0, net.n_outputs)
         self._clock: EventClock | None = None
         self._known_type: np.dtype[Any] | None = None  # of events that were checked
+
+    @property
+    def net(self) -> Definition:
+        """The definition."""
+        return self._engine.net
 
     def __reduce__(self) -> Any:
         raise TypeError(
@@ -194,7 +200,7 @@ class Stream:
 
         Parameters
         ----------
-        x : array-like of shape (n_inputs,), or of that of the input, or None
+        x : array-like of shape (n_inputs,), or of that of the input, sparse of one row, or None
             Real values, or whole spike counts with ``input_coding="spikes"``; None shows zeros.
         target : int, array-like of shape (n_outputs,) or None, optional
             The target from these steps on; left out, it stays what it is.
@@ -440,10 +446,12 @@ class Stream:
             self._last = scores[0].copy(), n_steps
         return scores
 
-    def _show_whole(self, x: NDArray[Any], n_steps: int) -> Reals:
+    def _show_whole(self, x: NDArray[Any] | SparseRows, n_steps: int) -> Reals:
         """Show a whole sample, and return its scores."""
         net, y = self.net, self._target
-        rows = x[np.newaxis] if net.input_coding == "values" else x[np.newaxis, np.newaxis]
+        rows = x
+        if not isinstance(x, SparseRows):
+            rows = x[np.newaxis] if net.input_coding == "values" else x[np.newaxis, np.newaxis]
         if y is None:
             scores, _ = self._engine.predict(Batch(net, rows, None, n_steps), False)
         else:
@@ -452,14 +460,14 @@ class Stream:
         self._end(scores[0].copy(), n_steps)
         return scores
 
-    def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[Reals]:
+    def _show(self, x: NDArray[Any] | SparseRows | None, n_steps: int) -> list[Reals]:
         """Show an input for some steps; return the scores of samples that close, by the row."""
         closed: list[Reals] = []
         while n_steps:
             if x is None:
                 n_steps -= self._count_silent_samples(n_steps, closed)
             now = self._steps_of_sample(n_steps)
-            if self._replay is not None:
+            if self._replay is not None and not isinstance(x, SparseRows):
                 self._noted.note(x, self._target, now)
             if x is not None and now == self._n_steps and not self._steps.is_open:
                 closed.append(self._show_whole(x, now))
@@ -568,10 +576,10 @@ class Stream:
         """Store the scores and the length of a sample that has ended."""
         self._last, self._noted = (scores, n_steps), StreamedSample(self.net)
 
-    def _show_last(self, pending: NDArray[Any] | None) -> list[Reals]:
+    def _show_last(self, pending: EventSteps | None) -> list[Reals]:
         """Show the unfinished step, if it has events, and close the sample."""
         # The pending step may be the last of `n_steps`: then the sample is closed already.
-        closed = [] if pending is None else self._show(pending, 1)
+        closed = [] if pending is None else self._show_events(pending)
         return closed or [self._close()[np.newaxis]]
 
     def _whole_or_dropped(self, show: Callable[..., Result], *arguments: Any) -> Result:
@@ -596,7 +604,17 @@ class Stream:
             raise RuntimeError("events need an encoder: sim.stream(EventEncoder(...))")
         return self._encoder
 
-    def _checked_input(self, x: Any) -> NDArray[Any]:
+    def _checked_sparse(self, row: SparseRows) -> NDArray[Any] | SparseRows:
+        if len(row) != 1:
+            raise wrong_argument("x", "a sparse matrix of one row", f"shape {row.shape}")
+        row = check_sparse(self.net, row, 1)
+        # A replay buffer keeps arrays.
+        return row if self._replay is None else row.dense()[0]
+
+    def _checked_input(self, x: Any) -> NDArray[Any] | SparseRows:
+        if is_sparse(x):
+            row = x if x.ndim == 2 else x.reshape(1, -1)
+            return self._checked_sparse(rows_of_matrix("x", row))
         array, flat = real_array("x", x), (self.net.n_inputs,)
         if array.shape != flat:
             if array.shape != self.net.layer_shapes[0]:

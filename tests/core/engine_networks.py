@@ -19,9 +19,11 @@ from spikebp_plugins.engine.backend import early_of
 from spikebp_plugins.engine.library import build_of
 from spikebp_plugins.engine.network import BY_NOW, counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork, holds
+from spikebp_plugins.engine.structs import B_NOW, W_NOW
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import check_batch, real_targets
+from spikebp_plugins.network.sparse_rows import SparseRows
 from spikebp_plugins.network.state import LearningState, initial_state
 from tests import profiles  # noqa: F401 (registers them)
 from tests.core.strategies import RATES, chip_definitions, definitions, inputs, networks, targets
@@ -177,8 +179,8 @@ class Pair:
                 assert np.array_equal(wanted, values), name
         if self.net.feedback != "random":
             for l, connection in enumerate(self.net.connections[1:], 2):
-                back = connection.backward_weights(self.c.array(l, 0))
-                assert np.array_equal(self.c.array(l, 1), back)
+                back = connection.backward_weights(self.c.array(l, W_NOW))
+                assert np.array_equal(self.c.array(l, B_NOW), back)
         assert counted_operations(self.net, self.c.counts()) == self.ref.operations
 
 
@@ -236,6 +238,15 @@ def assert_equal_blocks(level, bits, case):
     assert_equal_parts(pair, case)
 
 
+def listed(x, random):
+    """Return rows that list their units in any order, and some of those that have nothing."""
+    is_listed = (x != 0) | (random.uniform(size=x.shape) < 0.2)
+    units = [random.permutation(np.flatnonzero(row)).astype(np.int32) for row in is_listed]
+    number = np.concatenate([row[unit] for row, unit in zip(x, units, strict=True)])
+    begin = np.cumsum([0, *map(len, units)])
+    return SparseRows(begin, np.concatenate(units), number, x.shape[1])
+
+
 def assert_equal_parts(pair, case):
     """Parts of the samples, of any type, with targets or without; what is learned in between."""
     random, net = np.random.RandomState(case.seed), case.net
@@ -245,7 +256,10 @@ def assert_equal_parts(pair, case):
         x, y = case.x[part], case.y[part] if random.rand() < 0.6 else None
         if net.input_coding == "values" and random.rand() < 0.3:
             x = x.astype(np.float64)
-        shown = pair.c.show(check_batch(net, x, y), pair.ref.samples_seen)
+        batch = check_batch(net, x, y)
+        if x.ndim == 2 and random.rand() < 0.5:
+            batch.x = listed(x, random)
+        shown = pair.c.show(batch, pair.ref.samples_seen)
         n = len(shown.scores)
         if n:
             wanted = pair.ref.predict(x[:n]) if y is None else pair.ref.train(x[:n], y[:n])

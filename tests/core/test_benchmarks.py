@@ -41,6 +41,15 @@ def test_a_stream_whose_samples_share_inputs_costs_what_changes():
     assert min(row["train"], row["predict"]) > 0
 
 
+def test_inputs_that_are_silent_cost_neither_time_nor_memory():
+    cases = ("rows 1024", "rows 262144", "events 34x34", "start 262144", "rate 1024")
+    rows = run("sparse_inputs.py", "--rounds", "1", "--cases", *cases)
+    found = {(row["case"], row["what"]): row["now"] for row in rows}
+    assert min(found.values()) > 0
+    for case in ("rows 262144", "start 262144"):  # arrays of doubles would be twice the weights
+        assert found[case, "peak over weights"] < 2
+
+
 def test_rivals_that_are_not_installed_are_left_out(monkeypatch, capsys):
     monkeypatch.syspath_prepend(FOLDER)
     for name in ("numba", "torch", "in_numba"):

@@ -39,9 +39,9 @@ def test_the_code_of_the_comparison_runs():
     code = sections("docs/comparison.md")["The best networks"].replace("mnist", "digits")
     names = {}
     exec(code.replace("800, 800", "30").replace("test error", "error on digits"), names)
-    state, net = names["checkpoint"].state, names["checkpoint"].net
-    assert state.samples_seen == 20 * len(names["data"].x_train)
-    assert (net.learning_rate, net.fraction_bits) == (2.0**-20, 20)
+    sim = names["sim"]
+    assert sim.samples_seen == 20 * len(names["data"].x_train)
+    assert (sim.learning_rate, sim.net.fraction_bits) == (2.0**-20, 20)
 
 
 def test_links_between_pages_lead_somewhere():

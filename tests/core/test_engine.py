@@ -154,6 +154,17 @@ def test_errors_count_that_pass_weights_of_zero():
 
 
 @pytest.mark.parametrize("bits", [32, 64])
+def test_bounds_know_the_rows_that_have_changed(bits):
+    """Those that were measured long ago are not measured again."""
+    net = SpikingMLP.paper((40, 1), n_steps=1, fraction_bits=20, learning_rate=0.5)
+    pair = Pair(net, initial_state(net, [np.zeros((40, 1))]), best_level(), bits)
+    x, y = np.eye(40)[[3] * 260 + [37] * 300], np.repeat([1.0, 1000.0], [260, 300])[:, np.newaxis]
+    assert np.array_equal(pair.c.show(check_batch(net, x, y), 0).scores, pair.ref.train(x, y))
+    drive = pair.c.show(check_batch(net, 4 * x[-1:]), 0).scores
+    assert drive.tolist() == ([] if bits == 32 else pair.ref.predict(4 * x[-1:]).tolist())
+
+
+@pytest.mark.parametrize("bits", [32, 64])
 def test_bounds_know_what_weights_wait_for(bits):
     """The input does not change, so that the row of weights is not written but to be measured."""
     net = SpikingMLP.paper((1, 1), n_steps=1, fraction_bits=20, learning_rate=0.5)

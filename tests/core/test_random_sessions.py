@@ -524,7 +524,7 @@ FAULTS = {
         [BEGIN, do("train", type_=np.uint8), do("train", type_=np.uint8), do("train", seed=1)],
     ),
     "a struct outlives the network": (
-        edited(EngineBackend, "show_one", ("single.network is not self._engine.current", "False")),
+        edited(EngineBackend, "show_one", ("single.network is not current", "False")),
         [
             BEGIN,
             do("train"),
@@ -547,7 +547,7 @@ FAULTS = {
         [BEGIN, OPEN, do("open_stream", i=1), do("show"), do("drop", i=1), do("close")],
     ),
     "what 32 bits have learned does not reach 64 bits": (
-        edited(EngineBackend, "_choose", ("network.write(engine.current.read(0))", "True")),
+        edited(EngineBackend, "_choose", ("network.take(engine.current)", "True")),
         [BEGIN, do("train"), do("train", size=OF_INT64)],
     ),
     "a sample begins anew when it goes on in 64 bits": (

@@ -548,3 +548,39 @@ def test_a_progress_bar_can_be_asked_for(capfd):
     assert "6/6" in err
     sim.predict(X, progress=True)
     assert "predicting" in capfd.readouterr().err
+
+
+@EVERY_ENGINE
+@pytest.mark.parametrize("rate", [0.4, 40000.0])  # 32 bits do not hold the second
+def test_a_new_learning_rate_is_that_of_a_checkpoint(backend, rate):
+    net = small_net(fraction_bits=20)
+    with trained(3, backend, net) as sim:
+        expected = sim.checkpoint()
+        for changed in (rate, 0.02):
+            sim.learning_rate = changed
+            assert sim.learning_rate == changed
+            scores = sim.train(X[:3], Y[:3])
+            with expected.at_rate(changed).simulate() as other:
+                np.testing.assert_array_equal(scores, other.train(X[:3], Y[:3]))
+                expected = other.checkpoint()
+            assert sim.checkpoint() == expected
+        assert sim.operations.samples == 9
+    assert sim.net == expected.net
+
+
+@pytest.mark.parametrize("backend", ["compiled", "reference"])
+def test_a_new_learning_rate_holds_for_streams_between_two_samples(backend):
+    sim, x = lively_simulator(NET, backend), X[0].ravel()[: NET.n_inputs] * 1.0
+    stream = sim.stream(n_steps=NET.n_steps)
+    sim.learning_rate = 2 * NET.learning_rate
+    expected = sim.checkpoint().simulate("reference")
+    stream.show(x, target=1, n_steps=2)
+    with pytest.raises(RuntimeError, match="a sample of a stream is open"):
+        sim.learning_rate = NET.learning_rate
+    stream.show(x, n_steps=NET.n_steps - 2)
+    expected.train(x[np.newaxis], [1])
+    assert sim.checkpoint() == expected.checkpoint()
+    assert stream.net.learning_rate == 2 * NET.learning_rate
+    with pytest.raises(ValueError, match="learning_rate must be above"):
+        sim.learning_rate = 1e-12
+    assert sim.learning_rate == 2 * NET.learning_rate

@@ -111,7 +111,7 @@ static int list_rows(struct network *net, const struct layer *above, int64_t wid
         num product = 0;
         for (int i = p->first[q]; i < p->first[q + 1]; i++)
             product += p->error[i] * e[p->unit[i]];
-        net->row[n] = p->factor + (int64_t)q * width;
+        net->row[n] = p->factor + p->at[q];
         net->factor[n] = -p->rate[q] * product;
         n += product != 0;
     }

@@ -11,6 +11,8 @@ enum kind { NONE, LEVELS, REALS, COUNTS, LABELS };
 struct rows {
     const void *at;
     int64_t sample_apart, step_apart; /* bytes from row to row; 0 if all steps have the same */
+    const int64_t *begin; /* of rows that list their units: where each begins, and the end; */
+    const int32_t *unit;  /* the unit of each number, once in a row; else null */
     int32_t kind;
 };
 
@@ -29,7 +31,7 @@ struct block {
     int64_t *operations;      /* [n_samples][2] if until_lead: see write_count */
     num *spikes, *errors;     /* [n_samples][n_steps][sum of n_l], or null */
     double *step_scores;      /* [n_samples][n_steps][n_L], or null */
-    num *x_row, *y_row;       /* a row of input and of targets, padded by zeros */
+    num *y_row;               /* a row of targets, padded by zeros */
     /* Of single steps, of which x and y are one row each: */
     int32_t opens, starts_learning; /* whether the first of them opens the sample, or is taught */
     int64_t n_shown;                /* how many were shown */

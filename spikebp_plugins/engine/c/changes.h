@@ -76,6 +76,8 @@ static void receive_change(struct change *change)
     const struct layer *a = change->a;
     const int64_t products = (int64_t)change->n_rows * a->n;
     const int is_writing = a->pending.waits;
+    for (int r = 0; is_writing && a - 1 == change->net->layer && r < change->n_rows; r++)
+        note_change(change->net, change->net->listed[r]);
     if (is_writing)
         in_parts(a->width, PAIRS_IN_REGISTERS, receive_waiting_rows_part, change);
     else
@@ -102,156 +104,28 @@ static void follow_spikes(struct network *net, struct layer *a)
 {
     const struct layer *below = a - 1;
     struct change change = {.net = net, .a = a};
-    vec *kept = a->pending.factor, differs = {0}, met = {0};
-    net->levels.are_kept &= below > net->layer;
-    for (int v = 0; v < below->width; v++)
-        differs += below->k[v] != kept[v];
+    struct vector_list some = {below->active, *below->n_active};
+    const vec *k = below->k;
+    vec *kept = a->pending.kept, differs = {0}, met = {0};
+    if (below == net->layer && net->x.is_change)
+        some = (struct vector_list){net->x.index, *net->x.n};
+    for (int i = 0; i < some.n; i++)
+        differs += k[some.index[i]] != kept[some.index[i]];
     const int follows = follows_changes(net, a, -sum_of(differs), below->n_fired[0]);
-    for (int v = 0; v < below->width; v++) {
-        const vec now = below->k[v], by = now - (follows ? kept[v] : splat(0));
-        const int n = list_nonzero(by, v * LANES, net->listed + change.n_rows);
-        if (n > 0)
-            write_nonzero(by, n, net->factor + change.n_rows);
-        change.n_rows += n;
+    if (!follows)
+        some = (struct vector_list){below->active, *below->n_active};
+    for (int i = 0; i < some.n; i++) {
+        const int v = some.index[i];
+        const vec now = k[v], by = now - (follows ? kept[v] : splat(0));
+        const int found = list_nonzero(by, v * LANES, net->listed + change.n_rows);
+        if (found > 0)
+            write_nonzero(by, found, net->factor + change.n_rows);
+        change.n_rows += found;
         met += by * kept[v];
         kept[v] = now;
     }
     change.met = sum_of(met);
     receive_change(&change);
-}
-
-/* ---- Input of 8 bits ---- */
-
-typedef uint8_t byte_vec __attribute__((vector_size(BYTES), aligned(1), may_alias));
-
-/* By its address: GCC 14 for ARM64 fails where a vector of such an alignment is passed itself. */
-INLINE int sum_of_bytes(const byte_vec *x)
-{
-    int total = 0;
-    for (int i = 0; i < BYTES; i++)
-        total += (*x)[i];
-    return total;
-}
-
-/* Count the bytes that are not those kept, and those that are not zero. */
-static void count_bytes(const uint8_t *x, const uint8_t *kept, int n, int *n_changed, int *n_active)
-{
-    enum { MOST_VECTORS = 255 }; /* that a byte counts */
-    *n_changed = *n_active = 0;
-    int i = 0;
-    while (i + BYTES <= n) {
-        byte_vec changed = {0}, active = {0};
-        for (int v = 0; v < MOST_VECTORS && i + BYTES <= n; v++, i += BYTES) {
-            const byte_vec now = *(const byte_vec *)(x + i), before = *(const byte_vec *)(kept + i);
-            changed -= (byte_vec)(now != before), active -= (byte_vec)(now != 0);
-        }
-        *n_changed += sum_of_bytes(&changed), *n_active += sum_of_bytes(&active);
-    }
-    for (; i < n; i++)
-        *n_changed += x[i] != kept[i], *n_active += x[i] != 0;
-}
-
-/* List the bytes that are not those kept; return how many. */
-static int list_changed_bytes(const uint8_t *x, const uint8_t *kept, int n, int32_t *to)
-{
-    int found = 0, i = 0;
-    for (; i + LANES <= n; i += LANES)
-        found += list_nonzero(vec_of_bytes(x + i) ^ vec_of_bytes(kept + i), i, to + found);
-    for (; i < n; i++) {
-        to[found] = i;
-        found += x[i] != kept[i];
-    }
-    return found;
-}
-
-/* Find once how many spikes each level sends; 0 if that may be out of range. */
-static int know_spikes_of_levels(struct network *net)
-{
-    struct levels *levels = &net->levels;
-    const double half = (double)net->half, one = (double)net->one;
-    double top = 0;
-    if (levels->are_known)
-        return levels->are_known == 1;
-    for (int i = 0; i < 256; i++) {
-        const num x = encoded(i * net->is.input_scale, one, farthest());
-        const num k = signed_spikes(x, net->half, net->is.bits);
-        levels->spikes[i] = net->is.is_binary && k > 1 ? 1 : k;
-        top = fmax(top, (double)x);
-    }
-    const int is_proven = top + 2 * half < PROVEN
-        && (top / one + 1) * net->layer[0].n < MOST_COUNTED;
-    levels->are_known = is_proven ? 1 : 2;
-    return is_proven;
-}
-
-/* The spikes of 8-bit input, and the change that they make. */
-struct sent_by_levels {
-    struct change change;
-    num sent;
-    int n_fired;
-};
-
-/* List the units whose counts change, and by how much. */
-static void list_changed_levels(struct sent_by_levels *by, const uint8_t *x)
-{
-    struct network *net = by->change.net;
-    struct levels *levels = &net->levels;
-    num *kept = (num *)net->layer[1].pending.factor, met = 0, sent = 0;
-    int n_fired = 0;
-    const int n = list_changed_bytes(x, levels->kept, net->layer[0].n, net->listed);
-    for (int r = 0; r < n; r++) {
-        const int unit = net->listed[r];
-        const num k = levels->spikes[x[unit]], before = kept[unit];
-        levels->kept[unit] = x[unit], kept[unit] = k;
-        net->factor[r] = k - before;
-        met += (k - before) * before;
-        n_fired += (k != 0) - (before != 0);
-        sent += k - before; /* levels are not negative */
-    }
-    by->change.n_rows = n, by->change.met = met;
-    by->n_fired += n_fired, by->sent += sent;
-}
-
-/* List the units that send any, and how many. */
-static void list_active_levels(struct sent_by_levels *by, const uint8_t *x)
-{
-    struct network *net = by->change.net;
-    const struct layer *input = &net->layer[0];
-    num *kept = (num *)net->layer[1].pending.factor, sent = 0;
-    int n_fired = 0;
-    const int n = list_bytes(x, input->n, net->listed);
-    clear(net->layer[1].pending.factor, input->width);
-    for (int r = 0; r < n; r++) {
-        const int unit = net->listed[r];
-        const num k = net->levels.spikes[x[unit]];
-        net->factor[r] = kept[unit] = k;
-        n_fired += k != 0;
-        sent += k;
-    }
-    memcpy(net->levels.kept, x, (size_t)input->n);
-    by->change.n_rows = n, by->n_fired = n_fired, by->sent = sent;
-}
-
-/* Update the drive of layer 1 by the changes in 8-bit input. */
-static void follow_bytes(struct network *net, const uint8_t *x)
-{
-    struct layer *a = &net->layer[1], *input = &net->layer[0];
-    struct levels *levels = &net->levels;
-    int n_changed, n_active;
-    if (!levels->are_kept) {
-        write_waiting(net, a);
-        a->pending.is_kept = 0;
-        levels->are_kept = 1;
-    }
-    count_bytes(x, levels->kept, input->n, &n_changed, &n_active);
-    struct sent_by_levels by = {{.net = net, .a = a}, (num)input->sent[0], input->n_fired[0]};
-    if (follows_changes(net, a, n_changed, n_active))
-        list_changed_levels(&by, x);
-    else
-        list_active_levels(&by, x);
-    receive_change(&by.change);
-    input->sample.spikes = input->sent[0] = by.sent;
-    input->sample.messages = input->n_fired[0] = by.n_fired;
 }
 
 #endif

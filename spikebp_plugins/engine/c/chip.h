@@ -37,18 +37,21 @@ INLINE vec chip_fire(const struct network *net, vec *phi, num lowest)
 }
 
 /* Rule 1 in step t. */
-static void chip_input(struct network *net, const num *x, int t)
+static void chip_input(struct network *net, int t)
 {
     struct layer *a = &net->layer[0];
+    const struct row *x = &net->x;
+    const struct vector_list due = due_input(net);
     vec sent = {0};
     int n_fired = 0;
-    for (int v = 0; v < a->width; v++) {
-        vec now = ((const vec *)x)[v];
-        if (!net->is.takes_counts) {
-            a->s[v] = saturated(a->s[v] + saturated(now));
-            now = chip_fire(net, &a->s[v], -1);
-        }
-        n_fired += note_input(a, t, v, now, n_fired, &sent);
+    for (int i = 0; i < *x->n && !net->is.takes_counts; i++) {
+        vec *phi = &a->s[x->index[i]];
+        *phi = saturated(*phi + saturated(x->numbers[i]));
+    }
+    for (int i = 0; i < due.n; i++) {
+        const int v = due.index[i];
+        const vec now = net->is.takes_counts ? x->numbers[i] : chip_fire(net, &a->s[v], -1);
+        n_fired += note_input(a, v, now, n_fired, &sent);
     }
     note_sent(a, t, n_fired, sent);
 }
@@ -148,16 +151,18 @@ static void write_rounded(struct network *net, struct layer *a, int q)
 {
     const struct pending *p = &a->pending;
     const int l = (int)(a - net->layer), width_below = a[-1].width, shift = net->is.weight_shift;
-    const num *factor = (const num *)(p->factor + (int64_t)q * width_below);
+    const int64_t n_factors = (p->at[q + 1] - p->at[q]) * LANES;
+    const num *factor = (const num *)(p->factor + p->at[q]);
     const uint64_t step = (uint64_t)p->step[q] + 1;
     uint64_t state = absorbed(absorbed(0, (uint64_t)net->is.seed), (uint64_t)net->n_learned);
     state = absorbed(absorbed(state, step), (uint64_t)l);
-    for (int i = 0; i < a[-1].n; i++) {
-        if (factor[i] == 0)
+    for (int64_t at = 0; at < n_factors; at++) {
+        const int i = a[-1].active[at / LANES] * LANES + (int)(at % LANES);
+        if (factor[at] == 0)
             continue;
         num *row = (num *)(a->w + (int64_t)i * a->width);
         count_work(net, 0, p->first[q + 1] - p->first[q]);
-        const int64_t change = (int64_t)p->rate[q] * factor[i];
+        const int64_t change = (int64_t)p->rate[q] * factor[at];
         const uint64_t first = (uint64_t)i * (uint64_t)a->n + 1;
         for (int u = p->first[q]; u < p->first[q + 1]; u++) {
             const int j = p->unit[u];

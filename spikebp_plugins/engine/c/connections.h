@@ -42,15 +42,18 @@ static void add_by_unit(const struct fan *fan, const num *weights, struct sender
     }
 }
 
-/* Count the senders before each of n units, and before the end. */
-static void find_positions(struct senders from, int n, int32_t *position)
+/* Return senders in the order of their numbers, of n units; count those before each unit, and before
+ * the end. */
+static struct senders in_order(struct network *net, struct senders from, int n)
 {
     int before = 0;
     for (int i = 0; i < n; i++) {
-        position[i] = before;
+        net->position[i] = before;
+        net->listed_at[before] = i;
         before += from.times[i] != 0;
     }
-    position[n] = before;
+    net->position[n] = before;
+    return (struct senders){net->listed_at, from.times, before};
 }
 
 /* The arguments of a pass over the output pixels of a convolution, handed to its parts. */
@@ -91,8 +94,7 @@ static void add_up(struct network *net, const struct layer *a, struct senders be
 {
     const struct wiring *wired = a->wiring;
     if (wired->n_pixels > 0 && below.n >= wired->many) {
-        find_positions(below, a[-1].n, net->position);
-        struct pixel_pass all = {net, wired, below, (num *)a->w, to, 0, 0};
+        struct pixel_pass all = {net, wired, in_order(net, below, a[-1].n), (num *)a->w, to, 0, 0};
         in_small_parts(wired->up.length / LANES, add_pixels_part, &all);
     } else
         add_by_unit(&wired->up, (const num *)a->w, below, to);
@@ -146,9 +148,9 @@ INLINE void change_pixel_part(const int n, int v, void *work)
 static int64_t change_by_pixel(struct network *net, const struct layer *a, struct senders below)
 {
     const struct wiring *wired = a->wiring;
-    struct pixel_pass all = {net, wired, below, (num *)a->w, net->spread, 0, 0};
+    struct pixel_pass all = {
+        net, wired, in_order(net, below, a[-1].n), (num *)a->w, net->spread, 0, 0};
     int64_t n_changed = 0;
-    find_positions(below, a[-1].n, net->position);
     for (all.pixel = 0; all.pixel < wired->n_pixels; all.pixel++) {
         const int n_errors = net->errors_at[all.pixel * wired->channels];
         if (n_errors == 0)
@@ -234,6 +236,25 @@ static int is_shorter_by_unit(const struct wiring *wired, int64_t n_below, int64
         < LOOK_UP * n_pixels_with_errors * n_runs * n_below;
 }
 
+/* The factors of update q by unit. Those of W_1 are spread out for `clear_factors` to clear. */
+static const num *factors_by_unit(struct network *net, const struct layer *a, int q)
+{
+    const struct pending *p = &a->pending;
+    const vec *factor = p->factor + p->at[q];
+    if (a - 1 > net->layer)
+        return (const num *)factor;
+    for (int64_t i = 0; i < p->at[q + 1] - p->at[q]; i++)
+        net->by_unit[a[-1].active[i]] = factor[i];
+    return (const num *)net->by_unit;
+}
+
+static void clear_factors(struct network *net, const struct layer *a, int q)
+{
+    const struct pending *p = &a->pending;
+    for (int64_t i = 0; a - 1 == net->layer && i < p->at[q + 1] - p->at[q]; i++)
+        net->by_unit[a[-1].active[i]] = splat(0);
+}
+
 /* Write update q of W_l and B_l, or undo it with sign -1; return the number of changed synapses. */
 static int64_t write_connected(struct network *net, struct layer *a, int q, num sign)
 {
@@ -242,7 +263,7 @@ static int64_t write_connected(struct network *net, struct layer *a, int q, num 
     const struct layer *below = a - 1;
     const int32_t *erring = p->unit + p->first[q];
     const int n_erring = p->first[q + 1] - p->first[q];
-    const num *factor = (const num *)(p->factor + (int64_t)q * below->width);
+    const num *factor = factors_by_unit(net, a, q);
     int64_t n_pixels = 0, n_changed;
     for (int i = 0; i < n_erring; i++) {
         net->spread[erring[i]] = sign * p->rate[q] * p->error[p->first[q] + i];
@@ -251,8 +272,10 @@ static int64_t write_connected(struct network *net, struct layer *a, int q, num 
     }
     if (wired->n_pixels > 0) {
         struct senders active = {net->listed, factor, 0};
-        for (int v = 0; v < below->width; v++)
+        for (int64_t i = 0; i < p->at[q + 1] - p->at[q]; i++) {
+            const int v = below->active[i];
             active.n += list_nonzero(((const vec *)factor)[v], v * LANES, net->listed + active.n);
+        }
         n_changed = is_shorter_by_unit(wired, below->n, active.n, n_pixels)
             ? change_by_unit(net, a, active)
             : change_by_pixel(net, a, active);
@@ -265,6 +288,7 @@ static int64_t write_connected(struct network *net, struct layer *a, int q, num 
         if (wired->n_pixels > 0)
             net->errors_at[erring[i] / wired->channels * wired->channels] = 0;
     }
+    clear_factors(net, a, q);
     return n_changed;
 }
 

@@ -22,13 +22,16 @@ struct network *NAMED(place, BUILD)(const struct definition *is, char *learned_a
 {
     struct network *net = placed(is, learned_at, at);
     net->one = (num)1 << is->bits, net->half = net->one / 2;
-    net->age = HUGE_AGE;
-    net->learned = learned_at;
+    net->age = HUGE_AGE, net->measured = INFINITY;
+    for (int level = 0; level < 256; level++)
+        net->x.of_level[level] = encoded(level * is->input_scale, (double)net->one, farthest());
     for (int l = 0; l <= is->n_layers; l++) {
         struct layer *a = &net->layer[l];
         a->is_signed = l == 0;
         a->learns = l > 0 && (!a->wiring || a->wiring->learns);
         a->writes_at_once = l > 0 && (a->wiring || is->is_chip);
+        for (int v = 0; l > 0 && v < a->width; v++)
+            activate(a, v);
         a->limit = fmin(PROVEN, (MOST_COUNTED / (double)a->n - 1) * (double)net->one);
     }
     return net;
@@ -46,18 +49,18 @@ static int is_written(const struct network *net)
 /* Of what was learned before the open sample, if any; of what it has now. */
 enum array { W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS };
 
-/* An array of layer l that Python reads and writes; weights of before the open sample come from the
- * backup, which is made now if updates were written. */
+/* An array of layer l that Python reads and writes. Of dense weights before the open sample, those
+ * rows that have changed are what `kept` says. */
 void *NAMED(array, BUILD)(struct network *net, int32_t l, int32_t which)
 {
     if ((which == W || which == B) && is_written(net))
         back_up(net);
     write_all_waiting(net);
     const struct layer *a = &net->layer[l];
-    const ptrdiff_t to_before = net->is_settled ? net->backup - net->learned : 0;
+    const int is_kept = net->is_settled && a->wiring;
     switch ((enum array)which) {
-    case W: return (char *)a->w + to_before;
-    case B: return (char *)a->b + to_before;
+    case W: return is_kept ? a->before.row : a->w;
+    case B: return is_kept ? a->before.row + (a->n_b > 0 ? a->n_w : 0) : a->b;
     case PSI: return net->is_taught ? a->psi_kept : a->psi;
     case W_NOW: return a->w;
     case B_NOW: return a->b;
@@ -74,11 +77,23 @@ void *NAMED(array, BUILD)(struct network *net, int32_t l, int32_t which)
 /* Say that others have changed what was learned, maybe within a sample. */
 void NAMED(forget_bounds, BUILD)(struct network *net)
 {
-    net->age = HUGE_AGE;
+    net->age = HUGE_AGE, net->measured = INFINITY;
     for (int l = 1; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
         a->weight_bound = a->feedback_bound = a->psi_bound = INFINITY;
         a->pending.is_kept = 0;
+    }
+}
+
+/* Take over the bounds of a network on the same weights. */
+void NAMED(take_bounds, BUILD)(struct network *net, const struct network *from)
+{
+    net->age = from->age;
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        const struct layer *known = &from->layer[l];
+        struct layer *a = &net->layer[l];
+        a->weight_bound = known->weight_bound, a->feedback_bound = known->feedback_bound;
+        a->psi_bound = known->psi_bound;
     }
 }
 
@@ -97,8 +112,36 @@ void NAMED(write_counts, BUILD)(const struct network *net, int64_t *to)
     to = write_count(net->rows_read, to), write_count(net->multiply_adds, to);
 }
 
-/* Give memory for what was learned before a sample, as large as that of the weights. */
-void NAMED(give_backup, BUILD)(struct network *net, char *backup) { net->backup = backup; }
+/* Return the bytes for weights that are kept. */
+int64_t NAMED(kept_size, BUILD)(struct network *net)
+{
+    struct arena arena = {0};
+    lay_out_before(net, &arena);
+    return (int64_t)arena.at;
+}
+
+/* Give these bytes. */
+void NAMED(give_backup, BUILD)(struct network *net, char *at)
+{
+    struct arena arena = {(uintptr_t)at, 1};
+    lay_out_before(net, &arena);
+}
+
+/* Find the rows of a dense W_l that have changed in the open sample as they were before it, and their
+ * units; return how many. */
+int32_t NAMED(kept, BUILD)(struct network *net, int32_t l, void **units, void **rows)
+{
+    const struct kept_weights *before = &net->layer[l].before;
+    *units = before->unit, *rows = before->row;
+    return before->n;
+}
+
+/* Keep rows of W_l that others are about to change in a sample whose updates are written. */
+void NAMED(keep_rows, BUILD)(struct network *net, int32_t l, const int32_t *units, int32_t n)
+{
+    if (net->is_settled && !net->layer[l].wiring)
+        keep_rows(&net->layer[l], units, n);
+}
 
 /* Show single steps up to one that may be out of range; all functions that follow need a backup. */
 void NAMED(show_steps, BUILD)(struct block *block) { show_same(block->network, block); }
@@ -163,7 +206,7 @@ int64_t NAMED(show, BUILD)(const struct block *block)
         while (!show_sample(net, block, i)) {
             if (net->age == 0)
                 return i;
-            measure(net); /* bounds only grow from sample to sample */
+            measure(net, 1); /* bounds only grow from sample to sample */
         }
     }
     return block->n_samples;

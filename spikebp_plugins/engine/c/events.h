@@ -2,18 +2,25 @@
  *
  * The rules are those of data/events.py, which serve all back ends and raise the errors about
  * events. Rare cases are left to them: `feed` stops before one, and returns the number of events
- * that it has taken.
+ * that it has taken. A step costs its events, however many pixels there are.
  */
 #ifndef SPIKEBP_EVENTS_H
 #define SPIKEBP_EVENTS_H
 
 #include "steps.h"
 
+/* The counts of a step, of the units that are listed; of all others they are zero. */
+struct counted {
+    int64_t *counts;    /* [n_0] */
+    int32_t *unit, *n;  /* [n_0 + 1] */
+    uint8_t *is_listed; /* [n_0] */
+};
+
 /* Steps given by events in order: event a counts weight[a] of unit[a] in step at[a]. */
 struct events {
     const int64_t *at, *unit, *weight;
     int64_t n_events, n_steps;
-    int64_t *counts; /* [n_0]: of the present step; zero between two */
+    struct counted counted; /* none between two steps */
 };
 
 /* An event as most recordings have it, and with numbers of any other type. */
@@ -33,8 +40,7 @@ struct feeding {
     int64_t n_events, n_taken; /* how many there are, and how many of them are taken */
     int32_t are_usual, are_checked;
     int64_t *times;  /* the start, the time of the last event, and the step that it lies in */
-    int8_t *has_events; /* whether that step has events, */
-    int64_t *counts;    /* and their counts */
+    struct counted counted; /* and its counts */
     int64_t width, height;
     uint64_t step, longest_leap; /* in microseconds */
     int32_t planes, signs;       /* polarity="planes", polarity="signs" */
@@ -51,24 +57,41 @@ static int rests(const struct network *net)
         return 1;
     for (int l = 0; l <= net->is.n_layers; l++) {
         const struct layer *a = &net->layer[l];
-        const num *s = (const num *)a->s, *c = (const num *)a->c;
-        for (int j = 0; j < a->n; j++) {
-            num phi = l == 0 ? s[j] : s[j] - c[j] * net->one;
-            if (phi > net->half || (l == 0 && phi < -net->half))
+        for (int i = 0; i < *a->n_active; i++) {
+            const int v = a->active[i];
+            vec phi = a->s[v];
+            if (l > 0)
+                phi -= a->c[v] << net->is.bits;
+            else
+                phi = magnitude(phi);
+            if (is_any(phi > net->half))
                 return 0;
         }
     }
     return 1;
 }
 
-/* Show a step of counts, and clear them; 0 if it may be out of range. */
-static int show_counts(struct network *net, const struct block *block, struct shown_row *row,
-    int64_t *counts)
+static void count(const struct counted *to, int64_t unit, int64_t weight)
 {
-    row->largest_x = read_input(net, block, counts);
+    to->counts[unit] += weight;
+    to->unit[*to->n] = (int32_t)unit;
+    *to->n += !to->is_listed[unit];
+    to->is_listed[unit] = 1;
+}
+
+/* Show a step of counts, and clear them; 0 if it may be out of range. */
+static int show_counts(struct network *net, const struct shown_row *row, const struct counted *given)
+{
+    begin_row(net);
+    for (int i = 0; i < *given->n; i++)
+        *number_in(&net->x, given->unit[i]) = number_of(net, COUNTS, given->counts, given->unit[i]);
+    end_row(net);
+    activate_row(net);
     if (!show_step(net, row))
         return 0;
-    memset(counts, 0, sizeof *counts * (size_t)net->layer[0].n);
+    for (int i = 0; i < *given->n; i++)
+        given->counts[given->unit[i]] = 0, given->is_listed[given->unit[i]] = 0;
+    *given->n = 0;
     return 1;
 }
 
@@ -80,21 +103,16 @@ static int show_events(struct network *net, struct block *block, const struct ev
     block->x.kind = COUNTS;
     struct shown_row row = begin_steps(net, block);
     int64_t a = 0, i = 0;
-    int is_silent = 1, is_in_range = 1, n_left = block->n_steps;
-    for (int j = 0; j < net->layer[0].n; j++)
-        is_silent &= given->counts[j] == 0;
+    int is_in_range = 1, n_left = block->n_steps;
     while (i < given->n_steps && n_left > 0 && is_in_range) {
-        for (; a < given->n_events && given->at[a] == i; a++) {
-            given->counts[given->unit[a]] += given->weight[a];
-            is_silent = 0;
-        }
-        if (is_silent && row.y == NULL && rests(net)) {
+        for (; a < given->n_events && given->at[a] == i; a++)
+            count(&given->counted, given->unit[a], given->weight[a]);
+        if (*given->counted.n == 0 && row.y == NULL && rests(net)) {
             i = a < given->n_events ? given->at[a] : given->n_steps;
             continue;
         }
-        is_in_range = show_counts(net, block, &row, given->counts);
+        is_in_range = show_counts(net, &row, &given->counted);
         i += is_in_range;
-        is_silent = 1;
         n_left--;
     }
     block->n_shown = i;
@@ -129,7 +147,7 @@ static void count_event(const struct feeding *given, struct event e)
     int64_t unit = e.y * given->width + e.x;
     if (given->planes)
         unit += e.p * given->width * given->height;
-    given->counts[unit] += given->signs ? 2 * e.p - 1 : 1;
+    count(&given->counted, unit, given->signs ? 2 * e.p - 1 : 1);
 }
 
 /* Take events, and show the steps that they or the time `until` complete, at most `n_left`.
@@ -153,7 +171,6 @@ static void feed(struct network *net, struct feeding *given)
     given->are_checked = 1;
     for (;;) {
         /* Events of the unfinished step; a division for each would take longer than the rest. */
-        const int64_t first = a;
         const uint64_t begun = (uint64_t)given->times[2] * length;
         struct event e = {0};
         for (; a < n; a++) {
@@ -163,8 +180,6 @@ static void feed(struct network *net, struct feeding *given)
             count_event(given, e);
             given->times[1] = e.t;
         }
-        if (a > first)
-            *given->has_events = 1;
         given->n_taken = a;
         int64_t reached = given->until > given->times[1] ? given->until : given->times[1];
         if (a < n)
@@ -182,11 +197,9 @@ static void feed(struct network *net, struct feeding *given)
         for (int64_t i = 0; i < n_over; i++) {
             if (block->n_shown == 0)
                 row = begin_steps(net, block);
-            if (*given->has_events || row.y || !rests(net)) {
-                if (!show_counts(net, block, &row, given->counts))
-                    return;
-                *given->has_events = 0;
-            }
+            if ((*given->counted.n > 0 || row.y || !rests(net))
+                && !show_counts(net, &row, &given->counted))
+                return;
             given->times[2]++;
             block->n_shown++;
         }

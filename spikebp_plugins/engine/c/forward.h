@@ -87,7 +87,7 @@ INLINE void fire(const int n, int v, const struct network *net, const vec *s, ve
 INLINE void add_rows(const int n, vec *s, const vec *w, int64_t width, const struct layer *from,
     int t)
 {
-    const int64_t at = (int64_t)t * from->width;
+    const int64_t at = (int64_t)t * from->apart;
     const int32_t *fired = from->fired + at * LANES;
     const num *k = (const num *)(from->k + at);
     const int n_fired = from->n_fired[t];
@@ -113,27 +113,68 @@ static int note_sent(struct layer *a, int t, int n_fired, vec sent)
     return !__builtin_add_overflow(a->sample.spikes, a->sent[t], &a->sample.spikes);
 }
 
-/* Note the spikes of a vector of the input in step t; return how many units fire. */
-INLINE int note_input(struct layer *a, int t, int v, vec k, int n_fired, vec *sent)
+/* Note the spikes of a vector of the input; return how many units fire. */
+INLINE int note_input(struct layer *a, int v, vec k, int n_fired, vec *sent)
 {
-    const int64_t at = (int64_t)t * a->width;
-    a->k[at + v] = k;
+    a->k[v] = k;
     a->c[v] += k;
     *sent += magnitude(k);
-    return list_nonzero(k, v * LANES, a->fired + at * LANES + n_fired);
+    return list_nonzero(k, v * LANES, a->fired + n_fired);
+}
+
+/* The vectors of the input that may fire: those that are given some, or where potentials wait all that
+ * have been given any. */
+struct vector_list {
+    const int32_t *index;
+    int n;
+};
+
+static int may_wait(const struct network *net)
+{
+    return (net->is.is_binary || net->is.is_chip) && !net->is.takes_counts;
+}
+
+static struct vector_list due_input(const struct network *net)
+{
+    const struct layer *a = &net->layer[0];
+    if (may_wait(net))
+        return (struct vector_list){a->active, *a->n_active};
+    return (struct vector_list){net->x.index, *net->x.n};
+}
+
+/* Rule 1 of a sample of one step: note the spikes of what may have changed since the one before. */
+static void change_input(struct network *net)
+{
+    struct layer *a = &net->layer[0];
+    const struct row *x = &net->x;
+    vec more = {0}, fired = {0};
+    for (int i = 0; i < *x->n; i++) {
+        const vec before = a->k[x->index[i]], given = x->numbers[i];
+        const vec now = net->is.takes_counts
+            ? given
+            : limited((given + net->half + (given > 0)) >> net->is.bits, net->is.is_binary);
+        a->k[x->index[i]] = now;
+        more += magnitude(now) - magnitude(before);
+        fired += (now == 0) - (before == 0);
+    }
+    a->sample.spikes = a->sent[0] = (x->is_change ? a->sent[0] : 0) + sum_of(more);
+    a->sample.messages = a->n_fired[0] = (x->is_change ? a->n_fired[0] : 0) + (int32_t)sum_of(fired);
 }
 
 /* Rule 1 in step t, from values in units of 2^-f, or from spike counts; 0 if out of range. */
-static int fire_input(struct network *net, const num *x, double largest_x, int t)
+static int fire_input(struct network *net, int t)
 {
     struct layer *a = &net->layer[0];
+    const struct row *x = &net->x;
+    const struct vector_list due = due_input(net);
+    const int waits = may_wait(net);
     const int bits = net->is.bits, is_binary = net->is.is_binary;
     vec sent = {0};
     int n_fired = 0;
     const double half = (double)net->half, one = (double)net->one;
-    double most_spikes = largest_x;
+    double most_spikes = x->largest;
     if (!net->is.takes_counts) {
-        net->input_bound = (is_binary ? net->input_bound : half) + largest_x;
+        net->input_bound = (is_binary ? net->input_bound : half) + x->largest;
         most_spikes = is_binary ? 1 : net->input_bound / one + 1;
         if (!(net->input_bound + half < PROVEN))
             return 0;
@@ -141,14 +182,21 @@ static int fire_input(struct network *net, const num *x, double largest_x, int t
     a->drive_bound += most_spikes; /* here of the counts */
     if (!(a->drive_bound * a->n < MOST_COUNTED))
         return 0;
-    for (int v = 0; v < a->width; v++) {
-        vec now = ((const vec *)x)[v];
+    if (net->follows) {
+        change_input(net);
+        return 1;
+    }
+    for (int i = 0; i < *x->n && waits; i++)
+        a->s[x->index[i]] += x->numbers[i];
+    for (int i = 0; i < due.n; i++) {
+        const int v = due.index[i];
+        vec now = x->numbers[i];
         if (!net->is.takes_counts) {
-            vec phi = a->s[v] + now;
+            const vec phi = a->s[v] + (waits ? splat(0) : now);
             now = limited((phi + net->half + (phi > 0)) >> bits, is_binary);
             a->s[v] = phi - (now << bits);
         }
-        n_fired += note_input(a, t, v, now, n_fired, &sent);
+        n_fired += note_input(a, v, now, n_fired, &sent);
     }
     return note_sent(a, t, n_fired, sent);
 }
@@ -215,23 +263,24 @@ INLINE void show_part(const int n, int v, void *work)
     EACH(i, n) a->s[v + i] = s[i];
 }
 
-/* k . c of the units that fire, or of all, whichever is shorter. */
-static num product_of(const struct layer *below, int t, const vec *factor)
+/* k . c with the factors of an update, of the units that fire, or of all, whichever is shorter. */
+static num product_of(const struct layer *below, int t, const struct pending *p, int q)
 {
-    const int64_t at = (int64_t)t * below->width;
-    const vec *k = below->k + at;
+    const int64_t at = (int64_t)t * below->apart, n = p->at[q + 1] - p->at[q];
+    const vec *k = below->k + at, *factor = p->factor + p->at[q];
     const int n_fired = below->n_fired[t];
     num total = 0;
-    if (n_fired < below->width) {
+    if (n_fired < n) {
         for (int a = 0; a < n_fired; a++) {
-            const int unit = below->fired[at * LANES + a];
-            total += ((const num *)k)[unit] * ((const num *)factor)[unit];
+            const int unit = below->fired[at * LANES + a], place = below->place[unit / LANES] - 1;
+            if (place < n)
+                total += ((const num *)k)[unit] * ((const num *)(factor + place))[unit % LANES];
         }
         return total;
     }
     vec product = {0};
-    for (int v = 0; v < below->width; v++)
-        product += k[v] * factor[v];
+    for (int i = 0; i < n; i++)
+        product += k[below->active[i]] * factor[i];
     return sum_of(product);
 }
 
@@ -240,8 +289,7 @@ static void correct_drive(struct layer *a, const struct layer *below, int t)
 {
     const struct pending *p = &a->pending;
     for (int q = p->n_written; q < p->n_met; q++) {
-        const num product = product_of(below, t, p->factor + (int64_t)q * below->width);
-        const num change = p->rate[q] * product;
+        const num change = p->rate[q] * product_of(below, t, p, q);
         if (change != 0)
             for (int i = p->first[q]; i < p->first[q + 1]; i++)
                 ((num *)a->s)[p->unit[i]] -= change * p->error[i];
@@ -252,7 +300,7 @@ static void correct_drive(struct layer *a, const struct layer *below, int t)
 static void add_connected(struct network *net, struct layer *a, int t, vec *to)
 {
     struct layer *below = a - 1;
-    const int64_t at = (int64_t)t * below->width;
+    const int64_t at = (int64_t)t * below->apart;
     const struct senders from = {below->fired + at * LANES, (const num *)(below->k + at),
         below->n_fired[t]};
     add_up(net, a, from, (num *)to);

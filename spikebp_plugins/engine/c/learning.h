@@ -61,34 +61,39 @@ static int note_update(struct network *net, struct layer *a, int step, num rate,
     return a->weight_bound < PROVEN / 2;
 }
 
-/* Keep the counts of the layer below for the update of layer l that comes next, as they teach; where
- * drive follows their changes they are kept as they were sent. */
+/* Keep the counts of the layer below for the update of layer l that comes next, as they teach. */
 static struct factors keep_counts(const struct network *net, struct layer *a,
     const struct layer *below)
 {
     struct pending *p = &a->pending;
-    vec *to = p->factor + (int64_t)p->n * below->width;
-    const vec *counts = net->follows ? to : below->c;
+    vec *to = p->factor + p->at[p->n];
+    const vec *counts = net->follows ? p->kept : below->c;
     const num limit = limit_of(net, net->is.counts);
+    const int n = *below->n_active;
+    const int32_t *restrict active = below->active;
     vec silent = {0}, top = {0};
-    for (int v = 0; v < below->width; v++) {
-        const vec c = counts[v];
-        to[v] = c;
+    for (int i = 0; i < n; i++) {
+        const vec c = counts[active[i]];
+        to[i] = c;
         silent += c == 0;
         top = most(top, below->is_signed ? magnitude(c) : c);
     }
+    p->at[p->n + 1] = p->at[p->n] + n;
     const num largest = largest_of(top);
     p->cuts = largest > limit;
-    for (int v = 0; p->cuts && !net->follows && v < below->width; v++)
-        to[v] = within(to[v], limit);
-    return (struct factors){(int64_t)below->width * LANES + sum_of(silent), lesser(largest, limit)};
+    for (int i = 0; p->cuts && i < n; i++)
+        to[i] = within(to[i], limit);
+    return (struct factors){(int64_t)n * LANES + sum_of(silent), lesser(largest, limit)};
 }
 
 /* The sum of the counts below layer l up to a step, each squared as it teaches, as often as its unit
- * meets the weights. */
-static double sum_squares(const struct network *net, int l, int step)
+ * meets the weights; they are kept for the update that comes next. */
+static double sum_squares(const struct network *net, int l, int step, struct factors factors)
 {
     const struct layer *below = &net->layer[l - 1];
+    const struct pending *p = &net->layer[l].pending;
+    const vec *factor = p->factor + p->at[p->n];
+    const double largest = (double)factors.largest;
     double squares = 0;
     if (l == 1 && net->in_trains) {
         const struct trains *r = &net->trains;
@@ -99,50 +104,61 @@ static double sum_squares(const struct network *net, int l, int step)
         return squares;
     }
     const int32_t *times_met = net->layer[l].wiring ? net->layer[l].wiring->times_met : NULL;
-    const vec *counts = net->follows ? net->layer[l].pending.factor : below->c;
-    const num limit = limit_of(net, net->is.counts);
-    vec sum = {0}, top = {0};
-    for (int v = 0; v < below->width; v++) {
-        const vec c = within(counts[v], limit);
-        sum += c * c;
-        top = most(top, magnitude(c));
-    }
-    const double largest = (double)largest_of(top);
-    if (!times_met && largest * largest * below->n < PROVEN)
+    const int n = *below->n_active;
+    vec sum = {0};
+    for (int i = 0; i < n; i++)
+        sum += factor[i] * factor[i];
+    if (!times_met && largest * largest * (double)factors.n_units < PROVEN)
         return (double)sum_of(sum);
-    for (int i = 0; i < below->n; i++) {
-        const num sent = ((const num *)counts)[i];
-        const double c = (double)lesser(sent < 0 ? -sent : sent, limit);
-        squares += c * c * (times_met ? times_met[i] : 1);
+    for (int at = 0; at < n * LANES; at++) {
+        const int i = below->active[at / LANES] * LANES + at % LANES;
+        const double c = (double)((const num *)factor)[at];
+        squares += c * c * (times_met && i < below->n ? times_met[i] : 1);
     }
     return squares;
 }
 
 /* Whether the gain of an update is small enough to learn from. The sum is exact below 2^53, where
  * all limits are. */
-static int learns_from(const struct network *net, int l, num rate, int step)
+static int learns_from(const struct network *net, int l, num rate, int step, struct factors below)
 {
     const struct limit limit = net->is.gain;
     if (limit.least == INT64_MAX)
         return 1;
     const double of_steps = (double)limit.per_step * (double)net->inputs_shown;
     const double most = fmin(fmax((double)limit.least, of_steps), 0x1p53 - 1);
-    return (double)rate * sum_squares(net, l, step) <= most;
+    return (double)rate * sum_squares(net, l, step, below) <= most;
 }
 
-/* Learn from the errors of a step with a rate; 0 if that may be out of range. */
-static int learn_layer(struct network *net, int l, num rate, const vec *errors)
+/* The rate of W_l in this sample; 0 if N_l reaches 2^53, beyond which it is not exact. */
+static num rate_of_sample(const struct network *net, int l, int step, struct factors below)
+{
+    const struct weight_rule *rule = &net->is.rules[l - 1];
+    if (rule->added_squares == 0)
+        return (num)rule->rate;
+    const double squares = (double)rule->added_squares + sum_squares(net, l, step, below);
+    if (!(squares < 0x1p53))
+        return 0;
+    const int64_t rate = rule->rate / (int64_t)squares;
+    return (num)(rate > 1 ? rate : 1);
+}
+
+/* Learn from the errors of a step; 0 if that may be out of range. */
+static int learn_layer(struct network *net, int l, const vec *errors)
 {
     struct layer *a = &net->layer[l];
     const int in_trains = l == 1 && net->in_trains, T = net->n_steps;
     const int t = in_trains && net->step >= T ? T - 1 : net->step;
     struct factors below;
-    if (!learns_from(net, l, rate, t))
-        return 1;
     if (in_trains)
         below.largest = largest_of_trains(&net->trains, t, &below.n_units);
     else
         below = keep_counts(net, a, a - 1);
+    const num rate = rate_of_sample(net, l, t, below);
+    if (rate == 0)
+        return 0;
+    if (a->n_erring == 0 || !learns_from(net, l, rate, t, below))
+        return 1;
     if (!note_update(net, a, t, rate, errors, below))
         return 0;
     if (in_trains && t + 1 < T)
@@ -161,23 +177,10 @@ static int learn_step(struct network *net)
                 ((num *)a->sum)[a->erring[i]] += ((num *)a->e)[a->erring[i]];
         if (!learns_now || !a->learns)
             continue;
-        if (a->n_erring > 0 && !learn_layer(net, l, (num)net->is.rules[l - 1].rate, a->e))
+        if (a->n_erring > 0 && !learn_layer(net, l, a->e))
             return 0;
     }
     return 1;
-}
-
-/* The rate of W_l in this sample; 0 if N_l reaches 2^53, beyond which it is not exact. */
-static num rate_of_sample(const struct network *net, int l)
-{
-    const struct weight_rule *rule = &net->is.rules[l - 1];
-    if (rule->added_squares == 0)
-        return (num)rule->rate;
-    const double squares = (double)rule->added_squares + sum_squares(net, l, net->n_steps - 1);
-    if (!(squares < 0x1p53))
-        return 0;
-    const int64_t rate = rule->rate / (int64_t)squares;
-    return (num)(rate > 1 ? rate : 1);
 }
 
 /* Rule 5 at the end of a sample whose errors were summed; 0 if it may be out of range. */
@@ -191,8 +194,7 @@ static int learn_sample(struct network *net)
             a->n_erring += list_nonzero(a->sum[v], v * LANES, a->erring + a->n_erring);
         if (!a->learns)
             continue;
-        const num rate = rate_of_sample(net, l);
-        if (rate == 0 || (a->n_erring > 0 && !learn_layer(net, l, rate, a->sum)))
+        if (!learn_layer(net, l, a->sum))
             return 0;
     }
     return 1;
@@ -247,37 +249,62 @@ static void write_from_trains(struct network *net)
     }
     struct train_writes writing = {net, n};
     count_work(net, 0, (int64_t)net->trains.n_active * n * LANES);
+    for (int m = 0; m < net->trains.start[net->trains.n_groups]; m++)
+        note_change(net, net->trains.member[m]);
     in_parts(n, IN_REGISTERS, write_part, &writing);
 }
 
-/* The factors of the first of some updates: a row for each. */
-static vec *factors_of(const struct layer *a, struct updates which)
+/* Rows of factors, one for each update, each at least as long as the one before. */
+struct factor_rows {
+    const vec *factor;
+    const int64_t *at; /* where each begins, and the end */
+    int n;
+};
+
+static struct factor_rows factors_of(const struct layer *a, struct updates which)
 {
-    return a->pending.factor + (int64_t)which.first * a[-1].width;
+    return (struct factor_rows){a->pending.factor, a->pending.at + which.first, which.n};
 }
 
-/* List the units below that have a factor in any of some updates. */
-static int list_senders(struct network *net, const struct layer *a, struct updates which)
+/* List the units below that have a factor in any row, and where it is in each: their rows change. */
+static int list_senders(struct network *net, const struct layer *below, struct factor_rows rows)
 {
-    const int64_t width = a[-1].width;
-    const vec *factor = factors_of(a, which), *last = factor + (which.n - 1) * width;
-    const int may_come_back = a[-1].is_signed; /* to 0 */
-    vec some = {0};
+    const int64_t last = rows.at[rows.n - 1], length = rows.at[rows.n] - last;
+    const int may_come_back = below->is_signed; /* to 0 */
     int n = 0;
-    for (int v = 0; v < width; v++) {
-        some = last[v];
-        for (int q = 0; may_come_back && q < which.n - 1; q++)
-            some |= factor[q * width + v];
-        n += list_nonzero(some, v * LANES, net->listed + n);
+    for (int i = 0; i < length; i++) {
+        vec some = rows.factor[last + i];
+        for (int q = 0; may_come_back && q < rows.n - 1; q++)
+            if (i < rows.at[q + 1] - rows.at[q])
+                some |= rows.factor[rows.at[q] + i];
+        list_nonzero(some, i * LANES, net->listed_at + n);
+        n += list_nonzero(some, below->active[i] * LANES, net->listed + n);
     }
+    for (int r = 0; below == net->layer && r < n; r++)
+        note_change(net, net->listed[r]);
     return n;
+}
+
+/* Keep rows of a dense W_l as they were before the open sample, unless they are kept. */
+static void keep_rows(struct layer *a, const int32_t *units, int n)
+{
+    struct kept_weights *before = &a->before;
+    for (int r = 0; r < n; r++) {
+        const int unit = units[r];
+        if (before->is_kept[unit])
+            continue;
+        memcpy(before->row + (int64_t)before->n * a->width, a->w + (int64_t)unit * a->width,
+            (size_t)a->width * sizeof(vec));
+        before->unit[before->n++] = unit;
+        before->is_kept[unit] = 1;
+    }
 }
 
 /* The arguments that `write_rows` hands to its parts. */
 struct row_writes {
     struct network *net;
     const struct layer *a;
-    struct updates which;
+    struct factor_rows factors;
     int n_touched, n_rows;
 };
 
@@ -286,22 +313,23 @@ INLINE void write_rows_part(const int n, int first, void *work)
     const struct row_writes *writing = work;
     const struct network *net = writing->net;
     const struct layer *a = writing->a;
-    const int64_t width_below = a[-1].width, n_touched = writing->n_touched;
-    const int n_updates = writing->which.n;
-    const num *factors = (const num *)factors_of(a, writing->which);
+    const struct factor_rows factors = writing->factors;
+    const int n_touched = writing->n_touched;
     int64_t at[16];
     EACH(i, n) at[i] = net->touched[first + i];
     for (int r = 0; r < writing->n_rows; r++) {
-        const num *count = factors + net->listed[r];
+        const int64_t place = net->listed_at[r];
         const vec *matrix = (const vec *)net->matrix + first;
         vec change[16], *row = a->w + (int64_t)net->listed[r] * a->width;
         num before = 0;
         EACH(i, n) change[i] = splat(0);
-        for (int q = 0; q < n_updates; q++, count += width_below * LANES, matrix += n_touched) {
-            const num more = *count - before;
+        for (int q = 0; q < factors.n; q++, matrix += n_touched) {
+            const int64_t from = factors.at[q] * LANES + place;
+            const num count = from < factors.at[q + 1] * LANES ? ((const num *)factors.factor)[from] : 0;
+            const num more = count - before;
             if (more != 0)
                 EACH(i, n) change[i] += more * matrix[i];
-            before = *count;
+            before = count;
         }
         EACH(i, n) row[at[i]] -= change[i];
     }
@@ -314,33 +342,46 @@ INLINE void write_rows_part(const int n, int first, void *work)
  */
 static void write_rows(struct network *net, struct layer *a, struct updates which)
 {
-    const int n_touched = find_touched(net, a, which, 0), n_rows = list_senders(net, a, which);
+    const struct factor_rows factors = factors_of(a, which);
+    const int n_touched = find_touched(net, a, which, 0), n_rows = list_senders(net, a - 1, factors);
+    if (net->is_settled)
+        keep_rows(a, net->listed, n_rows);
     vec *matrix = (vec *)net->matrix;
     for (int64_t i = (int64_t)(which.n - 1) * n_touched - 1; i >= 0; i--)
         matrix[i] += matrix[i + n_touched];
-    struct row_writes writing = {net, a, which, n_touched, n_rows};
+    struct row_writes writing = {net, a, factors, n_touched, n_rows};
     count_work(net, 0, (int64_t)n_rows * n_touched * LANES);
     in_parts(n_touched, IN_REGISTERS, write_rows_part, &writing);
 }
 
-/* Write what waits of samples of one step; s stays what it is. */
-static void write_waiting(struct network *net, struct layer *a)
+/* Write what waits of samples of one step, times some factors; s stays what it is. */
+static void write_waiting_by(struct network *net, struct layer *a, const vec *factor)
 {
     struct pending *p = &a->pending;
-    struct row_writes writing = {.net = net, .a = a, .which = {0, 1, 1}};
+    const int64_t ends[] = {0, *a[-1].n_active};
+    struct row_writes writing = {.net = net, .a = a, .factors = {factor, ends, 1}};
     int32_t found[LANES];
-    if (!p->waits)
-        return;
     for (int v = 0; v < a->width; v++)
         if (list_nonzero(p->waiting[v], 0, found) > 0) {
             ((vec *)net->matrix)[writing.n_touched] = p->waiting[v];
             net->touched[writing.n_touched++] = v;
             p->waiting[v] = splat(0);
         }
-    writing.n_rows = list_senders(net, a, writing.which);
+    writing.n_rows = list_senders(net, a - 1, writing.factors);
     count_work(net, 0, (int64_t)writing.n_rows * writing.n_touched * LANES);
     in_parts(writing.n_touched, IN_REGISTERS, write_rows_part, &writing);
     p->waits = 0;
+}
+
+/* Write what waits, times the counts that are kept. */
+static void write_waiting(struct network *net, struct layer *a)
+{
+    const struct layer *below = a - 1;
+    if (!a->pending.waits)
+        return;
+    for (int i = 0; i < *below->n_active; i++)
+        net->change[i] = a->pending.kept[below->active[i]];
+    write_waiting_by(net, a, net->change);
 }
 
 /* Write W_l and its transpose, unit by unit of those that had errors. */
@@ -349,7 +390,9 @@ static void write_columns(struct network *net, struct layer *a, struct updates w
     const struct pending *p = &a->pending;
     const int n_updates = which.n, width = a[-1].width;
     const int64_t row_length = (int64_t)a->width * LANES;
-    const int n_rows = list_senders(net, a, which);
+    const int n_rows = list_senders(net, a - 1, factors_of(a, which));
+    if (net->is_settled)
+        keep_rows(a, net->listed, n_rows);
     const int32_t *restrict listed = net->listed;
     int n_units = 0;
     for (int q = 0; q < n_updates; q++) { /* rate times errors of a unit, side by side */
@@ -372,7 +415,7 @@ static void write_columns(struct network *net, struct layer *a, struct updates w
         num *restrict column = (num *)a->w + j;
         int is_first = 1;
         for (int q = 0; q < n_updates; q++) {
-            const vec *restrict count = factors_of(a, which) + (int64_t)q * width;
+            const vec *restrict count = p->factor + p->at[which.first + q];
             const num factor = net->matrix[(int64_t)i * n_updates + q];
             if (factor == 0)
                 continue;
@@ -442,25 +485,13 @@ static void meet_updates(struct network *net)
 }
 
 /* Sum of the counts that a connection keeps, each times itself as it teaches. */
-static num squares_of(const struct network *net, const struct layer *a)
+static num squares_of(const struct layer *a)
 {
-    const num limit = limit_of(net, net->is.counts);
+    const struct layer *below = a - 1;
     vec squares = {0};
-    for (int v = 0; v < a[-1].width; v++)
-        squares += a->pending.factor[v] * within(a->pending.factor[v], limit);
+    for (int i = 0; i < *below->n_active; i++)
+        squares += a->pending.kept[below->active[i]] * a->pending.factor[i];
     return sum_of(squares);
-}
-
-/* Let the counts that a connection keeps be as they teach, while an update by them is written; the
- * counts as they were sent lie in `change` meanwhile. */
-static void cut_kept_counts(struct network *net, struct layer *a)
-{
-    const num limit = limit_of(net, net->is.counts);
-    write_waiting(net, a); /* for the counts as they were sent */
-    for (int v = 0; v < a[-1].width; v++) {
-        net->change[v] = a->pending.factor[v];
-        a->pending.factor[v] = within(a->pending.factor[v], limit);
-    }
 }
 
 /* Keep the update of W_l of a sample of one step waiting, unless rows change so often that writing
@@ -473,12 +504,12 @@ static void keep_update(struct network *net, struct layer *a)
     const struct layer *below = a - 1;
     const int has_transpose = below > net->layer && !net->is.has_random_feedback;
     const int n_erring = p->first[1], width_below = has_transpose ? below->width : 0;
-    const num rate = p->rate[0], squares = squares_of(net, a);
+    const num rate = p->rate[0], squares = squares_of(a);
     const vec *restrict counts = p->factor;
     num *restrict waiting = (num *)p->waiting, *restrict s = (num *)a->s;
     int n_touched = 0, touched = -1;
     if (p->cuts)
-        cut_kept_counts(net, a);
+        write_waiting(net, a); /* for the counts as they were sent */
     for (int i = 0; i < n_erring; i++) {
         const int j = p->unit[i];
         const num taught = rate * p->error[i];
@@ -495,9 +526,7 @@ static void keep_update(struct network *net, struct layer *a)
     p->rows_written += (p->n_factors * n_touched * FINE - p->rows_written) / 16;
     p->waits = 1;
     if (p->cuts || p->rows_changed >= p->rows_written)
-        write_waiting(net, a);
-    if (p->cuts)
-        memcpy(p->factor, net->change, (size_t)below->width * sizeof(vec));
+        write_waiting_by(net, a, counts);
 }
 
 static void keep_updates(struct network *net)
@@ -519,6 +548,7 @@ static void stop_following(struct network *net)
     write_all_waiting(net);
     for (int l = 1; l <= net->is.n_layers; l++)
         net->layer[l].pending.is_kept = 0;
+    net->x.are_kept = net->x.is_change = 0;
 }
 
 /* Write all that is pending. */

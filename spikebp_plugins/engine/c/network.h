@@ -17,7 +17,8 @@
  *
  * They are written when the sample closes, once all values are proven in range. So to undo a sample
  * is to forget its updates, and to restore psi. Updates that are written before, in samples of many
- * single steps, stay noted: to undo them is to subtract the same products. Updates of samples of one
+ * single steps, stay noted: to undo them is to subtract the same products. Where there are too many
+ * to note, rows are kept before they change first. Updates of samples of one
  * step may wait longer, until their counts change or somebody reads the weights: see changes.h.
  *
  * Where synapses share weights, such a correction would be a convolution for each update, and on a
@@ -100,14 +101,17 @@ struct pending {
     int32_t n_before;  /* those that were noted before this step, */
     int32_t n_written; /* and those that are written, but noted to be taken back */
     int32_t *step; /* in which it was noted; of W_1 with input in trains, the last step of input */
+    int64_t *at;   /* where the factors of an update begin; [n] where the last end */
     int32_t *first; /* where the errors of an update begin in the lists; [n] where the last end */
     int32_t *unit;  /* the units that have errors */
     num *error;
     num *rate; /* by update */
-    vec *factor; /* by update, what multiplies its errors; none for W_1 where input is in trains */
+    vec *factor; /* by update, what multiplies its errors: of the active vectors of the layer below as
+                  * they are listed; none for W_1 where input is in trains */
     /* Of samples of one step: */
-    int32_t cuts;    /* whether any of these counts is cut off where it teaches */
-    int32_t is_kept; /* whether s is that of the counts in the first row of `factor` */
+    int32_t cuts;    /* whether any count is cut off where it teaches */
+    int32_t is_kept; /* whether s is that of `kept`, */
+    vec *kept;       /* the counts that the layer below sent last */
     int32_t waits;   /* whether W_l is still to lose what `waiting` says, times these counts */
     vec *waiting;
     int64_t n_factors, n_changed; /* how many counts are not zero, and how many have changed */
@@ -125,6 +129,24 @@ struct sent {
     big up, down, messages_up, messages_down;
 };
 
+/* What weights were before the open sample, of those that have changed: rows of a dense W_l, in the
+ * order in which they changed first; otherwise W_l and B_l. */
+struct kept_weights {
+    int32_t n;        /* rows */
+    int32_t *unit;    /* the unit below of each, */
+    uint8_t *is_kept; /* and by unit, whether its row is here */
+    vec *row;
+};
+
+/* The rows of a dense W_1 that have changed since its bound was measured. It lies with the samples, and
+ * the bound in the header, of which there may be copies: a number says whether they belong together. */
+struct changed_rows {
+    int32_t n;
+    int32_t *unit;
+    uint8_t *is_listed; /* by unit */
+    int64_t n_measured; /* as `network` has it */
+};
+
 /* The counts and bounds of a layer before a step: see steps.h. */
 struct kept_counts {
     struct sent sent;
@@ -132,9 +154,28 @@ struct kept_counts {
     double drive_bound, psi_bound, target_bound, weight_bound;
 };
 
+/* A row of input: its vectors that are not zero, in units of 2^-f, or of counts. */
+struct row {
+    int32_t *n;     /* how many there are; the counts of lists lie with the lists: headers are copied */
+    int32_t *index; /* of each vector, */
+    vec *numbers;   /* and its numbers */
+    int32_t *place; /* by index, the place of a vector plus 1 while a row is made; else 0 */
+    int32_t is_beyond; /* whether a count is that numbers do not hold */
+    double largest;    /* the largest magnitude, or more */
+    num of_level[256]; /* the number of each 8-bit level */
+    uint8_t *bytes;    /* that came last, where samples follow each other */
+    int32_t are_kept;  /* whether they were the input of the sample before; */
+    int32_t is_change; /* then vectors are listed where bytes have changed */
+};
+
 struct layer {
     int32_t n, width; /* units, and vectors of them */
     int32_t is_signed; /* whether spikes may be negative: layer 0 */
+    /* The vectors of units that may have sent anything in this sample, or in the one that it follows:
+     * of layer 0 those that were given input, of others all. */
+    int32_t *n_active, *active; /* how many, in the order of their first input; */
+    int32_t *place;             /* by vector, its place plus 1, or 0 */
+    int32_t apart;     /* vectors from the spikes of a step to those of the next: 0 for layer 0 */
     int32_t learns, writes_at_once;
     const struct wiring *wiring; /* of W_l; null if it is dense */
     int64_t n_w, n_b; /* vectors of W_l, and of B_l, none if these are those of W_l */
@@ -144,8 +185,8 @@ struct layer {
     vec *s, *c, *phi_y, *phi; /* phi on a chip alone */
     vec *arriving, *arriving_back; /* what was handed over to s and psi in the step before, */
     double gain, gain_back;        /* and how much that may be */
-    vec *k;            /* the spikes of each step, a row each */
-    int32_t *fired;    /* and the units that fire, a row each */
+    vec *k;            /* the spikes of each step, a row each; of layer 0 those of this step */
+    int32_t *fired;    /* and the units that fire, likewise */
     int32_t *n_fired;  /* how many units do in each step, */
     int64_t *sent;     /* and how many spikes they send */
     vec *e, *sum;      /* errors of this step, and E */
@@ -158,6 +199,7 @@ struct layer {
     double weight_bound_kept, psi_bound_kept;
     struct sent sample; /* in this sample */
     big so_far[N_SENT]; /* and in all before: see all_sent */
+    struct kept_weights before;
     vec *step_kept; /* c, s, and psi or phi_y before a step */
     struct kept_counts kept;
 };
@@ -172,8 +214,6 @@ struct trains {
     num *slot;     /* by label: how many units have it, then where the next one goes; else 0 */
     int32_t *rank, *label_of, *active, *member;
     num *value, *label;
-    num *level_value, *level_label;
-    int32_t levels; /* whether the labels of 8-bit input are known: 0 not yet, 1 yes, 2 too large */
     int32_t n_groups, n_active, low, high;
     int32_t *start, *train_in;             /* of each group of units: its members, its train */
     int32_t *jump_first, *jump_step;       /* of each group: the steps in which its train leaves */
@@ -183,14 +223,6 @@ struct trains {
     int32_t *update_of_step; /* which pending update a step has made, or -1 */
 };
 
-/* 8-bit input of samples of one step. */
-struct levels {
-    int32_t are_known; /* whether `spikes` are: 0 not yet, 1 yes, 2 they may be out of range */
-    int32_t are_kept;  /* whether `kept` are those of the counts that connection 1 keeps */
-    num spikes[256];   /* of each level */
-    uint8_t *kept;     /* the input of the sample before */
-};
-
 struct network {
     struct definition is;
     num one, half;
@@ -198,6 +230,9 @@ struct network {
     big rows_read, multiply_adds; /* what was really done */
     int64_t shown, trained, sample_updates;
     int32_t age; /* samples learned since bounds were measured */
+    int64_t n_measured; /* how often they were */
+    double measured;    /* what the bound of W_1 was then */
+    struct changed_rows *changed;
     int32_t n_steps;   /* of this sample */
     int32_t delay;     /* of this sample: 0 if it learns nothing */
     int32_t step;      /* of this sample */
@@ -205,12 +240,11 @@ struct network {
     int32_t hands_over; /* whether what is sent passes its weights at once, and arrives a step later */
     int64_t n_learned; /* samples learned before this one, where random numbers depend on it */
     int32_t is_taught;  /* whether this sample learns: then psi_kept has what was before, */
-    int32_t is_settled; /* whether `backup` has the weights before: then what is written is forgotten */
-    char *learned, *backup; /* null until it is needed */
+    int32_t is_settled; /* whether layers keep the weights before: then what is written is forgotten */
     int32_t in_trains; /* whether the input of this sample is in trains */
-    int32_t follows;   /* whether it costs what has changed since the one before, */
-    int32_t in_bytes;  /* and its input is of 8 bits */
-    double input_bound, input_bound_kept, largest_x;
+    int32_t follows;   /* whether it costs what has changed since the one before */
+    struct row x;      /* the input of this step */
+    double input_bound, input_bound_kept;
     int64_t updates_kept;
     struct trains trains;
     const vec **row; /* rows to add, with their factors */
@@ -221,8 +255,9 @@ struct network {
     num *spread;        /* of an update that is written, rate times errors by unit, */
     int32_t *errors_at; /* and how many errors the output pixel has that begins with a unit */
     vec *sent; /* of a layer in each step, by lanes */
-    int32_t *touched, *mark, *listed;
-    struct levels levels;
+    int32_t *touched, *mark;
+    int32_t *listed, *listed_at; /* units below, and where their factors are */
+    vec *by_unit;      /* factors of W_1, where they are needed unit by unit; else zero */
     struct layer layer[]; /* 0..L */
 };
 
@@ -257,15 +292,21 @@ static void lay_out_sample(struct layer *a, int l, int64_t width_below, int64_t 
     a->phi_y = vectors(arena, width);
     a->phi = vectors(arena, width), a->arriving = vectors(arena, width + OVER);
     a->arriving_back = vectors(arena, width + OVER);
-    a->k = vectors(arena, T * width), a->e = vectors(arena, width), a->sum = vectors(arena, width);
+    a->apart = l > 0 ? (int32_t)width : 0;
+    const int64_t rows = l > 0 ? T : 1;
+    a->k = vectors(arena, rows * width), a->e = vectors(arena, width);
+    a->sum = vectors(arena, width);
+    a->n_active = integers(arena, 1);
+    a->active = integers(arena, width), a->place = integers(arena, width);
     a->psi_kept = vectors(arena, width), a->step_kept = vectors(arena, 3 * width);
-    a->fired = integers(arena, T * n), a->n_fired = integers(arena, T);
+    a->fired = integers(arena, rows * n), a->n_fired = integers(arena, T);
     a->sent = taken(arena, T, sizeof *a->sent), a->erring = integers(arena, n);
     if (l == 0)
         return;
     p->step = integers(arena, T), p->first = integers(arena, T + 1);
     p->unit = integers(arena, T * n), p->error = numbers(arena, T * n);
-    p->rate = numbers(arena, T), p->factor = vectors(arena, T * width_below + OVER);
+    p->rate = numbers(arena, T), p->at = taken(arena, T + 1, sizeof *p->at);
+    p->factor = vectors(arena, T * width_below + OVER), p->kept = vectors(arena, width_below);
     p->waiting = vectors(arena, width);
 }
 
@@ -274,20 +315,22 @@ static void lay_out_trains(struct trains *r, int64_t n_inputs, int64_t width_of_
 {
     const int64_t n_labels = 2 * MOST_LABEL + 1, n = n_vectors((int)n_inputs) * LANES;
     const int width = n_vectors((int)T);
+    const int64_t most_known = MOST_NUMBERS_OF_TRAINS / (width * LANES);
+    const int64_t groups = n < most_known ? n : most_known; /* at most, and each leaves the one before */
     r->length = width * LANES;
     r->of_label = integers(arena, n_labels);
     r->slot = numbers(arena, n_labels - 1 + LANES); /* whose last vector begins with the last */
     r->rank = integers(arena, n), r->label_of = integers(arena, n), r->active = integers(arena, n);
     r->member = integers(arena, n), r->value = numbers(arena, n), r->label = numbers(arena, n);
-    r->level_value = numbers(arena, 256), r->level_label = numbers(arena, 256);
-    r->start = integers(arena, n + 1), r->train_in = integers(arena, n);
-    r->jump_first = integers(arena, n + 1);
+    r->start = integers(arena, groups + 1), r->train_in = integers(arena, groups);
+    r->jump_first = integers(arena, groups + 1);
     /* A list of jumps may end with the last one, and is written by whole vectors. */
-    r->jump_step = integers(arena, n * T + LANES), r->jump = numbers(arena, n * T + LANES);
+    r->jump_step = integers(arena, groups * T + LANES);
+    r->jump = numbers(arena, groups * T + LANES);
     r->sent_by = vectors(arena, width), r->messages_by = vectors(arena, width);
     r->product = vectors(arena, width);
     r->drive = vectors(arena, T * width_of_1), r->update_of_step = integers(arena, r->length);
-    r->most_known = (int32_t)(MOST_NUMBERS_OF_TRAINS / r->length);
+    r->most_known = (int32_t)most_known;
     r->train = numbers(arena, (int64_t)r->most_known * r->length);
     r->messages = numbers(arena, (int64_t)r->most_known * r->length);
 }
@@ -312,6 +355,15 @@ static void count_work(struct network *net, int64_t rows, int64_t products)
     net->multiply_adds += products;
 }
 
+/* Note that a row of W_1 is to change. */
+INLINE void note_change(struct network *net, int32_t unit)
+{
+    struct changed_rows *changed = net->changed;
+    changed->unit[changed->n] = unit;
+    changed->n += !changed->is_listed[unit];
+    changed->is_listed[unit] = 1;
+}
+
 /* Count rows of W_l that are added up. */
 static void count_rows(struct network *net, const struct layer *a, int64_t n)
 {
@@ -323,28 +375,51 @@ static void lay_out(struct network *net, struct arena *learned, struct arena *sa
 {
     const struct definition *is = &net->is;
     const int64_t T = is->most_steps;
-    int64_t widest = 0;
+    int64_t widest = 0, widest_above = 0;
     for (int l = 0; l <= is->n_layers; l++) {
         struct layer *a = &net->layer[l];
         a->n = is->sizes[l], a->width = n_vectors(a->n);
         widest = a->width * LANES > widest ? a->width * LANES : widest;
+        if (l > 0)
+            widest_above = a->width * LANES > widest_above ? a->width * LANES : widest_above;
         if (l > 0 && is->wirings && is->wirings[l - 1].n_weights > 0)
             a->wiring = &is->wirings[l - 1];
         if (l > 0)
             lay_out_learned(a, l, a - 1, learned);
         lay_out_sample(a, l, l > 0 ? a[-1].width : 0, T, sample);
     }
+    net->changed = taken(sample, 1, sizeof *net->changed);
+    int32_t *unit = integers(sample, is->sizes[0] + 1);
+    uint8_t *is_listed = taken(sample, is->sizes[0], 1);
+    if (sample->is_found)
+        net->changed->unit = unit, net->changed->is_listed = is_listed;
     if (may_be_in_trains(net))
         lay_out_trains(&net->trains, is->sizes[0], net->layer[1].width, T, sample);
     net->row = taken(sample, widest + T, sizeof *net->row);
-    net->factor = numbers(sample, widest + T), net->matrix = numbers(sample, T * widest);
+    net->factor = numbers(sample, widest + T), net->matrix = numbers(sample, T * widest_above);
     net->change = vectors(sample, widest / LANES), net->sent = vectors(sample, T);
     net->touched = integers(sample, widest), net->mark = integers(sample, widest);
-    net->listed = integers(sample, widest);
-    net->levels.kept = taken(sample, net->layer[0].width, LANES);
+    net->listed = integers(sample, widest), net->listed_at = integers(sample, widest);
+    net->by_unit = vectors(sample, net->layer[0].width + OVER);
+    net->x.n = integers(sample, 1), net->x.index = integers(sample, net->layer[0].width);
+    net->x.numbers = vectors(sample, net->layer[0].width);
+    net->x.place = integers(sample, net->layer[0].width);
+    net->x.bytes = taken(sample, net->layer[0].width, LANES);
     if (is->wirings) {
         net->position = integers(sample, widest + 1), net->errors_at = integers(sample, widest);
         net->spread = numbers(sample, widest + PADDING);
+    }
+}
+
+/* Lay out what weights were before a sample, which single steps alone need. */
+static void lay_out_before(struct network *net, struct arena *arena)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        const struct layer *a = &net->layer[l];
+        struct kept_weights *before = &net->layer[l].before;
+        before->row = vectors(arena, a->wiring ? a->n_w + a->n_b : a->n_w);
+        before->unit = integers(arena, a[-1].n);
+        before->is_kept = taken(arena, a[-1].n, 1);
     }
 }
 

@@ -141,25 +141,6 @@ static double largest(const vec *x, int64_t n)
     return below > above ? below : above;
 }
 
-/* As many bytes, as numbers. */
-INLINE vec vec_of_bytes(const uint8_t *from)
-{
-#if defined __AVX2__ /* as no compiler does by itself */
-    __m128i bytes = _mm_setzero_si128();
-    memcpy(&bytes, from, LANES);
-#endif
-#if defined __AVX512F__
-    return (vec)(sizeof(num) == 4 ? _mm512_cvtepu8_epi32(bytes) : _mm512_cvtepu8_epi64(bytes));
-#elif defined __AVX2__
-    return (vec)(sizeof(num) == 4 ? _mm256_cvtepu8_epi32(bytes) : _mm256_cvtepu8_epi64(bytes));
-#else
-    vec numbers = {0};
-    for (int lane = 0; lane < LANES; lane++)
-        numbers[lane] = from[lane];
-    return numbers;
-#endif
-}
-
 /* Lists of nonzero lanes: `list_nonzero` writes their indices, counted from `first`, and returns how
  * many there are. It always writes LANES numbers, of which those behind the list mean nothing. So the
  * list of a row ends within the row: the memory behind it may be in use. `write_nonzero` writes the
@@ -253,6 +234,19 @@ INLINE void write_nonzero(vec x, int n, num *to)
 }
 
 #endif
+
+/* Whether any number is not zero. */
+INLINE int is_any(vec x)
+{
+#if defined __AVX2__
+    return nonzero(x) != 0;
+#else
+    num all = 0;
+    for (int i = 0; i < LANES; i++)
+        all |= x[i];
+    return all != 0;
+#endif
+}
 
 /* Work on the vectors of a row in parts that stay in registers. A `part` does so for `n` vectors
  * from vector `v` on; `n` is known where it is compiled, so that loops up to it are unrolled. */

@@ -4,51 +4,6 @@
 
 #include "changes.h"
 
-/* Write a row of spike counts; return the largest magnitude, which numbers may not hold. */
-static double read_counts(int n, const int64_t *row, num *to)
-{
-    few_longs some = {0};
-    int i = 0;
-    for (; i + FEW <= n; i += FEW) {
-        const few_longs counts = *(const few_longs *)(row + i), sign = counts >> 63;
-        some |= (counts ^ sign) - sign;
-        *(few_nums *)(to + i) = __builtin_convertvector(counts, few_nums);
-    }
-    uint64_t all = 0; /* whose bits are those of all magnitudes */
-    for (int lane = 0; lane < FEW; lane++)
-        all |= (uint64_t)some[lane];
-    for (; i < n; i++) {
-        all |= (uint64_t)(row[i] < 0 ? -row[i] : row[i]);
-        to[i] = (num)row[i];
-    }
-    return (double)all > farthest() ? INFINITY : largest((const vec *)to, n_vectors(n));
-}
-
-/* Write a row of input in units of 2^-f, or as counts; return its largest magnitude. */
-static double read_input(const struct network *net, const struct block *block, const void *row)
-{
-    const double one = (double)net->one, far = farthest(), scale = net->is.input_scale;
-    const int n = net->layer[0].n;
-    num *to = block->x_row;
-    double top = 0;
-    if (net->is.takes_counts)
-        return read_counts(n, row, to);
-    if (block->x.kind == REALS && encode_reals(net, row, to))
-        return largest((const vec *)to, n_vectors(n));
-    for (int i = 0; i < n; i++) {
-        double x;
-        switch (block->x.kind) {
-        case LEVELS: x = ((const uint8_t *)row)[i]; break;
-        case COUNTS: x = (double)((const int64_t *)row)[i]; break;
-        default: x = ((const double *)row)[i];
-        }
-        to[i] = encoded(x * scale, one, far);
-        double size = fabs((double)to[i]);
-        top = size > top ? size : top;
-    }
-    return top;
-}
-
 /* Write a row of targets in units of 2^-f; return its largest magnitude. */
 static double read_target(const struct network *net, const struct block *block, const void *row)
 {
@@ -65,33 +20,70 @@ static double read_target(const struct network *net, const struct block *block, 
     return top;
 }
 
-static void measure(struct network *net)
+/* The largest weight of W_1, of which only rows have changed that are listed. */
+static double largest_by_rows(const struct network *net)
 {
+    const struct layer *a = &net->layer[1];
+    const struct changed_rows *changed = net->changed;
+    double top = net->measured;
+    for (int r = 0; r < changed->n; r++)
+        top = fmax(top, largest(a->w + (int64_t)changed->unit[r] * a->width, a->width));
+    return top;
+}
+
+/* Measure bounds. That of W_1 by rows stays what it is if the largest becomes smaller: then, where it
+ * proves too little, all are measured. */
+static void measure(struct network *net, int is_whole)
+{
+    struct changed_rows *changed = net->changed;
+    const int by_rows = !is_whole && !net->layer[1].wiring && isfinite(net->measured)
+        && changed->n_measured == net->n_measured;
     for (int l = 1; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
         write_waiting(net, a);
-        a->weight_bound = largest(a->w, a->n_w);
+        a->weight_bound = l == 1 && by_rows ? largest_by_rows(net) : largest(a->w, a->n_w);
         a->psi_bound = largest(a->psi, a->width);
         if (net->is.has_random_feedback)
             a->feedback_bound = largest(a->b, a->n_b);
     }
-    net->age = 0;
+    for (int r = 0; r < changed->n; r++)
+        changed->is_listed[changed->unit[r]] = 0;
+    changed->n = 0, changed->n_measured = ++net->n_measured;
+    net->measured = net->layer[1].weight_bound;
+    net->age = by_rows;
 }
 
-/* Copy what was learned to the backup, or copy it back. */
-static void keep_learned(struct network *net, int is_back)
+static void copy(vec *to, const vec *from, int64_t n) { memcpy(to, from, (size_t)n * sizeof(vec)); }
+
+/* Copy the weights before the open sample back to where they were. */
+static void restore_weights(struct network *net)
 {
     for (int l = 1; l <= net->is.n_layers; l++) {
-        const struct layer *a = &net->layer[l];
-        char *arrays[] = {(char *)a->w, (char *)a->psi, (char *)a->b};
-        const int64_t widths[] = {a->n_w, a->width, a->n_b};
-        for (int i = 0; i < 3; i++) {
-            char *kept = net->backup + (arrays[i] - net->learned);
-            memcpy(is_back ? arrays[i] : kept, is_back ? kept : arrays[i],
-                (size_t)widths[i] * sizeof(vec));
+        struct layer *a = &net->layer[l];
+        const struct kept_weights *before = &a->before;
+        const int has_transpose = l > 1 && !net->is.has_random_feedback;
+        if (a->wiring)
+            copy(a->w, before->row, a->n_w), copy(a->b, before->row + a->n_w, a->n_b);
+        for (int r = 0; r < before->n; r++) {
+            const int unit = before->unit[r];
+            const vec *row = before->row + (int64_t)r * a->width;
+            copy(a->w + (int64_t)unit * a->width, row, a->width);
+            for (int j = 0; has_transpose && j < a->n; j++)
+                ((num *)(a->b + (int64_t)j * a[-1].width))[unit] = ((const num *)row)[j];
         }
     }
-    net->is_settled = !is_back;
+}
+
+/* Forget the weights before the open sample. */
+static void forget_weights(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        struct kept_weights *before = &net->layer[l].before;
+        for (int r = 0; r < before->n; r++)
+            before->is_kept[before->unit[r]] = 0;
+        before->n = 0;
+    }
+    net->is_settled = 0;
 }
 
 static void forget_pending(struct network *net)
@@ -106,9 +98,10 @@ static void forget_pending(struct network *net)
 static void undo(struct network *net)
 {
     if (net->is_settled)
-        keep_learned(net, 1);
+        restore_weights(net);
     else
         take_back(net);
+    forget_weights(net);
     forget_pending(net);
     for (int l = 1; net->is_taught && l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
@@ -126,7 +119,25 @@ static void prepare(struct network *net)
 {
     undo(net);
     if (net->age >= SAMPLES_PER_BOUND)
-        measure(net);
+        measure(net, 0);
+}
+
+/* Forget the input of the sample before. Where the next one follows it, what was sent stays listed. */
+static void forget_input(struct network *net)
+{
+    const struct layer *input = &net->layer[0];
+    vec *kept = net->layer[1].pending.kept;
+    int n = 0;
+    for (int i = 0; i < *input->n_active; i++) {
+        const int v = input->active[i];
+        input->s[v] = input->c[v] = input->k[v] = splat(0);
+        input->place[v] = 0;
+        if (!net->follows)
+            kept[v] = splat(0);
+        else if (is_any(kept[v]))
+            input->active[n] = v, input->place[v] = ++n;
+    }
+    *input->n_active = n, *net->x.n = 0;
 }
 
 static void open_sample(struct network *net, int n_steps, int delay)
@@ -135,20 +146,21 @@ static void open_sample(struct network *net, int n_steps, int delay)
     net->hands_over = 0;
     net->n_steps = n_steps, net->step = 0, net->inputs_shown = 0, net->delay = delay;
     net->sample_updates = 0;
-    net->is_settled = 0;
     net->input_bound = 0;
     if (!net->follows)
         stop_following(net);
+    if (!net->x.is_change)
+        forget_input(net);
     for (int l = 0; l <= L; l++) {
         struct layer *a = &net->layer[l];
         a->drive_bound = a->target_bound = 0;
         a->sample = (struct sent){0};
         send_none(a);
-        if (net->is.is_chip)
+        if (net->is.is_chip && l > 0)
             clear(a->phi, a->width);
-        if (l > 0 || !net->in_bytes)
+        if (l > 0)
             clear(a->c, a->width);
-        if (l > 0 ? !net->follows : !net->in_bytes)
+        if (l > 0 && !net->follows)
             clear(a->s, a->width);
     }
 }
@@ -193,10 +205,8 @@ static void record_step(const struct network *net, const struct block *block, in
             num *to = block->spikes + (i * T + t) * units + first;
             if (l == 0 && net->in_trains)
                 spikes_of_trains(net, t, to);
-            else if (l == 0 && net->in_bytes)
-                memcpy(to, net->layer[1].pending.factor, size);
             else
-                memcpy(to, a->k + (int64_t)t * a->width, size);
+                memcpy(to, a->k + (int64_t)t * a->apart, size);
         }
         if (block->y.kind != NONE && l > 0 && a->n_erring > 0) /* the record holds zeros */
             memcpy(block->errors + (i * T + of_error) * units + first, a->e, size);
@@ -229,26 +239,26 @@ static double lead(const struct network *net, const struct block *block, int64_t
 /* Rule 1 in step t; 0 if it may be out of range. */
 static int send_input(struct network *net, const struct block *block, int64_t i, int t)
 {
-    if (net->in_trains || net->in_bytes)
+    if (net->in_trains)
         return 1;
-    if (t == 0 || block->x.step_apart != 0)
-        net->largest_x = read_input(net, block, row_of(&block->x, i, t));
+    if (t == 0 || block->x.step_apart != 0) {
+        read_row(net, block, i, t);
+        activate_row(net);
+    }
     if (!net->is.is_chip)
-        return fire_input(net, block->x_row, net->largest_x, t);
-    chip_input(net, block->x_row, t);
+        return fire_input(net, t);
+    chip_input(net, t);
     return 1;
 }
 
 /* Rule 2 of layer l in step t; 0 if it may be out of range. */
-static int send_spikes(struct network *net, const struct block *block, int64_t i, int l, int t)
+static int send_spikes(struct network *net, int l, int t)
 {
     if (net->is.is_chip) {
         chip_layer(net, l, t);
         return 1;
     }
-    if (net->follows && l == 1 && net->in_bytes)
-        follow_bytes(net, row_of(&block->x, i, t));
-    else if (net->follows)
+    if (net->follows)
         follow_spikes(net, &net->layer[l]);
     if (l > 1 || !net->in_trains)
         return fire_layer(net, l, t);
@@ -304,11 +314,13 @@ static int show_steps(struct network *net, const struct block *block, int64_t i)
         const int t = net->step;
         meet_updates(net);
         net->inputs_shown += t < T;
-        if (t < T && !send_input(net, block, i, t))
+        if (!d && !send_input(net, block, i, t))
             return 0;
         for (int l = 1; l <= L; l++)
-            if (t >= d * l && t - d * l < T && !send_spikes(net, block, i, l, t - d * l))
+            if (t >= d * l && t - d * l < T && !send_spikes(net, l, t - d * l))
                 return 0;
+        if (d && t < T && !send_input(net, block, i, t)) /* the layer above has what was sent before */
+            return 0;
         if (learns) {
             const int of_target = t - d * L;
             if (of_target == 0 || (of_target > 0 && of_target < T && block->y.step_apart != 0))
@@ -329,11 +341,11 @@ static int show_steps(struct network *net, const struct block *block, int64_t i)
 /* Show a sample layer by layer, to learn nothing; 0 if it may be out of range. */
 static int show_layers(struct network *net, const struct block *block, int64_t i)
 {
-    const int T = net->n_steps, is_known = net->in_trains;
+    const int T = net->n_steps;
     for (int t = 0; t < T; t++)
-        if (is_known ? !send_spikes(net, block, i, 1, t) : !send_input(net, block, i, t))
+        if (!send_input(net, block, i, t) || !send_spikes(net, 1, t))
             return 0;
-    for (int l = is_known ? 2 : 1; l <= net->is.n_layers; l++)
+    for (int l = 2; l <= net->is.n_layers; l++)
         if (!show_layer(net, l, T))
             return 0;
     return T;
@@ -349,11 +361,11 @@ static int train_is_cut_off(const struct network *net)
 /* Whether the input of a sample is in trains: then it is sorted, and the drive prepared. */
 static int enter_trains(struct network *net, const struct block *block, int64_t i)
 {
-    const void *row = row_of(&block->x, i, 0);
     if (!may_be_in_trains(net) || block->x.step_apart != 0 || net->follows)
         return 0;
     prepare_trains(net);
-    if (!(block->x.kind == LEVELS ? label_levels(net, row) : label_reals(net, row)))
+    read_row(net, block, i, 0);
+    if (!label_row(net))
         return 0;
     sort_units(net);
     if (block->y.kind != NONE && train_is_cut_off(net))
@@ -402,7 +414,8 @@ static void close_sample(struct network *net, int learns)
             a->so_far[i] += sent[i];
     }
     forget_pending(net);
-    net->is_taught = net->is_settled = 0;
+    forget_weights(net);
+    net->is_taught = 0;
     net->updates += net->sample_updates;
     net->shown++;
     net->trained += learns;
@@ -445,7 +458,7 @@ static int try_sample(struct network *net, const struct block *block, int64_t i,
 {
     const int learns = block->y.kind != NONE;
     net->follows = may_follow(net) && block->n_steps == 1;
-    net->in_bytes = net->follows && block->x.kind == LEVELS && know_spikes_of_levels(net);
+    net->x.is_change = net->follows && net->x.are_kept && are_bytes(&block->x);
     open_sample(net, block->n_steps, learns ? net->is.delay : 0);
     if (learns)
         start_learning(net);

@@ -1,8 +1,8 @@
 /* Single steps, of samples whose end is not known beforehand.
  *
  * A step is proven in range by bounds, with some updates pending. Other updates are written and stay
- * noted. Once there is no room to note more, a backup keeps what was learned before the sample, and
- * the noted updates are forgotten. If bounds do not prove a step in range, they are measured anew:
+ * noted. Once there is no room to note more, layers keep the rows that change from then on as they
+ * were before the sample, and the noted updates are forgotten. If bounds do not prove a step in range, they are measured anew:
  * those of weights, and those of the sums of the sample so far. A step that they still do not prove
  * is not shown. There is one row of spikes: that of the present step.
  *
@@ -14,25 +14,19 @@
 
 #include "sample.h"
 
-/* Move the pointers to weights to the backup, or back. */
-static void move_weights(struct network *net, ptrdiff_t by)
-{
-    for (int l = 1; l <= net->is.n_layers; l++) {
-        struct layer *a = &net->layer[l];
-        a->w = (vec *)((char *)a->w + by), a->b = (vec *)((char *)a->b + by);
-    }
-}
-
-/* Copy what was learned before the open sample to the backup: then updates need not stay noted. */
+/* Keep what weights were before the open sample from now on: then updates need not stay noted. */
 static void back_up(struct network *net)
 {
-    const ptrdiff_t to_backup = net->backup - net->learned;
     if (net->is_settled)
         return;
-    keep_learned(net, 0);
-    move_weights(net, to_backup);
     take_back(net);
-    move_weights(net, -to_backup);
+    net->is_settled = 1;
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        if (a->wiring)
+            copy(a->before.row, a->w, a->n_w), copy(a->before.row + a->n_w, a->b, a->n_b);
+        write_some(net, a, (struct updates){0, a->pending.n_written, 1});
+    }
 }
 
 /* Write the updates so far, and forget them. */
@@ -47,10 +41,14 @@ static void settle(struct network *net)
 static void measure_all(struct network *net)
 {
     const int L = net->is.n_layers;
-    measure(net);
+    measure(net, 1);
     net->age = 1; /* at the close: the bounds kept are those of before */
-    net->input_bound = largest(net->layer[0].s, net->layer[0].width);
-    net->layer[0].drive_bound = largest(net->layer[0].c, net->layer[0].width);
+    struct layer *input = &net->layer[0];
+    net->input_bound = input->drive_bound = 0;
+    for (int i = 0; i < *input->n_active; i++) {
+        net->input_bound = fmax(net->input_bound, largest(&input->s[input->active[i]], 1));
+        input->drive_bound = fmax(input->drive_bound, largest(&input->c[input->active[i]], 1));
+    }
     for (int l = 1; l <= L; l++)
         net->layer[l].drive_bound = largest_drive(net, &net->layer[l]);
     net->layer[L].target_bound = largest(net->layer[L].phi_y, net->layer[L].width);
@@ -59,14 +57,19 @@ static void measure_all(struct network *net)
 /* Copy what a step changes before it is proven in range, or copy it back. */
 static void keep_step(struct network *net, int is_back)
 {
+    const struct layer *input = &net->layer[0];
+    const struct vector_list due = due_input(net);
+    for (int i = 0; i < due.n; i++) {
+        vec *at[] = {&input->c[due.index[i]], &input->s[due.index[i]]}, *kept = input->step_kept + 2 * i;
+        for (int j = 0; j < 2; j++)
+            *(is_back ? at[j] : &kept[j]) = *(is_back ? &kept[j] : at[j]);
+    }
     for (int l = 0; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
         vec *arrays[] = {a->c, a->s, l == net->is.n_layers ? a->phi_y : a->psi};
-        const size_t size = (size_t)a->width * sizeof(vec);
-        const int n_of_input = net->is.takes_counts ? 1 : 2;
-        for (int i = 0; i < (l == 0 ? n_of_input : 3); i++) {
-            vec *copy = a->step_kept + (int64_t)i * a->width;
-            memcpy(is_back ? arrays[i] : copy, is_back ? copy : arrays[i], size);
+        for (int i = 0; l > 0 && i < 3; i++) {
+            vec *kept = a->step_kept + (int64_t)i * a->width;
+            copy(is_back ? arrays[i] : kept, is_back ? kept : arrays[i], a->width);
         }
         struct kept_counts *kept = &a->kept;
         if (is_back) {
@@ -84,16 +87,17 @@ static void keep_step(struct network *net, int is_back)
         net->updates_kept = net->sample_updates, net->input_bound_kept = net->input_bound;
 }
 
-/* A row of input, and of targets or null, with the largest magnitudes in them. */
+/* A row of targets, or null, and the largest magnitude in it. */
 struct shown_row {
-    const num *x, *y;
-    double largest_x, largest_y;
+    const num *y;
+    double largest_y;
 };
 
 static void be_silent(struct layer *a)
 {
     a->n_fired[0] = 0, a->sent[0] = 0;
-    clear(a->k, a->width);
+    for (int i = 0; i < *a->n_active; i++)
+        a->k[a->active[i]] = splat(0);
 }
 
 /* Whether no sum of what all layers have sent can wrap. */
@@ -127,9 +131,10 @@ static int bounded_step(struct network *net, const struct shown_row *row)
         if (t < 0 || t >= net->n_steps)
             be_silent(&net->layer[l]);
         else if (may_go_on)
-            may_go_on = l == 0 ? fire_input(net, row->x, row->largest_x, 0) : fire_layer(net, l, 0);
+            may_go_on = l == 0 ? fire_input(net, 0) : fire_layer(net, l, 0);
         send_none(&net->layer[l]);
-        clear(net->layer[l].e, net->layer[l].width);
+        if (l > 0)
+            clear(net->layer[l].e, net->layer[l].width);
     }
     if (may_go_on && row->y)
         may_go_on = send_all_errors(net, row->y, row->largest_y);
@@ -194,10 +199,10 @@ static int show_next(struct network *net, const struct shown_row *row, const str
  * return what all of them show. */
 static struct shown_row begin_steps(struct network *net, struct block *block)
 {
-    struct shown_row row = {.x = block->x_row};
+    struct shown_row row = {0};
     if (block->opens) {
         prepare(net);
-        net->in_trains = net->in_bytes = net->follows = 0;
+        net->in_trains = net->follows = 0;
         open_sample(net, 1, net->is.delay);
         net->hands_over = net->is.delay;
     }
@@ -215,7 +220,8 @@ static struct shown_row begin_steps(struct network *net, struct block *block)
 static void show_same(struct network *net, struct block *block)
 {
     struct shown_row row = begin_steps(net, block);
-    row.largest_x = read_input(net, block, block->x.at);
+    read_row(net, block, 0, 0);
+    activate_row(net);
     for (block->n_shown = 0; block->n_shown < block->n_steps; block->n_shown++)
         if (!show_next(net, &row, block))
             return;
@@ -242,8 +248,10 @@ static int close_steps(struct network *net, int learns, int is_written)
 static void reopen(struct network *net, const int64_t *counts)
 {
     prepare(net);
-    net->in_trains = net->in_bytes = net->follows = 0;
+    net->in_trains = net->follows = 0;
     open_sample(net, 1, 0);
+    for (int v = 0; v < net->layer[0].width; v++)
+        activate(&net->layer[0], v);
     if (*counts++)
         keep_backward(net);
     back_up(net);

@@ -19,43 +19,7 @@
 #ifndef SPIKEBP_TRAINS_H
 #define SPIKEBP_TRAINS_H
 
-#include "network.h"
-
-static double farthest(void) { return sizeof(num) == 4 ? 0x1p31 - 1 : 0x1p60; }
-
-/* A real value in units of 2^-f, limited to a magnitude that every bound refuses. */
-INLINE num encoded(double value, double one, double far)
-{
-    double units = rint(value * one);
-    return (num)(units < far ? (units > -far ? units : -far) : far);
-}
-
-/* Write real input in units of 2^-f, if all of it is below `farthest` and 2^51: then adding 3 2^51
- * rounds it, ties to even. */
-static int encode_reals(const struct network *net, const double *x, num *to)
-{
-    const double one = (double)net->one, scale = net->is.input_scale, shift = 0x3p51;
-    const double far = fmin(farthest(), 0x1p51);
-    const int n = net->layer[0].n;
-    few_longs out = {0};
-    int i = 0, is_near = 1;
-    for (; i + FEW <= n; i += FEW) {
-        const few_doubles units = *(const few_doubles *)(x + i) * scale * one;
-        const few_longs near = (units < far) & (units > -far);
-        const few_doubles rounded = (units + shift) - shift;
-        out |= ~near;
-        *(few_nums *)(to + i) =
-            __builtin_convertvector((few_doubles)((few_longs)rounded & near), few_nums);
-    }
-    for (int lane = 0; lane < FEW; lane++)
-        is_near &= out[lane] == 0;
-    for (; i < n; i++) {
-        const double units = x[i] * scale * one;
-        is_near &= fabs(units) < far;
-        to[i] = fabs(units) < far ? (num)rint(units) : 0;
-    }
-    return is_near;
-}
+#include "rows.h"
 
 /* How many spikes a potential sends, of either sign: sgn(v) ceil(|v| - 1/2). */
 INLINE num signed_spikes(num v, num half, int bits) { return (v + half - (v > 0)) >> bits; }
@@ -114,7 +78,7 @@ static void prepare_trains(struct network *net)
     if (r->n_steps == net->n_steps)
         return;
     memset(r->of_label, 0, sizeof *r->of_label * (2 * MOST_LABEL + 1));
-    r->n_known = r->levels = 0;
+    r->n_known = 0;
     r->n_steps = net->n_steps;
 }
 
@@ -131,66 +95,19 @@ static void count_labels(struct trains *r, int n_active)
     r->n_active = n_active, r->low = low, r->high = high;
 }
 
-/* Find the labels of 8-bit levels, once. */
-static int know_levels(struct network *net)
+/* Label the row of input that was read; 0 if it is not for trains. */
+static int label_row(struct network *net)
 {
     struct trains *r = &net->trains;
-    if (r->levels)
-        return r->levels == 1;
-    r->levels = 2;
-    for (int i = 0; i < 256; i++) {
-        double v = rint(i * net->is.input_scale * (double)net->one);
-        r->level_value[i] = (num)fmin(fmax(v, -farthest()), farthest());
-    }
-    if (!find_labels(net, r->level_value, r->level_label, 256))
-        return 0;
-    for (int i = 0; i < 256; i++)
-        if (!know_train(net, r->level_label[i], r->level_value[i]))
-            return 0;
-    r->levels = 1;
-    return 1;
-}
-
-/* List the bytes that are not zero; return how many. */
-static int list_bytes(const uint8_t *x, int n, int32_t *to)
-{
-    int found = 0, i = 0;
-    for (; i + LANES <= n; i += LANES)
-        found += list_nonzero(vec_of_bytes(x + i), i, to + found);
-    for (; i < n; i++) {
-        to[found] = i;
-        found += x[i] != 0;
-    }
-    return found;
-}
-
-/* Label 8-bit input; 0 if it is not for trains. */
-static int label_levels(struct network *net, const uint8_t *x)
-{
-    struct trains *r = &net->trains;
-    if (!know_levels(net))
-        return 0;
-    int n = list_bytes(x, net->layer[0].n, r->active);
-    for (int a = 0; a < n; a++)
-        r->label_of[a] = (int32_t)r->level_label[x[r->active[a]]] + MOST_LABEL;
-    count_labels(r, n);
-    return 1;
-}
-
-/* Label real input; 0 if it is not for trains. */
-static int label_reals(struct network *net, const double *x)
-{
-    struct trains *r = &net->trains;
-    const int width = net->layer[0].width;
-    num *all = r->label; /* of all units; later the labels of those that are not zero */
+    const struct row *x = &net->x;
+    const int n = *x->n;
     int n_active = 0;
-    if (!encode_reals(net, x, all))
-        return 0;
-    for (int v = 0; v < width; v++)
-        n_active += list_nonzero(((vec *)all)[v], v * LANES, r->active + n_active);
+    for (int i = 0; i < n; i++) {
+        const int found = list_nonzero(x->numbers[i], x->index[i] * LANES, r->active + n_active);
+        write_nonzero(x->numbers[i], found, r->value + n_active);
+        n_active += found;
+    }
     const int padded = n_vectors(n_active) * LANES;
-    for (int a = 0; a < n_active; a++)
-        r->value[a] = all[r->active[a]];
     for (int a = n_active; a < padded; a++)
         r->value[a] = 0;
     if (!find_labels(net, r->value, r->label, padded))
@@ -200,8 +117,6 @@ static int label_reals(struct network *net, const double *x)
             return 0;
         r->label_of[a] = (int32_t)r->label[a] + MOST_LABEL;
     }
-    for (int i = n_active; i < width * LANES; i++)
-        r->label[i] = 0; /* the units behind the last are silent in any sample */
     count_labels(r, n_active);
     return 1;
 }

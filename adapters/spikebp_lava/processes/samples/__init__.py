@@ -136,16 +136,17 @@ class SampleSource(GuardedProcess, LavaPortNames, AbstractProcess):  # type: ign
 
 
 def _rows_of(net: Definition, x: Any, y: Any, exchange: Exchange) -> Rows:
-    batch = check_batch(net, x, y)
+    batch = check_batch(net, x, y).as_arrays()
+    rows: Any = batch.x
     if not len(batch):
         raise wrong_argument("x", "at least one sample", "none")
-    changing = batch.x.ndim == 3 or (batch.y is not None and batch.y.ndim == 3)
+    changing = rows.ndim == 3 or (batch.y is not None and batch.y.ndim == 3)
     if exchange.granularity == "sample" and changing:
         raise wrong_argument(
             "x and y", "the same at all steps with granularity='sample'", "3 dimensions"
         )
     pace = np.array([n_messages(net, exchange), 1, 1, delays_of(net).spikes[-1], 0])
-    if batch.x.ndim == 3:
+    if rows.ndim == 3:
         pace[1] = net.n_steps
     labels = targets = None
     if batch.y is not None and batch.y.ndim == 1:
@@ -153,7 +154,7 @@ def _rows_of(net: Definition, x: Any, y: Any, exchange: Exchange) -> Rows:
     elif batch.y is not None:
         targets = batch.targets().reshape(-1, net.n_outputs)
         pace[2] = net.n_steps if batch.y.ndim == 3 else 1
-    return Rows(np.array(batch.x.reshape(-1, net.n_inputs)), labels, targets, pace)
+    return Rows(np.array(rows.reshape(-1, net.n_inputs)), labels, targets, pace)
 
 
 def n_messages(net: Definition, exchange: Exchange) -> int:

@@ -1,0 +1,159 @@
+"""Time and memory against the number of inputs, where few of them are active.
+
+A network of 100 hidden units learns and predicts rows with 50 active inputs of ever more, in blocks
+and one row a call; it learns events of ever larger sensors; it starts with weights of its own; and
+it gets another learning rate. Each case has a process of its own, for its peak memory. Another
+checkout of the package takes turns with this one, and is given arrays if it takes nothing else::
+
+    git worktree add /tmp/before COMMIT
+    (cd /tmp/before && PYTHONPATH=. python -m spikebp_plugins.engine.building)
+    python benchmarks/sparse_inputs.py --before /tmp/before
+    python benchmarks/sparse_inputs.py --cases "rows 1024" "start 614400" --rounds 1 --json
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
+
+ACTIVE, HIDDEN, SAMPLES, CALLS, EVENTS = 50, 100, 500, 100, 20_000
+CASES = (
+    *("rows 1024", "rows 16384", "rows 262144"),
+    *("events 34x34", "events 128x128", "events 640x480"),
+    *("start 614400", "rate 100000"),
+)
+
+
+def peak():
+    """Return the most memory that this process has had, in megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def microseconds(call, n):
+    start = time.perf_counter()
+    call()
+    return 1e6 * (time.perf_counter() - start) / n
+
+
+def of_rows(n_inputs):
+    """Learn and predict rows, of which an older checkout is given arrays."""
+    random = np.random.RandomState(0)
+    unit = np.concatenate([random.choice(n_inputs, ACTIVE, replace=False) for _ in range(SAMPLES)])
+    begin, number = np.arange(SAMPLES + 1) * ACTIVE, random.uniform(0, 2, ACTIVE * SAMPLES)
+    x, y = sparse.csr_matrix((number, unit, begin), (SAMPLES, n_inputs)), np.arange(SAMPLES) % 10
+    sim, before = Simulator(SpikingMLP((n_inputs, HIDDEN, 10)), n_jobs=1), peak()
+    try:
+        sim.train(x[:1], y[:1])
+    except ValueError:
+        x = x.toarray()
+        before = peak()
+    sim.train(x[:CALLS], y[:CALLS])
+    rows = [x[i : i + 1] for i in range(CALLS)]
+    found = {
+        "block": microseconds(lambda: sim.train(x, y), SAMPLES),
+        "predict": microseconds(lambda: sim.predict(x), SAMPLES),
+        "call": microseconds(
+            lambda: [sim.train(row, y[i : i + 1]) for i, row in enumerate(rows)], CALLS
+        ),
+    }
+    of_weights = sum(w.size for w in map(np.empty, sim.net.weight_shapes)) * 4 / 1e6
+    return found | {"peak over weights": (peak() - before) / of_weights + 1}
+
+
+def of_events(width, height):
+    """Learn a stream of events at random places, a thousand steps of twenty."""
+    random, encoder = np.random.RandomState(0), EventEncoder(width, height, step=1000)
+    events = np.zeros(EVENTS, EVENT_DTYPE)
+    events["x"], events["y"] = random.randint(0, width, EVENTS), random.randint(0, height, EVENTS)
+    events["t"], events["p"] = np.arange(EVENTS) * 50, random.randint(0, 2, EVENTS)
+    net = SpikingMLP((encoder.n_inputs, HIDDEN, 10), n_steps=10, input_coding="spikes")
+    before = peak()
+    stream = Simulator(net).stream(encoder, n_steps=10)
+    first = EVENTS // 4
+    stream.feed(events[:first], start=0, target=1)
+    found = {"event": microseconds(lambda: stream.feed(events[first:]), EVENTS - first)}
+    return found | {"peak over weights": (peak() - before) / (encoder.n_inputs * HIDDEN * 4e-6)}
+
+
+def of_start(n_inputs):
+    """Show one row to a new network."""
+    before, x = peak(), np.zeros((1, n_inputs), np.uint8)
+    x[0, :: n_inputs // ACTIVE] = 200
+    call = lambda: Simulator(SpikingMLP((n_inputs, HIDDEN, 10))).train(x, [1])  # noqa: E731
+    found = {"first result": microseconds(call, 1)}
+    return found | {"peak over weights": (peak() - before) / (n_inputs * HIDDEN * 4e-6)}
+
+
+def of_rate(n_inputs):
+    """Change the learning rate, by a checkpoint where a simulator does not."""
+    sim = Simulator(SpikingMLP((n_inputs, HIDDEN // 2, 10)))
+    x = np.zeros((1, n_inputs))
+    sim.train(x, [1])
+
+    def change():
+        if hasattr(sim, "learning_rate"):
+            sim.learning_rate /= 2
+            sim.train(x, [1])
+        else:
+            sim.checkpoint().at_rate(sim.net.learning_rate / 2).simulate().train(x, [1])
+
+    return {"new rate": microseconds(change, 1)}
+
+
+def work(case):
+    kind, size = case.split()
+    if kind == "events":
+        return of_events(*map(int, size.split("x")))
+    return {"rows": of_rows, "start": of_start, "rate": of_rate}[kind](int(size))
+
+
+def worked(checkout, case):
+    """Return what a process finds with a checkout."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).resolve()), "--work", case],
+        env=os.environ | {"PYTHONPATH": str(checkout)},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return json.loads(done.stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--before", help="another checkout, with its engine built")
+    parser.add_argument("--cases", nargs="+", default=CASES)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.work:
+        print(json.dumps(work(given.work)))
+        return
+    checkouts = [Path(__file__).resolve().parents[1], *([given.before] if given.before else [])]
+    rows = []
+    for case in given.cases:
+        rounds = [[worked(one, case) for one in checkouts] for _ in range(given.rounds)]
+        for what in rounds[0][0]:
+            medians = np.median([[found[what] for found in each] for each in rounds], axis=0)
+            rows.append({"case": case, "what": what, "now": medians[0], "before": medians[-1]})
+    if given.json:
+        print(json.dumps(rows, indent=2))
+        return
+    print("| case | | now | before |\n|---|---|---|---|")
+    for row in rows:
+        before = f"{row['before']:.4g}" if given.before else ""
+        print(f"| {row['case']} | {row['what']} | {row['now']:.4g} | {before} |")
+
+
+if __name__ == "__main__":
+    main()

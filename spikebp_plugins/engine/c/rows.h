@@ -1,0 +1,180 @@
+/* The border: a row of input becomes a list of its vectors that are not zero.
+ *
+ * It comes as 8-bit levels, real numbers or counts, of all units or of some that are listed. What is
+ * behind this border costs what a row has, and not how long it is.
+ */
+#ifndef SPIKEBP_ROWS_H
+#define SPIKEBP_ROWS_H
+
+#include "network.h"
+
+static double farthest(void) { return sizeof(num) == 4 ? 0x1p31 - 1 : 0x1p60; }
+
+/* A real value in units of 2^-f, limited to a magnitude that every bound refuses. */
+INLINE num encoded(double value, double one, double far)
+{
+    double units = rint(value * one);
+    return (num)(units < far ? (units > -far ? units : -far) : far);
+}
+
+/* Number i of a row, in units of 2^-f, or a count. */
+static num number_of(struct network *net, int kind, const void *row, int64_t i)
+{
+    const double one = (double)net->one, far = farthest(), scale = net->is.input_scale;
+    if (net->is.takes_counts) {
+        const int64_t count = ((const int64_t *)row)[i];
+        net->x.is_beyond |= fabs((double)count) > far;
+        return (num)count;
+    }
+    switch (kind) {
+    case LEVELS: return net->x.of_level[((const uint8_t *)row)[i]];
+    case COUNTS: return encoded((double)((const int64_t *)row)[i] * scale, one, far);
+    default: return encoded(((const double *)row)[i] * scale, one, far);
+    }
+}
+
+/* Write a vector of real numbers as `encoded` does. Adding 2^52 rounds a magnitude below it, ties to
+ * even; what is not below it is refused. */
+INLINE vec encoded_vector(const struct network *net, const double *x)
+{
+    const double one = (double)net->one, scale = net->is.input_scale, far = farthest();
+    vec to;
+    for (int i = 0; i < LANES; i += FEW) {
+        const few_longs units = (few_longs)(*(const few_doubles *)(x + i) * scale * one);
+        const few_longs sign = units & INT64_MIN;
+        const few_doubles size = ((few_doubles)(units ^ sign) + 0x1p52) - 0x1p52;
+        const few_longs is_near = size < far, most = (few_longs)((few_doubles){0} + far);
+        *(few_nums *)((num *)&to + i) = __builtin_convertvector(
+            (few_doubles)((is_near & (few_longs)size) | (~is_near & most) | sign), few_nums);
+    }
+    return to;
+}
+
+/* Write a vector of counts, and note their magnitudes in `some`. */
+INLINE vec counts_of(const int64_t *x, few_longs *some)
+{
+    vec to;
+    for (int i = 0; i < LANES; i += FEW) {
+        const few_longs counts = *(const few_longs *)(x + i), sign = counts >> 63;
+        *some |= (counts ^ sign) - sign;
+        *(few_nums *)((num *)&to + i) = __builtin_convertvector(counts, few_nums);
+    }
+    return to;
+}
+
+INLINE int append(const struct row *x, int n, int index, vec numbers)
+{
+    x->index[n] = index;
+    x->numbers[n] = numbers;
+    return n + (x->is_change || is_any(numbers));
+}
+
+/* Read bytes: list the vectors that are not those kept, or if none are, that are not zero. */
+static int read_bytes(struct network *net, const uint8_t *row, int n_units)
+{
+    static const uint8_t dark[LANES];
+    const struct row *x = &net->x;
+    int n = 0;
+    if (net->follows && !x->are_kept)
+        memset(x->bytes, 0, (size_t)n_units);
+    for (int i = 0; i < n_units; i += LANES) {
+        uint8_t *kept = x->bytes + i;
+        if (memcmp(row + i, net->follows ? kept : dark, LANES) == 0)
+            continue;
+        if (net->follows)
+            memcpy(kept, row + i, LANES);
+        x->index[n] = i / LANES;
+        num *numbers = (num *)(x->numbers + n++);
+        EACH(lane, LANES) numbers[lane] = x->of_level[row[i + lane]];
+    }
+    return n;
+}
+
+/* Read a row of all units. */
+static void read_all(struct network *net, int kind, const void *row)
+{
+    struct row *x = &net->x;
+    const int n_units = net->layer[0].n, whole = n_units / LANES * LANES;
+    few_longs sizes = {0};
+    int n = 0;
+    if (net->is.takes_counts)
+        for (int i = 0; i < whole; i += LANES)
+            n = append(x, n, i / LANES, counts_of((const int64_t *)row + i, &sizes));
+    else if (kind == LEVELS)
+        n = read_bytes(net, row, whole);
+    else
+        for (int i = 0; i < whole; i += LANES)
+            n = append(x, n, i / LANES, encoded_vector(net, (const double *)row + i));
+    for (int lane = 0; lane < FEW; lane++)
+        x->is_beyond |= (double)(uint64_t)sizes[lane] > farthest();
+    if (whole < n_units) {
+        vec numbers = {0};
+        for (int i = whole; i < n_units; i++)
+            numbers[i - whole] = number_of(net, kind, row, i);
+        n = append(x, n, whole / LANES, numbers);
+    }
+    *x->n = n;
+}
+
+/* The number of a unit in a row that is made. */
+INLINE num *number_in(const struct row *x, int64_t unit)
+{
+    const int index = (int)(unit / LANES);
+    if (x->place[index] == 0) {
+        x->index[*x->n] = index;
+        x->numbers[*x->n] = splat(0);
+        x->place[index] = ++*x->n;
+    }
+    return (num *)(x->numbers + x->place[index] - 1) + unit % LANES;
+}
+
+/* Begin to read a row: that of the step before is over. */
+static void begin_row(struct network *net)
+{
+    for (int i = 0; i < *net->x.n && !net->x.is_change; i++)
+        net->layer[0].k[net->x.index[i]] = splat(0);
+    *net->x.n = 0, net->x.is_beyond = 0;
+}
+
+static void end_row(struct network *net)
+{
+    struct row *x = &net->x;
+    x->largest = x->is_beyond ? INFINITY : largest(x->numbers, *x->n);
+    for (int i = 0; i < *x->n; i++)
+        x->place[x->index[i]] = 0;
+}
+
+static int are_bytes(const struct rows *x) { return x->kind == LEVELS && x->unit == NULL; }
+
+static void read_row(struct network *net, const struct block *block, int64_t sample, int step)
+{
+    const struct rows *x = &block->x;
+    begin_row(net);
+    if (x->unit == NULL)
+        read_all(net, x->kind, row_of(x, sample, step));
+    else
+        for (int64_t i = x->begin[sample]; i < x->begin[sample + 1]; i++)
+            *number_in(&net->x, x->unit[i]) = number_of(net, x->kind, x->at, i);
+    net->x.are_kept = net->follows && are_bytes(x);
+    if (are_bytes(x))
+        net->x.largest = fabs((double)net->x.of_level[255]); /* there may be others than those listed */
+    else
+        end_row(net);
+}
+
+/* List a vector of units that are given input, or that have sent something. */
+INLINE void activate(const struct layer *a, int vector)
+{
+    if (a->place[vector] == 0) {
+        a->active[*a->n_active] = vector;
+        a->place[vector] = ++*a->n_active;
+    }
+}
+
+static void activate_row(const struct network *net)
+{
+    for (int i = 0; i < *net->x.n; i++)
+        activate(&net->layer[0], net->x.index[i]);
+}
+
+#endif
