@@ -107,9 +107,6 @@ class Backend(ABC):
     #: The kinds of connections of the definitions that it runs; None stands for any.
     connections: ClassVar[Collection[type[Connection]] | None] = (DenseConnection,)
 
-    #: Whether it takes samples whose rows list their units; others are given arrays.
-    takes_sparse: ClassVar[bool] = False
-
     #: The option to which "name:word" gives the value "word".
     main_option: ClassVar[str | None] = None
 
@@ -165,27 +162,6 @@ class Backend(ABC):
     @abstractmethod
     def predict(self, batch: Batch, record: bool) -> Outcome:
         """Show samples and learn nothing."""
-
-    def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
-        """Show one sample as the user gave it, unchecked, if the back end has a fast way to do so.
-
-        A back end that can do so overrides this. All other samples are checked, and go to `train`
-        or `predict`.
-
-        Parameters
-        ----------
-        x, y : object
-            Input and target; None as a target learns nothing.
-        n_steps : int
-            The steps for which to show it.
-
-        Returns
-        -------
-        ndarray of shape (1, n_outputs) or None
-            The scores; None if the sample is not allowed or not alone, or the back end shows none
-            in this way: nothing has changed then.
-        """
-        return None
 
     def show_until(self, batch: Batch, margin: float) -> EarlySamples:
         """Show each sample until the output leads by `margin`, and learn from it if it has a label.

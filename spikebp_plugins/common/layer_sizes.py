@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 
@@ -19,12 +20,12 @@ class LayerSizes:
         """L, the number of layers with weights."""
         return len(self.layer_sizes) - 1
 
-    @property
+    @cached_property
     def n_inputs(self) -> int:
         """Units of layer 0."""
         return self.layer_sizes[0]
 
-    @property
+    @cached_property
     def n_outputs(self) -> int:
         """Units of layer L."""
         return self.layer_sizes[-1]

@@ -243,6 +243,13 @@ class EventEncoder:
         ValueError
             If an argument is not allowed; for events as for `locate`.
         """
+        given = self._steps_of(events, n_steps, start)
+        index = given.at * self.n_inputs + given.unit
+        sums = self._sums(index, given.weight, given.n_steps * self.n_inputs)
+        return sums.reshape(given.n_steps, self.n_inputs)
+
+    def _steps_of(self, events: Any, n_steps: int | None, start: int | None) -> EventSteps:
+        """Return the steps of a recording by their events; the arguments are those of `encode`."""
         start = None if start is None else time_stamp("start", start)
         n_steps = None if n_steps is None else integer("n_steps", n_steps, 0)
         located = self.locate(events, start)
@@ -251,10 +258,9 @@ class EventEncoder:
         step = self.steps_since(start, located.time)
         if n_steps is None:
             n_steps = int(step[-1]) + 1 if len(step) else 0
-        shown = step < n_steps
-        index = step[shown].astype(np.int64) * self.n_inputs + located.unit[shown]
-        sums = self._sums(index, located.weight[shown], n_steps * self.n_inputs)
-        return sums.reshape(n_steps, self.n_inputs)
+        n_shown = np.searchsorted(step, n_steps)
+        at = step[:n_shown].astype(np.int64)
+        return EventSteps(n_steps, at, located.unit[:n_shown], located.weight[:n_shown])
 
     def batches(
         self,
@@ -265,6 +271,10 @@ class EventEncoder:
         start: int | None = None,
     ) -> Iterator[tuple[NDArray[np.int32], Integers]]:
         """Encode recordings batch by batch, so that only one batch is in memory.
+
+        Recordings are lists of events until their batch is complete. The array of a batch is all
+        that grows with the sensor: it takes four bytes for each unit and step of its samples. Where
+        that is too much, `Stream.feed` shows a recording as it is.
 
         Parameters
         ----------
@@ -284,14 +294,14 @@ class EventEncoder:
         y : ndarray of shape (n_samples,)
             Labels.
         """
-        size = integer("size", size, 1)
-        samples = (
-            (self.encode(x, n_steps, start=start).astype(np.int32), label)
-            for x, label in recordings
-        )
+        size, n_steps = integer("size", size, 1), integer("n_steps", n_steps, 0)
+        samples = ((self._steps_of(x, n_steps, start), label) for x, label in recordings)
         while batch := list(islice(samples, size)):
-            counts, labels = zip(*batch, strict=True)
-            yield np.stack(counts), np.array(labels, np.int64)
+            counts = np.zeros((len(batch), n_steps, self.n_inputs), np.int32)
+            for sample, (given, _) in zip(counts, batch, strict=True):
+                index = given.at * self.n_inputs + given.unit
+                np.add.at(sample.reshape(-1), index, given.weight.astype(np.int32))
+            yield counts, np.array([label for _, label in batch], np.int64)
 
 
 def time_stamp(name: str, value: Any) -> int:

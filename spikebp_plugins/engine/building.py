@@ -1,6 +1,7 @@
 """Builds the library of the engine from its sources, with a compiler of the machine or `ziglang`.
 
-The library holds the order of events too, which shares headers and functions of the engine.
+Sources lie in folders `c` of the packages. Those that share headers of the engine are compiled and
+linked with it, whatever they compute.
 
 The build hook of the package calls it, ``python -m spikebp_plugins.engine.building`` does so by
 hand. It needs nothing but Python's own library.
@@ -21,10 +22,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-#: The folder of the package, and the folders of the sources in it.
+#: The folder of the package, and where the sources of the engine are in it.
 PACKAGE: Final = Path(__file__).parents[1]
 ENGINE: Final = "engine/c"
-EVENT_ORDER: Final = "event_order/c"
+#: The one source that is compiled once, and not for each build.
+CHOICE: Final = "choice.c"
 
 
 def library_name(target: str | None = None) -> str:
@@ -65,19 +67,23 @@ TARGETS: Final = {
 IS_64_BIT: Final = sys.maxsize > 2**32
 
 #: What a job compiles: a source, the object that it makes, and flags.
-Job = tuple[str, str, Sequence[str]]
+Job = tuple[Path, str, Sequence[str]]
 
 
 class BuildError(RuntimeError):
     """The library could not be built; the message says why."""
 
 
+def sources(package: Path) -> list[Path]:
+    """Return all sources and headers in the folder of a package."""
+    return sorted(package.glob("*/c/*.[ch]"))
+
+
 def digest() -> str:
     """Return a hash of the sources, and of how they are compiled."""
     found = hashlib.sha256(" ".join(FLAGS).encode())
-    for folder in (ENGINE, EVENT_ORDER):
-        for path in sorted((PACKAGE / folder).glob("*.[ch]")):
-            found.update(path.name.encode() + b"\0" + path.read_bytes())
+    for path in sources(PACKAGE):
+        found.update(path.name.encode() + b"\0" + path.read_bytes())
     return found.hexdigest()[:16]
 
 
@@ -168,16 +174,18 @@ def is_built() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _jobs(flags_of: Mapping[int, Sequence[str]]) -> list[Job]:
+def _jobs(package: Path, flags_of: Mapping[int, Sequence[str]]) -> list[Job]:
     """Return what is compiled, for builds with these flags."""
-    jobs: list[Job] = [(f"{ENGINE}/choice.c", "choice.o", (f'-DSOURCES="{digest()}"',))]
-    for level, flags in flags_of.items():
-        for bits, integers in ((32, ()), (64, ("-DBITS64",))):
-            name = f"{level}_{bits}"
-            for source in (f"{ENGINE}/engine.c", f"{EVENT_ORDER}/event.c"):
-                made = f"{Path(source).stem}_{name}.o"
+    choice = package / ENGINE / CHOICE
+    jobs: list[Job] = [(choice, "choice.o", (f'-DSOURCES="{digest()}"',))]
+    for source in sources(package):
+        if source.suffix == ".h" or source == choice:
+            continue
+        for level, flags in flags_of.items():
+            for bits, integers in ((32, ()), (64, ("-DBITS64",))):
+                name = f"{level}_{bits}"
+                made = f"{source.stem}_{name}.o"
                 jobs.append((source, made, (*flags, *integers, f"-DBUILD={name}")))
-        jobs.append((f"{ENGINE}/relu.c", f"{level}_relu.o", (*flags, f"-DBUILD={level}")))
     return jobs
 
 
@@ -193,12 +201,12 @@ def _compile(
     """Compile the library by one compiler, into a folder; the parameters are those of `build`."""
     is_zig = command[: len(ZIG)] == list(ZIG)
     flags_of = levels(is_zig, target and target.partition("-")[0])
-    jobs = _jobs({level: flags for level, flags in flags_of.items() if level in only})
+    jobs = _jobs(package, {level: flags for level, flags in flags_of.items() if level in only})
 
     def compile_one(job: Job) -> None:
         source, made, flags = job
         flags = (*FLAGS, *flags, *extra)
-        _run([*command, *flags, "-c", str(package / source), "-o", made], folder)
+        _run([*command, *flags, "-c", str(source), "-o", made], folder)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(pool.map(compile_one, jobs))

@@ -72,8 +72,7 @@ class Feeder:
 
     def __init__(self, network: StepNetwork, clock: EventClock) -> None:
         encoder = clock.encoder
-        self.network, self.clock = network, clock
-        self._block = network.steps_block
+        self.block, self.clock = network.steps_block, clock
         self._feeding = CFeeding(
             block=network.steps_address,
             times=clock.times.ctypes.data,
@@ -110,7 +109,7 @@ class Feeder:
             self._copy(events)
         feeding.n_taken, feeding.until, feeding.n_left = n_taken, until, n_left
         self._feed(self._address)
-        return feeding.n_taken, self._block.n_shown
+        return feeding.n_taken, self.block.n_shown
 
     def _copy(self, events: Array) -> None:
         """Copy events, once for all calls that take them: another thread may fill their array."""

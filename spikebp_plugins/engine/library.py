@@ -38,17 +38,18 @@ class Build(NamedTuple):
     array: Callable[..., int]
     forget_bounds: Callable[..., None]
     take_bounds: Callable[..., None]
+    shown: Callable[..., int]
     trained: Callable[..., int]
     write_counts: Callable[..., None]
     show: Callable[..., int]
-    kept_size: Callable[..., int]
-    give_backup: Callable[..., None]
-    kept: Callable[..., int]
+    size_before: Callable[..., int]
+    place_before: Callable[..., None]
+    before: Callable[..., int]
     keep_rows: Callable[..., None]
     show_steps: Callable[..., None]
     show_events: Callable[..., int]
     feed: Callable[..., None]
-    settle: Callable[..., None]
+    write_updates: Callable[..., None]
     sample_counts: Callable[..., None]
     reopen: Callable[..., None]
     close_sample: Callable[..., int]
@@ -64,17 +65,18 @@ _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "array": (POINTER, [POINTER, ctypes.c_int32, ctypes.c_int32]),
     "forget_bounds": (None, [POINTER]),
     "take_bounds": (None, [POINTER, POINTER]),
+    "shown": (ctypes.c_int64, [POINTER]),
     "trained": (ctypes.c_int64, [POINTER]),
     "write_counts": (None, [POINTER, POINTER]),
     "show": (ctypes.c_int64, [POINTER]),
-    "kept_size": (ctypes.c_int64, [POINTER]),
-    "give_backup": (None, [POINTER, POINTER]),
-    "kept": (ctypes.c_int32, [POINTER, ctypes.c_int32, POINTER, POINTER]),
+    "size_before": (ctypes.c_int64, [POINTER]),
+    "place_before": (None, [POINTER, POINTER]),
+    "before": (ctypes.c_int32, [POINTER, ctypes.c_int32, POINTER, POINTER, POINTER]),
     "keep_rows": (None, [POINTER, ctypes.c_int32, POINTER, ctypes.c_int32]),
     "show_steps": (None, [POINTER]),
     "show_events": (ctypes.c_int32, [POINTER, POINTER]),
     "feed": (None, [POINTER]),
-    "settle": (None, [POINTER]),
+    "write_updates": (None, [POINTER]),
     "sample_counts": (None, [POINTER, POINTER]),
     "reopen": (None, [POINTER, POINTER]),
     "close_sample": (ctypes.c_int32, [POINTER, ctypes.c_int32, ctypes.c_int32]),

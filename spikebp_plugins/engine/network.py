@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.backends.outcome import EarlySamples, Outcome, Recording, in_64_bits
 from spikebp_plugins.engine.library import Build
 from spikebp_plugins.engine.structs import (
-    B_NOW,
     COUNTS,
     LABELS,
     LEVELS,
@@ -19,7 +19,6 @@ from spikebp_plugins.engine.structs import (
     PSI,
     PSI_NOW,
     REALS,
-    W_NOW,
     B,
     CBlock,
     CRows,
@@ -41,13 +40,12 @@ LINE = 64
 
 #: The number of counts of the messages of a layer.
 N_SENT: Final = 8
-#: The arrays of weights, feedback and backward potentials: before the open sample, and by now.
-BEFORE = (W, B, PSI)
-BY_NOW = (W_NOW, B_NOW, PSI_NOW)
-
-#: A part of what has been learned: 0 for weights, 1 for feedback, 2 for backward potentials, as in
-#: `BEFORE`; the layer; the number of the first row; and consecutive rows in units of 2^-f.
+#: A part of what has been learned: 0 for weights, 1 for feedback, 2 for backward potentials; the
+#: layer; the number of the first row; and consecutive rows in units of 2^-f.
 Part: TypeAlias = tuple[int, int, int, Array]
+
+#: So many updates of a layer wait at most; with more, weights are written before a sample closes.
+MOST_PENDING: Final = 16
 
 #: A step takes as long as so many synapses at least, however small the network is.
 LEAST_WORK = 10_000
@@ -67,28 +65,20 @@ def aligned(n: int, dtype: Any, allocate: Callable[[Any, Any], Array] = np.zeros
     return memory[start : start + size].view(dtype)
 
 
-class BlockResult(NamedTuple):
-    """The results of a block of samples.
+class KeptRow:
+    """A row of input or of targets in memory whose address is known.
 
-    Attributes
-    ----------
-    scores : ndarray of shape (n, n_outputs)
-        The scores. n is less than the number of samples given if the next may be out of range.
-    spikes, errors : ndarray of shape (n, n_steps, sum of layer sizes) or None
-        Spikes and errors of all layers, if they were recorded.
-    step_scores : ndarray of shape (n, n_steps, n_outputs) or None
-        The running scores.
-    n_steps, operations : ndarray of shapes (n,) and (n, 2), int64, or None
-        With a margin, the steps of each sample, and its synaptic operations: their low 63 bits,
-        and the higher bits.
+    To ask NumPy for an address takes as long as a small network does for a sample.
     """
 
-    scores: NDArray[np.float64]
-    spikes: Array | None
-    errors: Array | None
-    step_scores: Array | None
-    n_steps: Array | None
-    operations: Array | None
+    def __init__(self, n: int, number: Any, kind: int) -> None:
+        self.values, self.kind = np.zeros(n, number), kind
+        self._rows = CRows(at=self.values.ctypes.data, kind=kind)
+
+    def of(self, values: Array) -> CRows:
+        """Return the row, with some values."""
+        self.values[...] = values
+        return self._rows
 
 
 class EngineNetwork:
@@ -124,6 +114,8 @@ class EngineNetwork:
         allocate: Callable[[Any, Any], Array] = np.zeros,
     ) -> None:
         self.net, self.build, self.connections = net, build, connections
+        #: Whether its numbers have 32 bits.
+        self.is_int32 = build.number is np.int32
         self._definition, self._grid, self._allocate = definition, grid, allocate
         n_learned = ctypes.c_int64()
         size = build.size(ctypes.byref(definition), ctypes.byref(n_learned))
@@ -133,13 +125,30 @@ class EngineNetwork:
             ctypes.byref(definition), self.learned.ctypes.data, self._sample.ctypes.data
         )
         self._y_row = aligned(padded(net.n_outputs), build.number)
-        # Addresses are looked up once: a look-up takes longer than a small network computes.
+        # Those that each call needs, since a look-up of an address, or in a definition, takes long.
+        self._n_inputs, self._takes_counts = net.n_inputs, net.input_coding == "spikes"
+        of_input = (np.int64, COUNTS) if self._takes_counts else (np.float64, REALS)
+        self._input = KeptRow(net.n_inputs, *of_input)
+        self._levels = KeptRow(net.n_inputs, np.uint8, LEVELS)
+        self._label, self._none = KeptRow(1, np.int64, LABELS), CRows(kind=NONE)
+        self._real_target = KeptRow(net.n_outputs, np.float64, REALS)
+        self._scores = np.zeros((1, net.n_outputs))
+        #: The arguments of a call with one sample.
         self.block = CBlock(
             network=self._place,
             label_targets=(ctypes.c_double * 2)(*net.label_targets),
             y_row=self._y_row.ctypes.data,
+            n_samples=1,
+            scores=self._scores.ctypes.data,
         )
-        self._block_address = ctypes.addressof(self.block)
+        self._block_address, self._show_block = ctypes.addressof(self.block), build.show
+        # The rows that are in it.
+        self._x: CRows | None = None
+        self._y: CRows | None = None
+        #: The weights before an open sample, once there may be one that writes some: with more
+        #: steps than these a sample writes some before it closes.
+        self.before: Array | None = None
+        self._steps_that_wait = definition.most_pending if net.is_dense else 0
         for l, connection in enumerate(net.connections, 1):
             if connection.constant_weight is not None and learned is None:
                 constant = grid.encode(constant_in(net, connection))
@@ -153,69 +162,79 @@ class EngineNetwork:
     def write(self, state: LearningState) -> bool:
         """Replace what has been learned; return whether the numbers hold it."""
         self.drop_sample()  # an interrupt may have left one
-        is_held = self._write(self._encoded(state), BEFORE)
-        self.build.forget_bounds(self._place)
+        is_held = self._write(self._encoded(state))
+        self.forget_bounds()
+        self.block.n_learned = state.samples_seen - self.build.trained(self._place)
         return is_held
 
     def take(self, other: EngineNetwork) -> bool:
         """Take over what another network has learned; return whether the numbers hold it."""
         self.drop_sample()  # an interrupt may have left one
-        is_held = self._write(other.learned_parts(), BEFORE)
-        self.build.forget_bounds(self._place)
+        is_held = self._write(other.learned_parts())
+        self.forget_bounds()
+        self.block.n_learned = other.samples_seen - self.build.trained(self._place)
         return is_held
 
-    def _keep(self, l: int, first: int, changes: Array) -> None:
-        """Keep rows of W_l, from a first one on, of which some are about to change."""
-        if isinstance(self.net.connections[l - 1], DenseConnection):
-            units = np.flatnonzero(changes.any(axis=1)).astype(np.int32) + np.int32(first)
-            self.build.keep_rows(self._place, l, units.ctypes.data, len(units))
+    def forget_bounds(self) -> None:
+        """Say that others have changed what was learned."""
+        self.build.forget_bounds(self._place)
 
-    def kept_rows(self, l: int) -> tuple[Array, Array]:
-        """Return views of rows of W_l, as they were before the open sample has changed them.
+    def make_room_before(self) -> None:
+        """Allocate room for weights before an open sample, which may then write some."""
+        if self.before is None:
+            self.before = self._bytes(self.build.size_before(self._place))
+            self.build.place_before(self._place, self.before.ctypes.data)
+
+    def rows_before(self, l: int) -> tuple[Array, Array]:
+        """Return rows of W_l in memory that have changed in the open sample, as they were before.
 
         Returns
         -------
-        units : ndarray of shape (n,)
-            The units below.
-        rows : ndarray of shape (n, n_units)
-            Their rows in units of 2^-f; all others are those of now.
+        index : ndarray of shape (n,)
+            Where they are: the unit below if W_l is dense, the weight if it is a list; the only row
+            of a convolution has W_l, and behind it B_l.
+        rows : ndarray of shape (n, length)
+            Views of the rows in units of 2^-f.
         """
-        width, (_, *of_row) = padded(self.net.layer_sizes[l]), self.net.weight_shapes[l - 1]
-        self.array(l, W)  # which keeps rows that are not kept yet
-        at = ctypes.c_void_p(), ctypes.c_void_p()
-        n = self.build.kept(self._place, l, *map(ctypes.byref, at))
+        found = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_int64()
+        n = self.build.before(self._place, l, *map(ctypes.byref, found))
         if not n:
-            return np.empty(0, np.int32), np.empty((0, *of_row), self.build.number)
-        units, rows = (
+            return np.empty(0, np.int32), np.empty((0, 1), self.build.number)
+        index, rows = (
             np.ctypeslib.as_array((np.ctypeslib.as_ctypes_type(number) * size).from_address(start))
             for number, size, start in (
-                (np.int32, n, at[0].value or 0),
-                (self.build.number, n * width, at[1].value or 0),
+                (np.int32, n, found[0].value or 0),
+                (self.build.number, n * found[2].value, found[1].value or 0),
             )
         )
-        return units, rows.reshape(n, width)[:, : of_row[0]]
+        return index, rows.reshape(n, -1)
 
-    def weights(self, l: int, which: int) -> Array:
-        """Return W_l before the open sample or up to now, in units of 2^-f: a new array."""
-        weights = self._units(l, which)
-        if which == W:
-            units, rows = self.kept_rows(l)
-            weights[units] = rows
-        return weights
+    def flat_before(self, l: int) -> Array:
+        """Return W_l in memory as it was before the open sample: a new array."""
+        flat = self._flat(l, W, self.connections.layouts[l - 1].n_weights).copy()
+        index, rows = self.rows_before(l)
+        if len(index):
+            length = min(rows.shape[1], len(flat))
+            flat.reshape(-1, length)[index] = rows[:, :length]
+        return flat
 
     def learned_parts(self) -> Iterator[Part]:
         """Yield what has been learned, a few rows at a time."""
         net, L = self.net, self.net.n_layers
-        kinds = [(0, range(1, L + 1)), (2, range(1, L))]
+        kinds = [(0, W, range(1, L + 1)), (2, PSI, range(1, L))]
         if net.feedback == "random":
-            kinds.append((1, range(2, L + 1)))
-        for kind, layers in kinds:
+            kinds.append((1, B, range(2, L + 1)))
+        for kind, which, layers in kinds:
             for l in layers:
-                for first, units in in_parts(self.array(l, BEFORE[kind])):
+                for first, units in in_parts(self.array(l, which)):
                     yield kind, l, first, units
-        for l in range(1, L + 1):
-            for unit, row in zip(*self.kept_rows(l), strict=True):
-                yield 0, l, int(unit), row[np.newaxis]
+        for l, connection in enumerate(net.connections, 1):
+            index, rows = self.rows_before(l)
+            if isinstance(connection, DenseConnection):
+                for unit, row in zip(index, rows, strict=True):
+                    yield 0, l, int(unit), row[np.newaxis, : connection.n_above]
+            elif len(index):
+                yield 0, l, 0, self.connections.layouts[l - 1].weights(self.flat_before(l))
 
     def _encoded(self, state: LearningState) -> Iterator[Part]:
         """Yield a state in units of 2^-f."""
@@ -227,25 +246,42 @@ class EngineNetwork:
         for l, potentials in enumerate(state.backward_potentials, 1):
             yield 2, l, 0, encode(potentials)
 
-    def _write(self, parts: Iterable[Part], arrays: tuple[int, int, int]) -> bool:
-        """Write parts of a state to some arrays; return whether the numbers hold all of them."""
+    def _write(self, parts: Iterable[Part], is_open: bool = False) -> bool:
+        """Write parts of a state, or of the open sample; return whether the numbers hold all."""
         for kind, l, first, units in parts:
             if np.abs(units).max(initial=0) >= self.build.largest:
                 return False
-            rows = self.array(l, arrays[kind])[first : first + len(units)]
-            if arrays[kind] == W_NOW:
+            which = (W, B, PSI_NOW if is_open else PSI)[kind]
+            rows = self.array(l, which)[first : first + len(units)]
+            if is_open and which == W:
                 self._keep(l, first, rows != units)
             rows[...] = units
         if self.net.feedback == "transpose":
             for l, connection in enumerate(self.net.connections[1:], 2):
-                weights = self.array(l, arrays[0])
-                self.array(l, arrays[1])[...] = connection.backward_weights(weights)
+                self.array(l, B)[...] = connection.backward_weights(self.array(l, W))
         return True
 
+    def _keep(self, l: int, first: int, is_changed: Array) -> None:
+        """Keep rows of W_l, from a first one on, of which some are about to change.
+
+        If W_l is not dense, all are kept.
+        """
+        if isinstance(self.net.connections[l - 1], DenseConnection):
+            rows = np.flatnonzero(is_changed.any(axis=1)) + first
+        else:
+            rows = np.arange(is_changed.size if is_changed.ndim == 1 else 1)
+        rows = rows.astype(np.int32)
+        self.build.keep_rows(self._place, l, rows.ctypes.data, len(rows))
+
     @property
-    def trained(self) -> int:
-        """Training samples that it has shown."""
-        return self.build.trained(self._place)
+    def samples_seen(self) -> int:
+        """Training samples so far."""
+        return int(self.block.n_learned) + self.build.trained(self._place)
+
+    @property
+    def n_shown(self) -> int:
+        """Samples that it has shown."""
+        return self.build.shown(self._place)
 
     def counts(self) -> list[int]:
         """Return the counts of the engine, as `counted_operations` reads them."""
@@ -264,11 +300,6 @@ class EngineNetwork:
     def _bytes(self, n: int) -> Array:
         return aligned(n, np.uint8, self._allocate)
 
-    @property
-    def is_int32(self) -> bool:
-        """Whether its numbers have 32 bits."""
-        return self.build.number is np.int32
-
     def _flat(self, l: int, which: int, n: int) -> Array:
         """Return a view of n numbers of an array of layer l."""
         number: Any = np.ctypeslib.as_ctypes_type(self.build.number)
@@ -280,9 +311,9 @@ class EngineNetwork:
         """Return a view of an array of layer l, in its own shape."""
         layout = self.connections.layouts[l - 1]
         view: Array
-        if which in (W, W_NOW):
+        if which == W:
             view = layout.weights(self._flat(l, which, layout.n_weights))
-        elif which in (B, B_NOW):
+        elif which == B:
             view = layout.backward(self._flat(l, which, layout.n_backward))
         else:
             view = self._flat(l, which, self.net.layer_sizes[l])
@@ -295,79 +326,112 @@ class EngineNetwork:
         reals: Array = self._grid.decode(self._units(l, which))
         return reals
 
-    def read(self, samples_seen: int, which: tuple[int, int, int] = BEFORE) -> LearningState:
-        """Return a copy of what was learned before the open sample, or up to now with `BY_NOW`."""
-        net, L = self.net, self.net.n_layers
-        with_feedback = range(2, L + 1) if net.feedback == "random" else ()
+    def read(self, is_open: bool = False) -> LearningState:
+        """Return a copy of what was learned before the open sample, or up to now."""
+        net, L, decode = self.net, self.net.n_layers, self._grid.decode
+
+        def weights(l: int) -> Array:
+            if is_open:
+                return self._reals(l, W)
+            units = self.connections.layouts[l - 1].weights(self.flat_before(l))
+            reals: Array = decode(units.astype(np.int64))
+            return reals
+
+        psi, with_feedback = PSI_NOW if is_open else PSI, net.feedback == "random"
         return LearningState(
-            weights=tuple(self._grid.decode(self.weights(l, which[0])) for l in range(1, L + 1)),
-            backward_potentials=tuple(self._reals(l, which[2]) for l in range(1, L)),
-            feedback=tuple(self._reals(l, which[1]) for l in with_feedback),
-            samples_seen=samples_seen,
+            weights=tuple(map(weights, range(1, L + 1))),
+            backward_potentials=tuple(self._reals(l, psi) for l in range(1, L)),
+            feedback=tuple(self._reals(l, B) for l in range(2, L + 1) if with_feedback),
+            samples_seen=self.samples_seen,
         )
 
-    def show(
-        self,
-        batch: Batch,
-        samples_seen: int,
-        record: bool = False,
-        margin: float | None = None,
-    ) -> BlockResult:
+    def show(self, batch: Batch, record: bool = False) -> Outcome:
         """Show the samples of a batch, and learn from each if it has targets.
 
         Stops before the first sample that may be out of range, which leaves no trace.
         """
-        net, n, T, number = self.net, len(batch), batch.n_steps, self.build.number
-        block, y = self.block, batch.y
-        block.n_samples, block.n_steps, block.n_learned = n, T, samples_seen
-        held: list[Array] = []
-        block.x, block.y = self._rows_of(batch.x, held), CRows(kind=NONE)
-        if y is not None:
-            labels = y.ndim == 1
-            y = np.ascontiguousarray(y, np.int64 if labels else np.float64)
-            block.y = _rows(y, LABELS if labels else REALS)
-            held.append(y)
-        scores = np.empty((n, net.n_outputs))
-        block.scores = scores.ctypes.data
-        spikes: Array | None = None
-        errors: Array | None = None
-        step_scores: Array | None = None
-        n_steps: Array | None = None
-        operations: Array | None = None
-        block.spikes = block.errors = block.step_scores = None
+        n = len(batch.x)
+        if n == 1 and not record:
+            if batch.n_steps > self._steps_that_wait:
+                self.make_room_before()
+            block, x, y = self.block, self._rows_of(batch.x), self._rows_of_targets(batch.y)
+            if x is not self._x or y is not self._y:
+                self._x = None  # an interrupt may come before the block has both
+                block.x, block.y = x, y
+                self._y, self._x = y, x
+            block.n_steps = batch.n_steps
+            is_shown = self._show_block(self._block_address)
+            return Outcome(self._scores.copy() if is_shown else self._scores[:0], None)
+        T, net = batch.n_steps, self.net
+        shown = {"scores": np.empty((n, net.n_outputs))}
         if record:
-            units = sum(net.layer_sizes)
-            spikes, errors = np.zeros((n, T, units), number), np.zeros((n, T, units), number)
-            step_scores = np.empty((n, T, net.n_outputs))
-            block.spikes, block.errors = spikes.ctypes.data, errors.ctypes.data
-            block.step_scores = step_scores.ctypes.data
-        block.until_lead = margin is not None
-        if margin is not None:
-            n_steps, operations = np.zeros(n, np.int64), np.zeros((n, 2), np.int64)
-            block.margin = margin
-            block.steps_shown, block.operations = n_steps.ctypes.data, operations.ctypes.data
-        done = self.build.show(self._block_address)
-        others = (spikes, errors, step_scores, n_steps, operations)
-        return BlockResult(
-            scores[:done], *(part if part is None else part[:done] for part in others)
+            units, number = sum(net.layer_sizes), self.build.number
+            shown["step_scores"] = np.empty((n, T, net.n_outputs))
+            shown |= {name: np.zeros((n, T, units), number) for name in ("spikes", "errors")}
+        scores, *recorded = self._show(batch, shown)
+        if not record:
+            return Outcome(scores, None)
+        step_scores, spikes, errors = recorded
+        bounds = np.cumsum(net.layer_sizes)[:-1]
+        of_layers, (_, *of_errors) = (
+            np.split(rows.astype(np.int64), bounds, axis=-1) for rows in (spikes, errors)
         )
+        all_errors = None if batch.y is None else [None, *of_errors]
+        return Outcome(scores, Recording(of_layers, all_errors, step_scores))
 
-    def _rows_of(self, x: Array | SparseRows, held: list[Array]) -> CRows:
-        """Return input as the engine reads it from arrays that are added to `held`."""
-        if isinstance(x, SparseRows):
-            number = self._as_in_c(x.number)
-            held += [number, x.begin, x.unit]
-            at = {"begin": x.begin.ctypes.data, "unit": x.unit.ctypes.data}
-            return CRows(at=number.ctypes.data, kind=_kind(number), **at)
-        held.append(self._as_in_c(x))
-        return _rows(held[-1], _kind(held[-1]))
+    def show_until(self, batch: Batch, margin: float) -> EarlySamples:
+        """Show samples as `show` does, each until the output leads by `margin`."""
+        n = len(batch.x)
+        shown = {
+            "scores": np.empty((n, self.net.n_outputs)),
+            "steps_shown": np.zeros(n, np.int64),
+            "operations": np.zeros((n, 2), np.int64),  # their low 63 bits, and the others
+        }
+        scores, n_steps, operations = self._show(batch, shown, until_lead=True, margin=margin)
+        low, high = operations.astype(object).T
+        return EarlySamples(scores, n_steps, in_64_bits(low + (high << 63)))
 
-    def _as_in_c(self, x: Array) -> Array:
-        """Return input in a type and an order that the engine reads.
+    def _show(self, batch: Batch, shown: dict[str, Array], **fields: Any) -> list[Array]:
+        """Show samples, write what is asked for to arrays, and return what these have of each."""
+        if batch.n_steps > self._steps_that_wait:
+            self.make_room_before()
+        x, y = self._rows_of(batch.x), self._rows_of_targets(batch.y)
+        block = CBlock.from_buffer_copy(self.block)
+        fields |= {"x": x, "y": y, "n_samples": len(batch.x), "n_steps": batch.n_steps}
+        for name, value in fields.items():
+            setattr(block, name, value)
+        for name, array in shown.items():
+            setattr(block, name, array.ctypes.data)
+        n = self._show_block(ctypes.addressof(block))
+        return [array[:n] for array in shown.values()]
+
+    def _rows_of(self, x: Array | SparseRows) -> CRows:
+        """Return input as the engine reads it, with the arrays that this is in.
 
         Rows may overlap in memory, as those of overlapping windows do.
         """
-        if self.net.input_coding == "spikes":
+        if isinstance(x, SparseRows):
+            number = self._as_in_c(x.number)
+            return _rows(number, _kind(number), x.begin, x.unit)
+        if x.size == self._n_inputs:  # one row
+            if self._takes_counts:
+                return self._input.of(spike_counts(x))
+            return (self._levels if x.dtype.char == "B" else self._input).of(x)
+        x = self._as_in_c(x)
+        return _rows(x, _kind(x))
+
+    def _rows_of_targets(self, y: Array | None) -> CRows:
+        """Return targets, as `_rows_of` returns input."""
+        if y is None:
+            return self._none
+        kept = self._label if y.ndim == 1 else self._real_target
+        if y.size == kept.values.size:  # one row
+            return kept.of(y)
+        return _rows(np.ascontiguousarray(y, kept.values.dtype), kept.kind)
+
+    def _as_in_c(self, x: Array) -> Array:
+        """Return input in a type and an order that the engine reads."""
+        if self._takes_counts:
             x = spike_counts(x)
         elif x.dtype != np.uint8:
             x = x.astype(np.float64, copy=False)
@@ -379,14 +443,18 @@ def _kind(x: Array) -> int:
     return LEVELS if x.dtype == np.uint8 else COUNTS if x.dtype == np.int64 else REALS
 
 
-def _rows(values: Array, kind: int) -> CRows:
-    return CRows(
+def _rows(values: Array, kind: int, begin: Array | None = None, unit: Array | None = None) -> CRows:
+    rows = CRows(
         at=values.ctypes.data,
         sample_apart=values.strides[0],
         # One row stands for all steps.
         step_apart=values.strides[1] if values.ndim == 3 and values.shape[1] > 1 else 0,
         kind=kind,
     )
+    if begin is not None and unit is not None:
+        rows.begin, rows.unit = begin.ctypes.data, unit.ctypes.data
+    rows.arrays = values, begin, unit  # which live as long as this
+    return rows
 
 
 def counted_operations(net: Definition, counts: list[int]) -> Operations:

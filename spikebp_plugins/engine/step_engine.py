@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.engine.library import build_of
 from spikebp_plugins.engine.network import counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork
-from spikebp_plugins.engine.structs import ERRORS, PSI, SENT, W_NOW, C, S
+from spikebp_plugins.engine.structs import ERRORS, PSI, SENT, C, S, W
 from spikebp_plugins.engine.wiring import KINDS
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.delays import ENDLESS, delays_of
@@ -84,12 +84,10 @@ class StepEngine:
         state: LearningState,
         allocate: Callable[[Any, Any], Array] = np.zeros,
     ) -> None:
-        self._network = StepNetwork(net, build_of(64), net.n_steps, allocate=allocate)
-        self._network.give_backup()
+        self._network = StepNetwork(net, build_of(64), allocate=allocate)
+        self._network.make_room_before()
         self._network.write(state)
         self._is_delayed = not delays_of(net).are_zero
-        #: Training samples that the network has not counted.
-        self._seen_before = state.samples_seen
         #: The steps of the open sample.
         self._shown = allocate(1, np.int64)
 
@@ -100,19 +98,16 @@ class StepEngine:
         Then the sample that was open cannot go on, whose sums are not among them.
         """
         network, L = self._network, self._network.net.n_layers
+        network.forget_bounds()  # those of a copy are not right once it is restored
         before = [network.array(l, PSI) for l in range(1, L)]
-        assert network.backup is not None
-        learned = (network.learned, network.backup, *before)
+        assert network.before is not None
+        learned = (network.learned, network.before, *before)
         return [*learned, network.header, self._shown]
-
-    @property
-    def _samples_seen(self) -> int:
-        return self._seen_before + self._network.trained
 
     @property
     def state(self) -> LearningState:
         """A copy of what was learned before the open sample."""
-        return self._network.read(self._samples_seen)
+        return self._network.read()
 
     def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
         """Replace W_l at an index by real numbers on the grid, in an open sample and in `state`."""
@@ -146,35 +141,34 @@ class StepEngine:
         network, target = self._network, None if y is None else y.copy()
         if context.opens:
             self._shown[0] = 0
-        seen = self._samples_seen
         network.begin_steps(target, opens=context.opens, restarts=context.restarts)
         done = 0
         while done < n_steps:
             done += network.show_steps(x, n_steps - done, context.t - 1 + done, context.n_inputs)
             if done < n_steps:
-                self._show_by_reference(x, target, seen, int(self._shown[0]) + done)
+                self._show_by_reference(x, target, int(self._shown[0]) + done)
                 done += 1
         self._shown[0] += n_steps
         if target is not None:
-            network.settle()
+            network.write_updates()
         if context.closes and not network.close_sample(context.updates):
-            network.close_by_reference(seen)
+            network.close_by_reference()
 
-    def _show_by_reference(self, x: Array, y: Array | None, seen: int, n_shown: int) -> None:
+    def _show_by_reference(self, x: Array, y: Array | None, n_shown: int) -> None:
         if self._is_delayed:
             raise OverflowError(
                 "weights, potentials and drive must stay so far below 2**53 units of the last "
                 "place that no sum can leave 64 bits with timing='pipelined'; bounds do not prove "
                 "that they do"
             )
-        self._network.step_by_reference(x, y, seen, n_shown)
+        self._network.step_by_reference(x, y, n_shown)
         self._network.begin_steps(y)
 
     # The state after the last step.
 
     def weights(self, l: int) -> Array:
         """Return W_l in units of 2^-f, of the shape ``net.weight_shapes[l - 1]``: a view."""
-        return self._network.array(l, W_NOW)
+        return self._network.array(l, W)
 
     def spikes(self, l: int) -> Array:
         """Return the spike counts of layer l in the last step, of shape (n_units,): a view."""

@@ -10,24 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import Build
-from spikebp_plugins.engine.network import BEFORE, BY_NOW, N_SENT, EngineNetwork, aligned
+from spikebp_plugins.engine.network import MOST_PENDING, N_SENT, EngineNetwork, KeptRow
 from spikebp_plugins.engine.structs import (
-    COUNTS,
     ERRORS,
-    NONE,
     PHI_Y,
     REALS,
     SENT,
+    B,
     C,
     CBlock,
     CDefinition,
     CLimit,
-    CRows,
     CWeightRule,
     E,
     S,
+    W,
 )
-from spikebp_plugins.engine.wiring import Connections
+from spikebp_plugins.engine.wiring import Connections, ConvolutionLayout
 from spikebp_plugins.network.arithmetic import (
     LARGEST_PAYLOAD,
     LARGEST_STATE,
@@ -81,14 +80,14 @@ class StepNetwork(EngineNetwork):
         The definition.
     build : Build
         The functions for 32 or for 64 bits.
-    most_steps : int
-        The most steps of a sample.
     learned : ndarray of uint8 or None, default=None
         The learned arrays of another network of this definition and build, to share them.
     connections : Connections or None, default=None
         The connections of another network of this definition, to save the time to lay them out.
     allocate : callable, default=np.zeros
         Returns an array of zeros, given its shape and its type: all that samples change lies there.
+    most_pending : int, default=MOST_PENDING
+        So many updates of a layer wait at most.
     """
 
     build: Build
@@ -97,14 +96,14 @@ class StepNetwork(EngineNetwork):
         self,
         net: Definition,
         build: Build,
-        most_steps: int,
         learned: Array | None = None,
         connections: Connections | None = None,
         allocate: Callable[[Any, Any], Array] = np.zeros,
+        most_pending: int = MOST_PENDING,
     ) -> None:
         grid, delays = arithmetic_of(net), delays_of(net)
         assert holds(build, net)
-        self.most_steps, self._sizes = most_steps, np.array(net.layer_sizes, np.int32)
+        self._sizes = np.array(net.layer_sizes, np.int32)
         rule, self._rules = net.learning_rule, _rules_in_c(net)
         connections = connections or Connections(net)
         definition = CDefinition(
@@ -115,7 +114,7 @@ class StepNetwork(EngineNetwork):
             counts=CLimit(*rule.count_limit),
             gain=CLimit(*rule.gain_limit),
             n_layers=net.n_layers,
-            most_steps=most_steps,
+            most_pending=most_pending,
             bits=grid.fraction_bits,
             learns_once=rule.learns_once,
             starts_at_zero=net.backward_init == "zero",
@@ -130,17 +129,9 @@ class StepNetwork(EngineNetwork):
         super().__init__(net, build, definition, grid, connections, learned, allocate)
         #: The part of the memory of samples with counts and bounds.
         self.header = self._sample[: build.header_size(ctypes.byref(definition))]
-        counts = net.input_coding == "spikes"
-        self._x_given = np.zeros(net.n_inputs, np.int64 if counts else np.float64)
-        self._input = CRows(at=self._x_given.ctypes.data, kind=COUNTS if counts else REALS)
-        self._y_given, self._scores = np.zeros(net.n_outputs), np.zeros(net.n_outputs)
-        self._scores_address = self._scores.ctypes.data
         #: The target of single steps, as `begin_steps` was given it.
         self.target: Array | None = None
-        self._rows_of_target = CRows(at=self._y_given.ctypes.data, kind=REALS)
-        self._rows_of_none = CRows(kind=NONE)
-        #: What was learned before a sample, once updates of it are written.
-        self.backup: Array | None = None
+        self._target = KeptRow(net.n_outputs, np.float64, REALS)
         self.steps_block = CBlock.from_buffer_copy(self.block)
         self.steps_address = ctypes.addressof(self.steps_block)
 
@@ -149,42 +140,33 @@ class StepNetwork(EngineNetwork):
         ctypes.memmove(self._rules, _rules_in_c(net), ctypes.sizeof(self._rules))
         self.net = net
 
-    def for_steps(self, most_steps: int) -> StepNetwork:
-        """Return a network for samples of so many steps, on the learned arrays of this one."""
-        other = StepNetwork(self.net, self.build, most_steps, self.learned, self.connections)
+    def beside(self) -> StepNetwork:
+        """Return a network on the learned arrays of this one."""
+        other = StepNetwork(self.net, self.build, self.learned, self.connections)
         self.build.take_bounds(other._place, self._place)
+        other.block.n_learned = self.samples_seen
         return other
 
-    def copied(self) -> StepNetwork:
-        """Return a network that shares no memory with this one."""
-        self.drop_sample()
-        learned = aligned(len(self.learned), np.uint8)
-        learned[...] = self.learned
-        return StepNetwork(self.net, self.build, self.most_steps, learned, self.connections)
-
     def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
-        """Replace W_l at an index, before an open sample and in it, after `settle`."""
-        units, connection = self._grid.encode(weights), self.net.connections[l - 1]
-        is_replaced = np.zeros(units.shape, bool)
-        is_replaced[where] = True
-        kept, rows = self.kept_rows(l)
-        rows[...] = np.where(is_replaced[kept], units[kept], rows)
-        for forward, backward, _ in (BEFORE, BY_NOW):
-            held = self.array(l, forward)
+        """Replace W_l at an index, before an open sample and in it, after `write_updates`."""
+        units, layout = self._grid.encode(weights), self.connections.layouts[l - 1]
+        flat, (index, rows) = self.flat_before(l), self.rows_before(l)
+        before, now = layout.weights(flat), self.array(l, W)
+        for held in (before, now):
             held[where] = units[where]
-            if l > 1 and self.net.feedback == "transpose":
-                self.array(l, backward)[...] = connection.backward_weights(held)
-        self.build.forget_bounds(self._place)
+        length = min(rows.shape[1], len(flat))
+        rows[:, :length] = flat.reshape(-1, length)[index]
+        if l > 1 and self.net.feedback == "transpose":
+            backward_weights = self.net.connections[l - 1].backward_weights
+            self.array(l, B)[...] = backward_weights(now)
+            if isinstance(layout, ConvolutionLayout):
+                for row in rows:
+                    layout.backward(row[length:])[...] = backward_weights(before)
+        self.forget_bounds()
 
-    def settle(self) -> None:
+    def write_updates(self) -> None:
         """Write pending updates: then the arrays of an open sample are complete."""
-        self.build.settle(self._place)
-
-    def give_backup(self) -> None:
-        """Allocate the backup of what was learned before a sample, which single steps need."""
-        if self.backup is None:
-            self.backup = self._bytes(self.build.kept_size(self._place))
-            self.build.give_backup(self._place, self.backup.ctypes.data)
+        self.build.write_updates(self._place)
 
     def begin_steps(self, y: Array | None, *, opens: bool = False, restarts: bool = False) -> None:
         """Set the arguments that the next single steps share.
@@ -198,12 +180,11 @@ class StepNetwork(EngineNetwork):
         restarts : bool, default=False
             Whether they are the first that are taught.
         """
-        self.give_backup()
+        self.make_room_before()
         block = self.steps_block
         if y is not self.target:
-            block.y = self._rows_of_none if y is None else self._rows_of_target
-            if y is not None:
-                self._y_given[...] = y
+            self.target = self._y_row  # nobody's: an interrupt may come before the block has it
+            block.y = self._none if y is None else self._target.of(y)
             self.target = y
         block.opens, block.starts_learning = opens, restarts
 
@@ -217,13 +198,12 @@ class StepNetwork(EngineNetwork):
         """
         block = self.steps_block
         block.step, block.n_inputs = first, n_inputs
-        held: list[Array] = []
         block.n_steps = n_steps
         if isinstance(x, SparseRows):
-            block.x = self._rows_of(x, held)
+            rows = self._rows_of(x)
         else:
-            self._x_given[...] = spike_counts(x) if self.net.input_coding == "spikes" else x
-            block.x = self._input
+            rows = self._input.of(spike_counts(x) if self._takes_counts else x)
+        block.x = rows
         self.build.show_steps(self.steps_address)
         return int(block.n_shown)
 
@@ -231,7 +211,7 @@ class StepNetwork(EngineNetwork):
         """End a sample of single steps; return whether all values were in range."""
         return bool(self.build.close_sample(self._place, learns, False))
 
-    def close_by_reference(self, samples_seen: int) -> None:
+    def close_by_reference(self) -> None:
         """End a sample that learns at its end by the reference.
 
         Raises
@@ -239,7 +219,7 @@ class StepNetwork(EngineNetwork):
         OverflowError
             If a value leaves its range.
         """
-        state, sample = self.so_far(samples_seen, 0)
+        state, sample = self.so_far(0)
         counts = self._sample_counts()
         state = close_training(self.net, state, sample)
         counts[1] = weights_changed(self.net, sample, sample.E)
@@ -248,8 +228,9 @@ class StepNetwork(EngineNetwork):
 
     def scores(self, n_steps: int) -> NDArray[np.float64]:
         """Return the scores of the open sample after so many steps."""
-        self.build.find_scores(self._place, self._scores_address, n_steps)
-        return self._scores.copy()
+        self.build.find_scores(self._place, self.block.scores, n_steps)
+        scores: NDArray[np.float64] = self._scores[0].copy()
+        return scores
 
     def summed_drive(self) -> NDArray[np.float64]:
         """Return the summed drive of the output in the open sample, as reals."""
@@ -262,10 +243,10 @@ class StepNetwork(EngineNetwork):
         above = [self._reals(l, S) - self._units(l, C) for l in range(1, L + 1)]
         return [self._reals(0, S), *above]
 
-    def so_far(self, samples_seen: int, n_steps: int) -> tuple[LearningState, SampleState]:
+    def so_far(self, n_steps: int) -> tuple[LearningState, SampleState]:
         """Return the open sample after `n_steps` in the form of the reference."""
         net, L = self.net, self.net.n_layers
-        self.build.settle(self._place)
+        self.write_updates()
         sample = SampleState(
             phi=tuple(self.potentials()),
             phi_y=self._reals(L, PHI_Y),
@@ -276,7 +257,7 @@ class StepNetwork(EngineNetwork):
             t=n_steps,
             shown=self._sample_counts()[2],
         )
-        return self.read(samples_seen, BY_NOW), sample
+        return self.read(is_open=True), sample
 
     def _sample_counts(self) -> list[int]:
         counts = np.zeros(3 + N_SENT * len(self._sizes), np.int64)
@@ -287,7 +268,7 @@ class StepNetwork(EngineNetwork):
         """Reopen a sample that has begun elsewhere, on what was learned before it."""
         given = np.array(counts, np.int64)
         self.build.reopen(self._place, given.ctypes.data)
-        self._write(self._encoded(state), BY_NOW)
+        self._write(self._encoded(state), is_open=True)
         encode, L = self._grid.encode, self.net.n_layers
         self.array(0, S)[...] = encode(sample.phi[0])
         self.array(0, C)[...] = sample.c[0]
@@ -301,13 +282,11 @@ class StepNetwork(EngineNetwork):
         """Continue the sample that is open in another network of fewer bits."""
         is_held = self.take(other)
         assert is_held, "64 bits hold what 32 bits do"
-        self.give_backup()
-        state, sample = other.so_far(0, 0)
+        self.make_room_before()
+        state, sample = other.so_far(0)
         self._reopen(other._sample_counts(), state, sample)
 
-    def step_by_reference(
-        self, x: Array | SparseRows, y: Array | None, samples_seen: int, n_steps: int
-    ) -> None:
+    def step_by_reference(self, x: Array | SparseRows, y: Array | None, n_steps: int) -> None:
         """Show a step of the open sample, after `n_steps`, by the reference.
 
         Raises
@@ -316,7 +295,7 @@ class StepNetwork(EngineNetwork):
             If a value leaves its range.
         """
         net, L = self.net, self.net.n_layers
-        state, sample = self.so_far(samples_seen, n_steps)
+        state, sample = self.so_far(n_steps)
         counts = self._sample_counts()
         encoded = Batch(net, of_one_step(x), None, 1).inputs()[0, 0]
         target = None if y is None else self._grid.round(y)

@@ -35,14 +35,14 @@ class NetworkOwner(Protocol):
     open_steps: EngineSteps | None
 
     @property
-    def samples_seen(self) -> int:
-        """Training samples so far."""
+    def network(self) -> StepNetwork:
+        """The network of now, in which the open sample is."""
 
-    def network_for_steps(self) -> StepNetwork:
-        """Return the network in which to open a sample."""
+    def prepare(self) -> StepNetwork:
+        """Return the network for the next samples."""
 
-    def to_int64(self, network: StepNetwork) -> StepNetwork | None:
-        """Move the open sample to 64 bits; return that network, or None if this is the one."""
+    def widen(self) -> None:
+        """Move the open sample to 64 bits, and all that was learned."""
 
     def add(self, operations: Operations) -> None:
         """Add operations that no network has counted."""
@@ -65,10 +65,14 @@ class EngineSteps(Steps):
     def __init__(self, net: Definition, owner: NetworkOwner) -> None:
         super().__init__(net)
         self._owner = owner
-        self._network = owner.network_for_steps()
         self._steps_per_call = max(1, CALL_WORK // work_of_step(net))
         self._counts = EventCounts.none(net.n_inputs)
         self._feeder: Feeder | None = None
+
+    @property
+    def _network(self) -> StepNetwork:
+        # Nobody else keeps one: the back end gives the memory back when it goes on in another.
+        return self._owner.network
 
     def _show(
         self, x: Array | SparseRows, y: Array | None, n_steps: int, opens: bool, restarts: bool
@@ -119,26 +123,20 @@ class EngineSteps(Steps):
             done, is_in_range = show(shown)
             shown += done
             if not is_in_range:
-                if not self._go_on_in_int64():
+                if self._network.is_int32:
+                    self._owner.widen()
+                else:
                     before = self.steps_shown if self.is_open else 0
-                    self._network.step_by_reference(
-                        x(), y, self._owner.samples_seen, before + shown
-                    )
+                    self._network.step_by_reference(x(), y, before + shown)
                     shown += 1
                 self._network.begin_steps(y)
 
     def _begin(self, y: Array | None, opens: bool, restarts: bool) -> None:
         """Prepare steps: with `opens` a sample's first, with `restarts` its first with a target."""
         if opens:
-            self._network = self._owner.network_for_steps()
+            self._owner.prepare()
             self._owner.open_steps = self
         self._network.begin_steps(y, opens=opens, restarts=restarts)
-
-    def _go_on_in_int64(self) -> bool:
-        """Go on in 64 bits; return whether the sample had fewer."""
-        int64 = self._owner.to_int64(self._network)
-        self._network = int64 or self._network
-        return int64 is not None
 
     def feed(
         self,
@@ -152,11 +150,13 @@ class EngineSteps(Steps):
         """Take events as long as the engine knows how to; see `Steps.feed`."""
         opens, restarts = not self.is_open, y is not None and not self.is_learning
         try:
-            if opens or restarts or y is not self._network.target:
+            network, feeder = self._owner.network, self._feeder
+            if opens or restarts or y is not network.target:
                 self._begin(y, opens, restarts)
-            feeder = self._feeder
-            if feeder is None or feeder.network is not self._network or feeder.clock is not clock:
-                feeder = self._feeder = Feeder(self._network, clock)
+                network = self._network
+            block = network.steps_block
+            if feeder is None or feeder.block is not block or feeder.clock is not clock:
+                feeder = self._feeder = Feeder(network, clock)
             while True:
                 most = min(n_left, self._steps_per_call)
                 n_taken, shown = feeder.feed(events, n_taken, until, most)
@@ -174,9 +174,10 @@ class EngineSteps(Steps):
 
     def _close(self) -> None:
         while not self._network.close_sample(self.is_learning):
-            if not self._go_on_in_int64():
-                self._network.close_by_reference(self._owner.samples_seen)
+            if not self._network.is_int32:
+                self._network.close_by_reference()
                 return
+            self._owner.widen()
 
     def drop(self) -> None:
         """End the open sample, and undo what was learned from it."""

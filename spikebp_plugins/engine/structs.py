@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from typing import ClassVar
+from typing import Any, ClassVar
 
 #: The kinds of numbers in a row of input or of targets, as `enum kind` has them.
 NONE, LEVELS, REALS, COUNTS, LABELS = range(5)
 
-#: Arrays of a layer, as in `enum array`: before the open sample, now, and of the sample alone.
-W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS = range(12)
+#: Arrays of a layer, as in `enum array`: of what was learned, and of the open sample.
+W, B, PSI, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS = range(10)
 
 
 class CFan(ctypes.Structure):
@@ -29,10 +29,9 @@ class CWiring(ctypes.Structure):
         ("up", CFan),
         ("down", CFan),
         ("times_met", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("n_weights", "n_backward", "n_pairs")),
-        *((name, ctypes.c_void_p) for name in ("first_run", "start", "size", "weight")),
-        *((name, ctypes.c_int32) for name in ("apart", "n_pixels", "channels_below", "channels")),
-        *((name, ctypes.c_int32) for name in ("many", "most_uses", "learns")),
+        *((name, ctypes.c_int64) for name in ("n_weights", "n_backward")),
+        *((name, ctypes.c_int32) for name in ("is_kernel", "channels_below", "channels")),
+        *((name, ctypes.c_int32) for name in ("most_uses", "learns")),
     ]
 
 
@@ -63,7 +62,7 @@ class CDefinition(ctypes.Structure):
         ("counts", CLimit),
         ("gain", CLimit),
         ("n_layers", ctypes.c_int32),
-        ("most_steps", ctypes.c_int32),
+        ("most_pending", ctypes.c_int32),
         ("bits", ctypes.c_int32),
         ("learns_once", ctypes.c_int32),
         ("starts_at_zero", ctypes.c_int32),
@@ -78,6 +77,8 @@ class CDefinition(ctypes.Structure):
 class CRows(ctypes.Structure):
     """``struct rows``."""
 
+    #: The arrays to which it points.
+    arrays: Any
     _fields_: ClassVar = [
         ("at", ctypes.c_void_p),
         ("sample_apart", ctypes.c_int64),

@@ -27,9 +27,6 @@ Array = NDArray[Any]
 #: Numbers in a row are a multiple of this, whatever the processor.
 PADDING: Final = 16
 
-#: With so many active units for each of its runs, the drive of an output pixel is summed by itself.
-UNITS_OF_RUN: Final = 3
-
 
 def padded(n: int) -> int:
     """Return the length of a row of n numbers."""
@@ -60,28 +57,6 @@ class Fan(NamedTuple):
     target: Array
     begin: Array
     length: int
-
-
-class UnitRuns(NamedTuple):
-    """The runs of neighbouring units below from which each output pixel of a convolution receives.
-
-    Attributes
-    ----------
-    first_run : ndarray of shape (n_pixels + 1,)
-        Where the runs of each output pixel begin in the lists below.
-    start, size : ndarray of shape (n_runs,)
-        The first unit below, and the number of units.
-    weight : ndarray of shape (n_runs,)
-        Where the row of this first unit begins.
-    apart : int
-        The distance from the row of a unit to that of the next.
-    """
-
-    first_run: Array
-    start: Array
-    size: Array
-    weight: Array
-    apart: int
 
 
 class DenseLayout:
@@ -166,28 +141,9 @@ class ConvolutionLayout:
             offset[order] * (below * self._up),
             self._up,
         )
-        runs = self._runs(channels_last=below == 1 or pixels[0, 1] == pixels[0, 0] + 1)
-        return _wiring(self, connection, up, down, runs, self.n_backward)
-
-    def _runs(self, channels_last: bool) -> UnitRuns:
-        # Of neighbours in a row of pixels, all channels lie side by side, or those of each channel.
-        connection, (k, *_) = self._connection, self._shape
-        order: Array = np.arange(self._offsets * self._below).reshape(k, k, self._below)
-        apart = self._up
-        if not channels_last:
-            order, apart = order.swapaxes(1, 2), self._below * self._up
-        units = connection.patches[:, order.reshape(k, -1)]
-        begins = units >= 0
-        length = k * self._below if channels_last else k
-        behind = np.arange(units.shape[2]) % length > 0
-        begins[..., 1:] &= ~(behind[1:] & (units[..., :-1] >= 0))
-        output_pixel, *at = np.nonzero(begins)
-        # Each of these runs goes on to the next, or to padding.
-        size = np.bincount(np.cumsum(begins[units >= 0]) - 1)
-        n_pixels = connection.n_above // self._above
-        first_run = np.searchsorted(output_pixel, np.arange(n_pixels + 1))
-        weight = order.reshape(k, -1)[tuple(at)] * self._up
-        return UnitRuns(first_run, units[begins], size, weight, apart)
+        wiring = _wiring(self, connection, up, down, self.n_backward)
+        wiring.is_kernel, wiring.channels_below, wiring.channels = True, below, above
+        return wiring
 
 
 class ListLayout:
@@ -222,7 +178,7 @@ class ListLayout:
         up = _fan(i, below, 0 * below, fan_out, j, w, 1)
         down = _fan(j[order], above, 0 * above, fan_in, i[order], w[order], 1)
         has_own = has_random_feedback and connection.constant_weight is None
-        return _wiring(self, connection, up, down, None, self.n_backward if has_own else 0)
+        return _wiring(self, connection, up, down, self.n_backward if has_own else 0)
 
 
 def _fan(
@@ -239,9 +195,7 @@ def _fan(
     return Fan(first, last, offset, n_synapses, target, begin, length)
 
 
-def _wiring(
-    layout: Any, connection: SynapseList, up: Fan, down: Fan, runs: UnitRuns | None, n_backward: int
-) -> CWiring:
+def _wiring(layout: Any, connection: SynapseList, up: Fan, down: Fan, n_backward: int) -> CWiring:
     held: list[Array] = []
 
     def at(values: Array) -> int:
@@ -260,14 +214,6 @@ def _wiring(
         most_uses=connection.most_uses,
         learns=connection.constant_weight is None,
     )
-    if runs is not None:
-        *_, below, above = connection.weight_shape
-        wiring.first_run, wiring.start, wiring.size, wiring.weight = map(at, runs[:-1])
-        wiring.apart, wiring.n_pixels = runs.apart, len(runs.first_run) - 1
-        wiring.channels_below, wiring.channels = below, above
-        wiring.n_pairs = int(runs.size.sum())
-        n_runs = len(runs.start)
-        wiring.many = -(-UNITS_OF_RUN * n_runs * connection.n_below // max(wiring.n_pairs, 1))
     wiring.held = held  # as long as the engine reads them
     return wiring
 

@@ -425,14 +425,15 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         net = learned.net
         for start in range(0, len(order), ROWS_AT_ONCE):
             rows = order[start : start + ROWS_AT_ONCE]
-            X = samples.X[rows].toarray() if is_sparse(samples.X) else samples.X[rows]
-            scaling = self._scaling
-            with replay.learning(X, samples.y[rows], lambda: learned.n_seen) as mixture:
+            new, scaling = (samples.X[rows], samples.y[rows]), self._scaling
+            with replay.learning(*new, lambda: learned.n_seen) as mixture:
+                X = mixture.x
                 if in_turn and scaling is not None:
-                    scaling, scaled = scaling.in_turn(mixture.x, mixture.is_new)
+                    X = X.toarray() if is_sparse(X) else X
+                    scaling, scaled = scaling.in_turn(X, mixture.is_new)
                     inputs = self._with_intercept(scaled)
                 else:
-                    inputs = self._inputs(mixture.x)
+                    inputs = self._inputs(X)
                 reached = self._learn(inputs, mixture.y)
                 self._scaling = scaling
             scores.append(reached[mixture.is_new])

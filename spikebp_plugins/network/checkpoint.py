@@ -15,6 +15,9 @@ A file is an uncompressed npz of little-endian arrays, in this order:
                          buffer, if there is one
 ``replay_x``             the samples that it keeps, in the type in which they came; left out, like
                          ``replay_y``, before the first
+``replay_begin``,        int64 and int32; only of rows of a sparse matrix: where the list of each
+``replay_unit``          begins, with the end of the last, and the units whose numbers ``replay_x``
+                         holds
 ``replay_y``             their labels (int64) or targets
 ``encoder_settings``     uint8, the arguments of a window encoder as JSON, if there is one
 ``encoder_low``,         float64, its range
@@ -58,6 +61,7 @@ from spikebp_plugins.network.definition import definition_from_dict, require_def
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.replay import MOST_SAMPLES, ReplayBuffer
 from spikebp_plugins.network.samples import check_batch
+from spikebp_plugins.network.sparse_rows import SparseRows, is_sparse, rows_of_matrix
 from spikebp_plugins.network.state import LearningState, Matrices, initial_state
 
 if TYPE_CHECKING:
@@ -296,9 +300,15 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
 def _arrays_of(replay: ReplayBuffer) -> dict[str, NDArray[Any]]:
     replay = replay.copy()  # so that no other thread adds samples
     settings = (replay.capacity, replay.n_replayed, replay.seed, replay.n_seen)
-    kept = {"replay_x": replay.x, "replay_y": replay.y}
     arrays: dict[str, NDArray[Any]] = {"replay": np.array(settings, np.int64)}
-    return arrays | {name: array for name, array in kept.items() if array is not None}
+    x, y = replay.x, replay.y
+    if x is None or y is None:
+        return arrays
+    if is_sparse(x):
+        rows = rows_of_matrix("replay_x", x)
+        arrays |= {"replay_begin": rows.begin, "replay_unit": rows.unit}
+        x = rows.number
+    return arrays | {"replay_x": x, "replay_y": y}
 
 
 def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
@@ -389,6 +399,10 @@ def _replay_from(net: Definition, arrays: Mapping[str, NDArray[Any]]) -> ReplayB
         "replay_x": [inputs, (net.n_steps, *inputs)],
         "replay_y": [(), outputs, (net.n_steps, *outputs)],
     }
+    x: Any = arrays.get("replay_x")
+    if "replay_begin" in arrays:
+        x = _rows_from(arrays, n_kept, net.n_inputs)
+        del shapes["replay_x"]
     for name, allowed in shapes.items():
         array = arrays.get(name)
         known = [(n_kept, *shape) for shape in allowed]
@@ -396,9 +410,23 @@ def _replay_from(net: Definition, arrays: Mapping[str, NDArray[Any]]) -> ReplayB
             got = "nothing" if array is None else _type_of(array)
             all_known = " or ".join(map(str, known))
             raise wrong_argument(name, f"real numbers of shape {all_known}", got)
-    batch = check_batch(net, arrays["replay_x"], arrays["replay_y"])
+    batch = check_batch(net, x, arrays["replay_y"])
     buffer.__setstate__(buffer.__getstate__() | {"x": batch.x, "y": batch.y, "n_seen": n_seen})
     return buffer
+
+
+def _rows_from(arrays: Mapping[str, NDArray[Any]], n_rows: int, n_units: int) -> SparseRows:
+    """Return the rows whose lists arrays of a file hold."""
+    nothing = np.empty(0)
+    begin, unit, number = (arrays.get(f"replay_{name}", nothing) for name in ("begin", "unit", "x"))
+    if unit.dtype != np.int32 or unit.ndim != 1 or unit.shape != number.shape:
+        allowed = "int32 of one dimension, as many as replay_x"
+        raise wrong_argument("replay_unit", allowed, _type_of(unit))
+    ends = begin[[0, -1]].tolist() if begin.shape == (n_rows + 1,) else None
+    if begin.dtype != np.int64 or ends != [0, len(unit)]:
+        allowed = f"int64 of shape {(n_rows + 1,)}, from 0 to {len(unit)}"
+        raise wrong_argument("replay_begin", allowed, f"{_type_of(begin)}, from and to {ends}")
+    return rows_of_matrix("replay_x", SparseRows(begin, unit, number, n_units).matrix())
 
 
 def _type_of(array: NDArray[Any]) -> str:

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,18 @@ from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.network.draws import draw_key, numbers_of
 from spikebp_plugins.network.fields import LARGEST_SEED, Definition
 from spikebp_plugins.network.samples import check_batch, real_array, real_targets
+from spikebp_plugins.network.sparse_rows import (
+    RowsApart,
+    SparseRows,
+    is_sparse,
+    rows_of_array,
+    rows_of_matrix,
+)
 
 Array = NDArray[Any]
+
+#: Samples or targets, as a buffer keeps them.
+Kept = TypeVar("Kept", Array, RowsApart)
 
 #: The most samples that a buffer may hold, or have seen: with 64 bits all of them can be numbered.
 MOST_SAMPLES: Final = 2**48
@@ -49,8 +59,11 @@ class Mixture:
 
     Attributes
     ----------
-    x, y : ndarray of shape (n_mixed, ...)
-        Samples and their targets, in the order in which to learn them.
+    x : ndarray of shape (n_mixed, ...), or sparse
+        Samples in the order in which to learn them. Those of a buffer of lists are a sparse matrix
+        of SciPy, or `SparseRows` where a back end learns.
+    y : ndarray of shape (n_mixed, ...)
+        Their targets.
     is_new : ndarray of shape (n_mixed,), bool
         Which of them are new.
     first : int
@@ -59,7 +72,7 @@ class Mixture:
         The slot in which the buffer keeps each new sample; -1 if it does not keep it.
     """
 
-    x: Array
+    x: Any
     y: Array
     is_new: NDArray[np.bool_]
     first: int
@@ -69,7 +82,7 @@ class Mixture:
 class _BufferState(NamedTuple):
     """The content of a buffer: memory for samples and targets, and the number of samples seen."""
 
-    x: Array | None
+    x: Array | RowsApart | None
     y: Array | None
     n_seen: int
 
@@ -82,9 +95,11 @@ class ReplayBuffer:
     from how many samples came before: learned in one call or in many, over files and on any back
     end, a network learns the same integers.
 
-    Samples and targets are kept in the type in which they come: 8-bit pixels take a byte each. The
-    first sample decides on the type for all. Input that stays the same is kept once, until samples
-    come whose input changes from step to step, and so are labels until real targets come.
+    Samples and targets are kept in the type in which they come: 8-bit pixels take a byte each. Rows
+    of a sparse matrix are kept as lists of their entries, and take no memory for what is zero. The
+    first sample decides on the type for all, and whether they are lists. Input that stays the same
+    is kept once, until samples come whose input changes from step to step, which are arrays; and so
+    are labels until real targets come.
 
     Hand it to ``Simulator.train`` or ``Simulator.stream``, and save it with
     ``Simulator.save(path, replay=buffer)``. A network of another kind learns from a `mix`.
@@ -130,7 +145,8 @@ class ReplayBuffer:
         self._n_replayed: int = state["n_replayed"]
         self._seed: int = state["seed"]
         self._lock, self._key = RLock(), draw_key(self._seed)
-        self._kept = _BufferState(state["x"], state["y"], state["n_seen"])
+        x = None if state["x"] is None else _as_kept(_rows_of(state["x"]), None)
+        self._kept = _BufferState(x, state["y"], state["n_seen"])
         #: The mixture that is being learned; the samples kept before, in the same form; a function
         #: that counts the samples that a network has learned, and its first value.
         self._pending: tuple[Mixture, _BufferState, Callable[[], int], int] | None = None
@@ -166,9 +182,11 @@ class ReplayBuffer:
 
     @property
     @synchronized
-    def x(self) -> Array | None:
-        """A copy of the samples, of shape (n_kept, ...); None before the first."""
+    def x(self) -> Any:
+        """A copy of the samples, of shape (n_kept, ...), sparse if it came so; None before any."""
         x = self._settled().x
+        if isinstance(x, RowsApart):
+            return x[: len(self)].joined().matrix()
         return None if x is None else x[: len(self)].copy()
 
     @property
@@ -182,8 +200,8 @@ class ReplayBuffer:
     @synchronized
     def nbytes(self) -> int:
         """The bytes that samples and targets take."""
-        x, y = self.x, self.y
-        return 0 if x is None or y is None else int(x.nbytes + y.nbytes)
+        x, y, _ = self._settled()
+        return 0 if x is None or y is None else x[: len(self)].nbytes + y[: len(self)].nbytes
 
     def __len__(self) -> int:
         return min(self.n_seen, self._capacity)
@@ -198,7 +216,7 @@ class ReplayBuffer:
 
         Parameters
         ----------
-        x : array-like of shape (n_samples, ...)
+        x : array-like of shape (n_samples, ...), or sparse
             New samples.
         y : array-like of shape (n_samples, ...)
             Their labels or targets.
@@ -213,27 +231,34 @@ class ReplayBuffer:
         ValueError
             If the arrays have another type or shape than the samples in the buffer.
         """
-        x, y = real_array("x", x), real_array("y", y)
-        if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
+        return _for_users(self._checked_mixture(x, y))
+
+    def _checked_mixture(self, x: Any, y: Any) -> Mixture:
+        x, y = _rows_of(x) if is_sparse(x) else real_array("x", x), real_array("y", y)
+        if len(x.shape) < 1 or y.ndim < 1 or len(x) != len(y):
             shapes = f"shapes {x.shape} and {y.shape}"
             raise wrong_argument("x and y", "of the same number of samples", shapes)
         return self._mixed(x, y, self._settled())
 
-    def _mixed(self, x: Array, y: Array, kept: _BufferState) -> Mixture:
-        old_x = x[:0] if kept.x is None else kept.x
+    def _mixed(self, x: Array | SparseRows, y: Array, kept: _BufferState) -> Mixture:
+        _check_like("x", x, x if kept.x is None else kept.x)
+        _check_like("y", y, y if kept.y is None else kept.y)
+        new_x = _as_kept(x, kept.x)
+        old_x = new_x[:0] if kept.x is None else kept.x
         old_y = y[:0] if kept.y is None else kept.y
-        _check_like("x", x, old_x)
-        _check_like("y", y, old_y)
         sources, is_new, slots = self._drawn(kept.n_seen, len(x))
         n_kept = min(kept.n_seen, self._capacity)
         is_old = sources < n_kept
 
-        def mixed(old: Array, new: Array) -> Array:
-            rows = np.empty((len(sources), *old.shape[1:]), old.dtype)
+        def mixed(old: Kept, new: Kept) -> Kept:
+            rows = _room(old, len(sources))
             rows[is_old], rows[~is_old] = old[sources[is_old]], new[sources[~is_old] - n_kept]
             return rows
 
-        return Mixture(mixed(old_x, x), mixed(old_y, y), is_new, kept.n_seen, slots)
+        rows = mixed(old_x, new_x)
+        if isinstance(rows, RowsApart):
+            rows = rows.joined()
+        return Mixture(rows, mixed(old_y, y), is_new, kept.n_seen, slots)
 
     @synchronized
     def keep(self, mixture: Mixture, n_learned: int | None = None) -> None:
@@ -257,7 +282,7 @@ class ReplayBuffer:
             allowed = f"made after {self.n_seen} samples, which the buffer has seen"
             raise wrong_argument("mixture", allowed, f"one made after {mixture.first}")
         self._checked = None
-        self._pending = mixture, self._kept, lambda: n, 0
+        self._pending = replace(mixture, x=_rows_of(mixture.x)), self._kept, lambda: n, 0
         self.settle()
 
     @contextmanager
@@ -287,7 +312,7 @@ class ReplayBuffer:
         with self._lock:
             kept = self._settled()
             if net is None:
-                mixture = self.mix(x, y)
+                mixture = self._checked_mixture(x, y)
             else:
                 x, y, kept = self._in_one_form(net, x, y)
                 mixture = self._mixed(x, y, kept)
@@ -296,7 +321,7 @@ class ReplayBuffer:
             # samples learned: an interrupt in between loses nothing.
             self._pending = mixture, kept, count, count()
             try:
-                yield mixture
+                yield _for_users(mixture) if net is None else mixture
             finally:
                 self.settle()
 
@@ -325,24 +350,32 @@ class ReplayBuffer:
             x, y = self._room_for(min(n_seen, self._capacity), mixture, kept)
             slots = mixture.slots[: len(rows)]
             rows, slots = rows[slots >= 0], slots[slots >= 0]
-            x[slots], y[slots] = mixture.x[rows], mixture.y[rows]  # the last of equal slots stays
+            new = mixture.x
+            new_x = new.apart(rows) if isinstance(new, SparseRows) else new[rows]
+            x[slots], y[slots] = new_x, mixture.y[rows]  # the last of equal slots stays
             self._kept = _BufferState(x, y, n_seen)
         return self._kept
 
-    def _room_for(self, n: int, mixture: Mixture, kept: _BufferState) -> tuple[Array, Array]:
+    def _room_for(self, n: int, mixture: Mixture, kept: _BufferState) -> tuple[Any, Array]:
         """Return arrays for n samples: the present ones or larger copies of them."""
-        x, y, _ = kept
+        x: Any = kept.x
+        y = kept.y
         if x is None or y is None:
-            x, y = mixture.x[:0], mixture.y[:0]
+            x, y = _as_kept(mixture.x[:0], None), mixture.y[:0]
         if n <= len(x):
             return x, y
-        more = min(self._capacity, max(n, 2 * len(x), FIRST_ROOM)) - len(x)
-        grown = [np.concatenate([a, np.empty((more, *a.shape[1:]), a.dtype)]) for a in (x, y)]
-        return grown[0], grown[1]
+        n = min(self._capacity, max(n, 2 * len(x), FIRST_ROOM))
+
+        def grown(old: Kept) -> Kept:
+            rows = _room(old, n)
+            rows[: len(old)] = old
+            return rows
+
+        return grown(x), grown(y)
 
     def _in_one_form(
-        self, net: Definition, x: Array, y: Array
-    ) -> tuple[Array, Array, _BufferState]:
+        self, net: Definition, x: Array | SparseRows, y: Array
+    ) -> tuple[Array | SparseRows, Array, _BufferState]:
         """Return new samples of a network and the kept ones in the same form.
 
         If any input changes from step to step, all input has a row for each step. If any targets
@@ -357,8 +390,8 @@ class ReplayBuffer:
             except ValueError as error:
                 allowed = "a buffer of samples that the network could learn"
                 raise wrong_argument("replay", allowed, f"one of others: {error}") from error
-        if x.ndim != kept_x.ndim:
-            x, kept_x = (_by_step(net, values) for values in (x, kept_x))
+        if len(x.shape) != len(kept_x.shape):
+            x, kept_x = _by_step(net, x), _by_step(net, kept_x[: len(self)])
         if y.ndim != kept_y.ndim:
             y, kept_y = (real_targets(net, values) for values in (y, kept_y))
         if y.ndim != kept_y.ndim:
@@ -392,12 +425,42 @@ class ReplayBuffer:
         return np.array(sources, np.int64), np.array(is_new, bool), slots
 
 
-def _by_step(net: Definition, values: Array) -> Array:
+def _room(like: Kept, n: int) -> Kept:
+    """Return room for n samples or targets like others."""
+    if isinstance(like, RowsApart):
+        return RowsApart.room(n, like.n_units, like.dtype)
+    return np.empty((n, *like.shape[1:]), like.dtype)
+
+
+def _rows_of(x: Any) -> Any:
+    """Return samples that are no sparse matrix; of one return the rows."""
+    return rows_of_matrix("x", x) if is_sparse(x) else x
+
+
+def _for_users(mixture: Mixture) -> Mixture:
+    """Return a mixture with a sparse matrix for rows that list their units."""
+    x = mixture.x
+    return replace(mixture, x=x.matrix()) if isinstance(x, SparseRows) else mixture
+
+
+def _as_kept(x: Array | SparseRows, kept: Array | RowsApart | None) -> Any:
+    """Return new samples in the form of those that are kept, which the first ones choose."""
+    if isinstance(kept, RowsApart) or (kept is None and isinstance(x, SparseRows)):
+        rows = x if isinstance(x, SparseRows) else rows_of_array(x)
+        return rows.apart(dtype=None if kept is None else kept.dtype)
+    return x.dense() if isinstance(x, SparseRows) else x
+
+
+def _by_step(net: Definition, values: Array | SparseRows | RowsApart) -> Array:
     """Return input or targets with a row for each step."""
+    if isinstance(values, RowsApart):
+        values = values.joined()
+    if isinstance(values, SparseRows):
+        values = values.dense()
     return values if values.ndim == 3 else np.repeat(values[:, np.newaxis], net.n_steps, axis=1)
 
 
-def _check_like(name: str, new: Array, kept: Array) -> None:
+def _check_like(name: str, new: Array | SparseRows, kept: Array | SparseRows | RowsApart) -> None:
     """Refuse samples of another shape than those that are kept, or of a type beyond theirs."""
     if new.shape[1:] != kept.shape[1:] or not np.can_cast(new.dtype, kept.dtype, "safe"):
         allowed = f"of {kept.dtype} and shape {('n_samples', *kept.shape[1:])}, as in the buffer"

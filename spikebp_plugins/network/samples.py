@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import (
+    REALS,
     REALS_AND_BOOLEANS,
     array_of,
     integer,
@@ -148,21 +149,16 @@ def check_batch(net: Definition, x: Any, y: Any = None, n_steps: int | None = No
         If a shape, a type or a value is not allowed.
     """
     steps = net.n_steps if n_steps is None else integer("n_steps", n_steps, 1)
-    inputs = _check_inputs(net, x, steps)
-    targets = None if y is None else check_targets(net, y, len(inputs), steps)
-    return Batch(net, inputs, targets, steps)
-
-
-def _check_inputs(net: Definition, x: Any, n_steps: int) -> NDArray[Any] | SparseRows:
-    if is_sparse(x):
-        return check_sparse(net, rows_of_matrix("x", x), n_steps)
-    array = real_array("x", x)
-    allowed: list[tuple[int, ...]] = [(n_steps, net.n_inputs)]
-    if net.input_coding == "values":
-        allowed.insert(0, (net.n_inputs,))
-    if array.shape[1:] not in allowed:
-        array = _flattened(net, array, allowed)
-    return check_values(net, array)
+    if type(x) is not np.ndarray and is_sparse(x):
+        x = rows_of_matrix("x", x)
+    if isinstance(x, SparseRows):
+        x = check_sparse(net, x, steps)
+    else:
+        x = real_array("x", x)
+        if x.shape[1:] != (net.n_inputs,) or net.input_coding != "values":
+            x = _flattened(net, x, steps)
+        x = check_values(net, x)
+    return Batch(net, x, None if y is None else check_targets(net, y, len(x), steps), steps)
 
 
 def check_sparse(net: Definition, rows: SparseRows, n_steps: int) -> SparseRows:
@@ -183,10 +179,13 @@ def check_sparse(net: Definition, rows: SparseRows, n_steps: int) -> SparseRows:
     return replace(rows, number=check_values(net, number))
 
 
-def _flattened(
-    net: Definition, array: NDArray[Any], allowed: Sequence[tuple[int, ...]]
-) -> NDArray[Any]:
-    """Return samples in the shape of the input as rows of one of the shapes allowed."""
+def _flattened(net: Definition, array: NDArray[Any], n_steps: int) -> NDArray[Any]:
+    """Return samples in the shape of the input as rows of all inputs."""
+    allowed: list[tuple[int, ...]] = [(n_steps, net.n_inputs)]
+    if net.input_coding == "values":
+        allowed.insert(0, (net.n_inputs,))
+    if array.shape[1:] in allowed:
+        return array
     shaped = {
         (*flat[:-1], *of_layer): flat for of_layer in net.shapes[0].of_arrays for flat in allowed
     }
@@ -213,52 +212,51 @@ def check_values(net: Definition, array: NDArray[Any]) -> NDArray[Any]:
     ValueError
         If a value is not allowed.
     """
-    if net.input_coding == "spikes":
-        if array.dtype.kind == "f":
-            # Lava's sinks, for example, keep the spikes that they receive as real numbers.
-            real = whole("x", array, "integers with input_coding='spikes'").astype(np.float64)
-            array = np.clip(real, -LARGEST_COUNT, LARGEST_COUNT).astype(np.int64)
-        if net.spikes == "binary" and array.size and (array.max() > 1 or array.min() < -1):
-            outside = array[(array > 1) | (array < -1)][0]
-            raise wrong_argument("x", "spike counts -1, 0 or 1 with spikes='binary'", outside)
-        most = arithmetic_of(net).largest_payload
-        if most is not None and array.size and (array.max() > most or array.min() < -most):
-            outside = array[(array > most) | (array < -most)][0]
-            limit = f"spike counts of at most {most} with arithmetic={net.arithmetic!r}"
-            raise wrong_argument("x", limit, outside)
-    return _check_finite("x", array)
+    return _check_finite("x", array) if net.input_coding == "values" else _check_counts(net, array)
+
+
+def _check_counts(net: Definition, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind == "f":
+        # Lava's sinks, for example, keep the spikes that they receive as real numbers.
+        real = whole("x", array, "integers with input_coding='spikes'").astype(np.float64)
+        array = np.clip(real, -LARGEST_COUNT, LARGEST_COUNT).astype(np.int64)
+    if net.spikes == "binary" and array.size and (array.max() > 1 or array.min() < -1):
+        outside = array[(array > 1) | (array < -1)][0]
+        raise wrong_argument("x", "spike counts -1, 0 or 1 with spikes='binary'", outside)
+    most = arithmetic_of(net).largest_payload
+    if most is not None and array.size and (array.max() > most or array.min() < -most):
+        outside = array[(array > most) | (array < -most)][0]
+        limit = f"spike counts of at most {most} with arithmetic={net.arithmetic!r}"
+        raise wrong_argument("x", limit, outside)
+    return array
 
 
 def check_targets(net: Definition, y: Any, n_samples: int, n_steps: int) -> NDArray[Any]:
     """Return targets as an array, of labels or of reals; see `check_batch`."""
-    array = real_array("y", y)
-    n_outputs, of_labels = net.n_outputs, (n_samples,)
-    allowed = [of_labels, (n_samples, n_outputs), (n_samples, n_steps, n_outputs)]
-    if array.shape not in allowed:
-        shapes = " or ".join(_shape(shape) for shape in allowed)
-        raise wrong_argument("y", f"of shape {shapes}", f"shape {array.shape}")
-    if array.ndim > 1:
+    array, n_outputs = real_array("y", y), net.n_outputs
+    if array.shape != (n_samples,):
+        allowed = [(n_samples,), (n_samples, n_outputs), (n_samples, n_steps, n_outputs)]
+        if array.shape not in allowed:
+            shapes = " or ".join(_shape(shape) for shape in allowed)
+            raise wrong_argument("y", f"of shape {shapes}", f"shape {array.shape}")
         return _check_finite("y", array)
     if array.dtype.kind not in "iu" and array.size:
         raise wrong_argument(
             "y", "integers where it is one-dimensional (labels)", f"an array of {array.dtype}"
         )
     copied = array.astype(np.int64)  # engines use them as indices, and trust them
-    if not _are_within(copied, n_outputs):
+    # To compare one number, NumPy takes longer than to learn from a sample.
+    ends = copied.tolist() if n_samples == 1 else copied.size and (copied.min(), copied.max())
+    if ends and not 0 <= ends[0] <= ends[-1] < n_outputs:
         outside = array[(array < 0) | (array >= n_outputs)][0]
         raise wrong_argument("y", f"labels from 0 to {n_outputs - 1}", outside)
     return copied
 
 
-def _are_within(labels: NDArray[np.int64], n: int) -> bool:
-    """Return whether all labels are from 0 to n - 1."""
-    if len(labels) == 1:  # to compare one number, NumPy takes longer than to learn from a sample
-        return 0 <= labels.item() < n
-    return not labels.size or bool(labels.min() >= 0 and labels.max() < n)
-
-
 def real_array(name: str, values: Any) -> NDArray[Any]:
     """Return real numbers as an array; Booleans become integers of 8 bits."""
+    if type(values) is np.ndarray and values.dtype.char in REALS:
+        return values
     array = array_of(name, values, REALS_AND_BOOLEANS, "an array of real numbers")
     return array.astype(np.uint8) if array.dtype.char == "?" else array
 
@@ -267,25 +265,25 @@ def _has_finite_square(values: NDArray[Any]) -> bool:
     """Whether all sums of squares are finite: the quickest test that all values are."""
     if values.dtype.char not in "fd":  # of which the matrix library makes products
         return False
+    if values.size <= VALUES_PER_SUM:
+        return math.isfinite(np.vdot(values, values))
+    if not values.flags.c_contiguous:  # NumPy would copy all of them
+        return False
     flat = values.reshape(-1)
     parts = (flat[start : start + VALUES_PER_SUM] for start in range(0, flat.size, VALUES_PER_SUM))
-    with np.errstate(over="ignore", invalid="ignore"):
-        return all(math.isfinite(np.dot(part, part)) for part in parts)
+    return all(math.isfinite(np.vdot(part, part)) for part in parts)
 
 
 def _check_finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    if array.dtype.kind == "f":
-        for start in range(0, len(array), ROWS_PER_CHECK):
-            rows = array[start : start + ROWS_PER_CHECK]
-            if _has_finite_square(rows):
-                continue
-            finite = np.isfinite(rows)
-            # For one sample, to look for a byte takes a third of the time of `finite.all()`.
-            if 0 in finite.tobytes():
-                place = [int(i) for i in np.argwhere(~finite)[0]]
-                place[0] += start
-                value, index = array[tuple(place)], tuple(place) if len(place) > 1 else place[0]
-                raise wrong_argument(name, "finite", f"{value} at index {index}")
+    if array.dtype.kind != "f" or _has_finite_square(array):
+        return array
+    for start in range(0, len(array), ROWS_PER_CHECK):
+        is_finite = np.isfinite(array[start : start + ROWS_PER_CHECK])
+        if not is_finite.all():
+            place = [int(i) for i in np.argwhere(~is_finite)[0]]
+            place[0] += start
+            value, index = array[tuple(place)], tuple(place) if len(place) > 1 else place[0]
+            raise wrong_argument(name, "finite", f"{value} at index {index}")
     return array
 
 

@@ -44,6 +44,33 @@ class SparseRows:
         """The shape of the matrix."""
         return len(self), self.n_units
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the numbers."""
+        return self.number.dtype
+
+    def matrix(self) -> Any:
+        """Return the rows as a sparse matrix of SciPy."""
+        from scipy.sparse import csr_matrix
+
+        listed = slice(self.begin[0], self.begin[-1])
+        lists = self.number[listed], self.unit[listed], self.begin - self.begin[0]
+        return csr_matrix(lists, self.shape)
+
+    def apart(
+        self, rows: NDArray[np.int64] | None = None, dtype: np.dtype[Any] | None = None
+    ) -> RowsApart:
+        """Return copies of all or of some rows, of their own type or of one that holds it."""
+        rows = np.arange(len(self)) if rows is None else rows
+        dtype = dtype or self.dtype
+        apart = RowsApart.room(len(rows), self.n_units, dtype)
+        for i, row in enumerate(rows.tolist()):
+            listed = slice(self.begin[row], self.begin[row + 1])
+            apart.lists[i] = np.empty(listed.stop - listed.start, _entry(dtype))
+            apart.lists[i]["unit"] = self.unit[listed]
+            apart.lists[i]["number"] = self.number[listed]
+        return apart
+
     def dense(self) -> NDArray[Any]:
         """Return the rows as an array."""
         rows = np.zeros(self.shape, self.number.dtype)
@@ -51,6 +78,69 @@ class SparseRows:
         of_row = np.repeat(np.arange(len(self)), np.diff(self.begin))
         rows[of_row, self.unit[listed]] = self.number[listed]
         return rows
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RowsApart:
+    """Rows whose lists are arrays of their own, so that one is replaced without the others.
+
+    Attributes
+    ----------
+    lists : ndarray of shape (n_rows,), object
+        For each row an array of its units and their numbers.
+    n_units : int
+        The units of a row.
+    dtype : dtype
+        The type of the numbers.
+    """
+
+    lists: NDArray[np.object_]
+    n_units: int
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def room(cls, n: int, n_units: int, dtype: np.dtype[Any]) -> RowsApart:
+        """Return room for n rows, which are yet to be set."""
+        return cls(np.empty(n, object), n_units, dtype)
+
+    def __len__(self) -> int:
+        return len(self.lists)
+
+    def __getitem__(self, index: Any) -> RowsApart:
+        return RowsApart(self.lists[index], self.n_units, self.dtype)
+
+    def __setitem__(self, index: Any, rows: RowsApart) -> None:
+        self.lists[index] = rows.lists
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape of the matrix."""
+        return len(self), self.n_units
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all lists."""
+        return sum(entries.nbytes for entries in self.lists)
+
+    def equals(self, other: Any) -> bool:
+        """Return whether something else has the same lists."""
+        return (
+            isinstance(other, RowsApart)
+            and self.dtype == other.dtype
+            and all(map(np.array_equal, self.lists, other.lists))
+        )
+
+    def joined(self) -> SparseRows:
+        """Return the rows with their lists one behind the other."""
+        entries = np.concatenate([np.empty(0, _entry(self.dtype)), *self.lists])
+        unit, number = (np.ascontiguousarray(entries[name]) for name in ("unit", "number"))
+        begin = np.cumsum([0, *map(len, self.lists)], dtype=np.int64)
+        return SparseRows(begin, unit, number, self.n_units)
+
+
+def _entry(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of an entry of a list."""
+    return np.dtype([("unit", np.int32), ("number", dtype)])
 
 
 def of_one_step(x: NDArray[Any] | SparseRows) -> NDArray[Any]:
@@ -62,6 +152,13 @@ def of_one_step(x: NDArray[Any] | SparseRows) -> NDArray[Any]:
 def is_sparse(x: Any) -> bool:
     """Return whether something is a sparse matrix or array of SciPy, which need not be there."""
     return hasattr(x, "tocsr") and hasattr(x, "nnz")
+
+
+def rows_of_array(x: NDArray[Any]) -> SparseRows:
+    """Return the rows of an array of two dimensions."""
+    row, unit = np.nonzero(x)
+    begin = np.searchsorted(row, np.arange(len(x) + 1)).astype(np.int64)
+    return SparseRows(begin, unit.astype(np.int32), x[row, unit], x.shape[1])
 
 
 def rows_of_matrix(name: str, matrix: Any) -> SparseRows:

@@ -13,7 +13,7 @@ errors of E bits:
 
 The rate :math:`\eta` is a power of two. Coarse errors are mostly zero, and what is zero costs
 nothing: so it learns with as few operations as a spiking network. It is computed by
-`engine/c/relu.c`, built like the engine, which proves that no number leaves its type.
+`c/integer_relu.c`, built with the engine, which proves that no number leaves its type.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import integer, wrong_argument
-from spikebp_plugins.engine.library import best_level, library
+from spikebp_plugins.engine.library import POINTER, functions_of
 from spikebp_plugins.engine.network import LINE, aligned
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
@@ -39,15 +39,17 @@ ACTIVATION_BITS: Final = 8
 #: The types of weights, by the most fraction bits that leave room for weights up to 2.
 WEIGHT_TYPES: Final = {14: np.int16, 18: np.int32}
 
+_SIGNATURES: Final = {"show_relu": (ctypes.c_int64, [POINTER])}
+
 
 class CReluLayer(ctypes.Structure):
-    """``struct relu_layer`` of `engine/c/relu.c`."""
+    """``struct relu_layer`` of `c/integer_relu.c`."""
 
     _fields_: ClassVar = [
         *((name, ctypes.c_int32) for name in ("n", "n_lines", "n_active")),
-        *((name, ctypes.c_void_p) for name in ("active", "value")),
+        *((name, POINTER) for name in ("active", "value")),
         *((name, ctypes.c_double) for name in ("sum", "top")),
-        *((name, ctypes.c_void_p) for name in ("drive", "error", "w")),
+        *((name, POINTER) for name in ("drive", "error", "w")),
         ("weight_bound", ctypes.c_double),
     ]
 
@@ -56,15 +58,15 @@ class CRelu(ctypes.Structure):
     """``struct relu``."""
 
     _fields_: ClassVar = [
-        ("layer", ctypes.c_void_p),
+        ("layer", POINTER),
         *(
             (name, ctypes.c_int32)
             for name in ("n_layers", "is_short", "bits", "error_bits", "update_bits")
         ),
-        ("of_pixel", ctypes.c_void_p),
+        ("of_pixel", POINTER),
         *((name, ctypes.c_int32) for name in ("n_errors", "n_touched")),
-        *((name, ctypes.c_void_p) for name in ("erring", "touched", "short_errors")),
-        *((name, ctypes.c_void_p) for name in ("x", "y", "scores")),
+        *((name, POINTER) for name in ("erring", "touched", "short_errors")),
+        *((name, POINTER) for name in ("x", "y", "scores")),
         *((name, ctypes.c_int64) for name in ("n_samples", "n_learned")),
         *((name, ctypes.c_int64) for name in ("forward", "backward", "updates")),
     ]
@@ -119,8 +121,7 @@ class IntegerReluLearner:
             touched=self._address_of(np.zeros_like(longest)),
             short_errors=self._address_of(aligned(3 * len(longest), np.int16)),
         )
-        self._function = getattr(library(), f"show_relu_{best_level()}")
-        self._function.restype, self._function.argtypes = ctypes.c_int64, [ctypes.c_void_p]
+        self._show_relu = functions_of(_SIGNATURES, 32, None)["show_relu"]
 
     def _address_of(self, array: Array) -> int:
         self._arrays.append(array)
@@ -176,7 +177,7 @@ class IntegerReluLearner:
         scores = np.empty((n, net.n_outputs), np.int32)
         relu.x, relu.y, relu.scores = (array.ctypes.data for array in (pixels, targets, scores))
         relu.n_samples, relu.n_learned = n, len(targets)
-        if self._function(ctypes.addressof(relu)) < n:
+        if self._show_relu(ctypes.addressof(relu)) < n:
             raise OverflowError("a number might leave its type")
         self._n_shown += n
         self._n_learned += len(targets)

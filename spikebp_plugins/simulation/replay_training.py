@@ -16,6 +16,7 @@ from spikebp_plugins.data.events import EventSteps
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.replay import Mixture, ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch, real_targets
+from spikebp_plugins.network.sparse_rows import RowsApart, SparseRows
 
 Array = NDArray[Any]
 
@@ -60,7 +61,8 @@ def followed_by_others(
     with _learning(engine, replay, batch) as mixture:
         learned = learn()
         if len(mixture.x) > 1:
-            engine.train(Batch(batch.net, mixture.x[1:], mixture.y[1:], batch.n_steps), False)
+            others = Batch(batch.net, mixture.x[1:], mixture.y[1:], batch.n_steps)
+            engine.train(others, False)
     return learned
 
 
@@ -85,13 +87,14 @@ class StreamedSample:
     def __init__(self, net: Definition) -> None:
         self.net = net
         #: The input of each step, None for silence.
-        self._rows: list[Array | None] = []
+        self._rows: list[Array | RowsApart | None] = []
         self._target: Array | None = None
 
-    def note(self, x: Array | None, y: Array | None, n_steps: int) -> None:
+    def note(self, x: Array | SparseRows | None, y: Array | None, n_steps: int) -> None:
         """Record an input that is shown for some steps, and its target."""
         n_kept = min(n_steps, self.net.n_steps - len(self._rows))
-        self._rows += [None if x is None else x.copy()] * n_kept
+        row = x.apart() if isinstance(x, SparseRows) else None if x is None else x.copy()
+        self._rows += [row] * n_kept
         if y is not None:
             self._target = y
 
@@ -107,14 +110,22 @@ class StreamedSample:
     def batch(self) -> Batch:
         """Return the recorded sample, which has had a target, as a block of one."""
         net, target = self.net, self._target
-        rows = self._rows + [None] * (net.n_steps - len(self._rows))
-        type_ = next((row.dtype for row in rows if row is not None), np.uint8)
-        silence = np.zeros(net.n_inputs, type_)
-        x: Array = np.stack([silence if row is None else row for row in rows])
-        if net.input_coding == "values" and (x == x[0]).all():
-            x = x[0]
         assert target is not None
-        return check_batch(net, x[np.newaxis], targets_of_all(net, target, 1))
+        return check_batch(net, self._input(), targets_of_all(net, target, 1))
+
+    def _input(self) -> Array | SparseRows:
+        """Return the input of the sample: a list if one has been shown in all of its steps."""
+        net, first = self.net, self._rows[0]
+        rows = self._rows + [None] * (net.n_steps - len(self._rows))
+        may_be_list = net.input_coding == "values" or net.n_steps == 1
+        if may_be_list and isinstance(first, RowsApart) and all(map(first.equals, rows)):
+            return first.joined()
+        types = [row.dtype for row in rows if row is not None] or [np.dtype(np.uint8)]
+        x: Array = np.zeros((1, net.n_steps, net.n_inputs), np.result_type(*types))
+        for to, row in zip(x[0], rows, strict=True):
+            if row is not None:
+                to[:] = row.joined().dense()[0] if isinstance(row, RowsApart) else row
+        return x[:, 0] if net.input_coding == "values" and (x == x[:, :1]).all() else x
 
 
 def targets_of_all(net: Definition, target: Array, n_samples: int) -> Array:

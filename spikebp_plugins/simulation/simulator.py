@@ -6,7 +6,6 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +23,7 @@ from spikebp_plugins.backends.outcome import (
 )
 from spikebp_plugins.backends.registry import backend_for
 from spikebp_plugins.common.archive import FileLike
-from spikebp_plugins.common.errors import integer, real, wrong_argument
+from spikebp_plugins.common.errors import real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.windows import WindowEncoder
@@ -34,7 +33,6 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch
-from spikebp_plugins.network.sparse_rows import is_sparse
 from spikebp_plugins.network.state import LearningState, initial_state
 from spikebp_plugins.simulation.replay_training import check_replay, train_with
 from spikebp_plugins.simulation.stream import Encoder, Stream
@@ -184,7 +182,6 @@ class Simulator:
         if copied["closed"]:
             self.close()
 
-    @synchronized
     def train(
         self,
         x: Any,
@@ -243,31 +240,26 @@ class Simulator:
         RuntimeError
             If a sample of a stream is open.
         """
-        engine = self._open_engine()
-        self._check_no_open_sample()
-        if y is None:
-            raise wrong_argument("y", "an array of targets", "None")
-        if self.may_get_one_hot:
-            self._warn_of_one_hot(y)
-        check_replay(replay)
-        if margin is not None:
+        with self._lock:  # what `synchronized` adds to a call is much for one sample
+            engine = self._open_engine()
+            self._check_no_open_sample()
+            if y is None:
+                raise wrong_argument("y", "an array of targets", "None")
             if replay is not None:
-                raise wrong_argument("replay", "None where a margin is given", repr(replay))
-            batch = check_batch(self.net, x, y)
+                check_replay(replay)
+                if margin is not None:
+                    raise wrong_argument("replay", "None where a margin is given", repr(replay))
+            batch = check_batch(engine.net, x, y)
             assert batch.y is not None
-            if batch.y.ndim != 1:
-                raise wrong_argument("y", "labels where a margin is given", "real targets")
-            return self._run_until(engine, batch, margin, record, progress)
-        if replay is not None and is_sparse(x):
-            raise wrong_argument("x", "an array where a replay buffer is given", "a sparse matrix")
-        self._replay = replay
-        if not (record or progress or replay is not None):
-            scores = engine.show_one(x, y, self.net.n_steps)
-            if scores is not None:
-                return scores
-        return self._run(engine, check_batch(self.net, x, y), record, progress, replay)
+            if self.may_get_one_hot and batch.y.ndim == 2 and len(batch.y):
+                self._warn_of_one_hot(batch.y)
+            if margin is not None:
+                if batch.y.ndim != 1:
+                    raise wrong_argument("y", "labels where a margin is given", "real targets")
+                return self._run_until(engine, batch, margin, record, progress)
+            self._replay = replay
+            return self._run(engine, batch, record, progress, replay)
 
-    @synchronized
     def predict(
         self,
         x: Any,
@@ -309,25 +301,15 @@ class Simulator:
         OverflowError
             If a value leaves the range of the arithmetic; the message has the index of the sample.
         """
-        engine = self._open_engine()
-        if margin is None and not (record or progress):
-            steps = self.net.n_steps if n_steps is None else integer("n_steps", n_steps, 1)
-            scores = engine.show_one(x, None, steps)
-            if scores is not None:
-                return scores
-        batch = check_batch(self.net, x, n_steps=n_steps)
-        if margin is None:
-            return self._run(engine, batch, record, progress)
-        return self._run_until(engine, batch, margin, record, progress)
+        with self._lock:  # what `synchronized` adds to a call is much for one sample
+            engine = self._open_engine()
+            batch = check_batch(engine.net, x, n_steps=n_steps)
+            if margin is None:
+                return self._run(engine, batch, record, progress)
+            return self._run_until(engine, batch, margin, record, progress)
 
-    def _warn_of_one_hot(self, y: Any) -> None:
+    def _warn_of_one_hot(self, rows: NDArray[Any]) -> None:
         """Warn, in the first call that has rows of targets, if they are those of labels."""
-        try:
-            rows = np.asarray(y)
-        except ValueError:  # which the check of y says better
-            return
-        if rows.ndim != 2 or not len(rows) or rows.dtype.kind not in "iufb":
-            return
         self.may_get_one_hot = False
         if np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():
             wrong, right = self.net.label_targets
@@ -336,7 +318,7 @@ class Simulator:
                 f"for none, where a label asks for {right:g} and {wrong:g} (label_targets): give "
                 "labels, y.argmax(axis=1), or set label_targets=(0, 1)",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
 
     def _run_until(
@@ -346,12 +328,12 @@ class Simulator:
         margin = self._checked_margin(margin, record)
         doing = "predicting" if batch.y is None else "training"
         with (
-            _naming_the_sample(engine, batch),
+            _naming_the_sample(engine),
             progress_bar(len(batch), doing, wanted=progress) as bar,
         ):
             blocks = [room_for_early(batch[:0])]
             for block in batch.blocks(engine.block_size(batch.n_steps)):
-                blocks.append(engine.show_until(_given_to(engine, block), margin))
+                blocks.append(engine.show_until(block, margin))
                 bar.update(len(block))
         shown = EarlySamples(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
         return shown._replace(operations=in_64_bits(shown.operations))
@@ -439,17 +421,16 @@ class Simulator:
         progress: bool | None,
         replay: ReplayBuffer | None = None,
     ) -> Any:
-        show, doing, each = engine.train, "training", 1
-        if batch.y is None:
-            show, doing = engine.predict, "predicting"
-        elif replay is not None:
-            show, each = partial(train_with, engine, replay), 1 + replay.n_replayed
-        with _naming_the_sample(engine, batch, replay):
-            if len(batch.x) == 1 and not progress:  # the bar would take longer than the sample
-                outcome = show(_given_to(engine, batch), record)
-            else:
-                outcome = self._by_blocks(engine, show, batch, each, record, doing, progress)
-        scores, recording = outcome
+        show = engine.predict if batch.y is None else engine.train
+        if len(batch.x) == 1 and not progress and replay is None:
+            # A bar, and the sum of operations before it, would take longer than the sample.
+            try:
+                scores, recording = show(batch, record)
+            except OverflowError as error:
+                raise OverflowError(f"{error}, in sample 0") from error
+        else:
+            with _naming_the_sample(engine, replay):
+                scores, recording = self._by_blocks(engine, show, batch, record, progress, replay)
         if not record or recording is None:
             return scores
         return Trace(*recording, scores, self.weights)
@@ -459,12 +440,14 @@ class Simulator:
         engine: Backend,
         show: Callable[[Batch, bool], Outcome],
         batch: Batch,
-        each: int,
         record: bool,
-        doing: str,
         progress: bool | None,
+        replay: ReplayBuffer | None,
     ) -> Outcome:
-        """Show samples in blocks; the engine shows `each` as many."""
+        """Show samples in blocks, each followed by those that are learned again."""
+        doing, each = "predicting" if batch.y is None else "training", 1
+        if replay is not None:
+            each = 1 + replay.n_replayed
         outcomes: list[Outcome] = []
         with progress_bar(len(batch), doing, wanted=progress) as bar:
             done = 0
@@ -475,7 +458,10 @@ class Simulator:
             engine.report = report
             try:
                 for block in batch.blocks(max(1, engine.block_size(batch.n_steps) // each)):
-                    outcomes.append(show(_given_to(engine, block), record))
+                    if replay is None:
+                        outcomes.append(show(block, record))
+                    else:
+                        outcomes.append(train_with(engine, replay, block, record))
                     done += len(block)
                     report(0)
             finally:
@@ -595,7 +581,8 @@ class Simulator:
             raise RuntimeError(
                 "this simulator is closed; go on with simulator.checkpoint().simulate()"
             )
-        self._settle()
+        if self._replay is not None:
+            self._settle()
         return self._engine
 
     def _settle(self) -> None:
@@ -615,25 +602,18 @@ class Simulator:
 
 
 @contextmanager
-def _naming_the_sample(
-    engine: Backend, batch: Batch, replay: ReplayBuffer | None = None
-) -> Iterator[None]:
+def _naming_the_sample(engine: Backend, replay: ReplayBuffer | None = None) -> Iterator[None]:
     """Add to the error of an overflow the index of the sample in which it came."""
-    is_alone = len(batch) == 1 and replay is None  # to add up operations takes longer than it does
-    before = 0 if is_alone else engine.operations.samples if replay is None else replay.n_seen
+    before = engine.operations.samples if replay is None else replay.n_seen
     try:
         yield
     except OverflowError as error:
         # Those that were shown, or are in the buffer, were in range.
         if replay is None:
-            where = f"sample {0 if is_alone else engine.operations.samples - before}"
+            where = f"sample {engine.operations.samples - before}"
         else:
             where = f"sample {replay.n_seen - before}, or in one that was learned again before it"
         raise OverflowError(f"{error}, in {where}") from error
-
-
-def _given_to(engine: Backend, batch: Batch) -> Batch:
-    return batch if engine.takes_sparse else batch.as_arrays()
 
 
 def _of_no_samples(batch: Batch) -> Outcome:

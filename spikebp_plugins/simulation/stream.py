@@ -107,10 +107,6 @@ class Stream:
         self._replay, self._noted = replay, StreamedSample(net)
         # The scores of the last sample, and its number of steps.
         self._last: tuple[NDArray[np.float64], int] = np.zeros(net.n_outputs), 0
-        # The shape of input that the back end may show unchecked, if that goes quickly; spike
-        # counts would need a row for each step.
-        is_quick = net.input_coding == "values" and replay is None
-        self._quick_shape = (net.n_inputs,) if is_quick else None
         self._target: Reals | None = None
         # The bytes of the last target of real numbers, and the checked target.
         self._known_target: tuple[bytes, Reals] | None = None
@@ -223,13 +219,6 @@ class Stream:
         """
         self._claim(self, self._replay)
         n_steps = integer("n_steps", n_steps, 1, MOST_STEPS)
-        is_whole = n_steps == self._n_steps and not self._steps.is_open
-        if is_whole and type(x) is np.ndarray and x.shape == self._quick_shape:
-            y = self._checked_target(target)
-            scores = self._whole_or_dropped(self._show_unchecked, x, y, n_steps)
-            if scores is not None:
-                self._target = y
-                return scores
         given = None if x is None else self._checked_input(x)
         self._target = self._checked_target(target)
         return self._collected(self._whole_or_dropped(self._show, given, n_steps))
@@ -347,18 +336,16 @@ class Stream:
     def _show_windows(self, x: NDArray[np.uint8], y: NDArray[Any] | None) -> Reals:
         """Show each window as a sample, as the simulator would; return their scores."""
         net, engine, n_steps = self.net, self._engine, self.net.n_steps
-        scores = engine.show_one(x, y, n_steps) if self._replay is None else None
-        if scores is None:
-            closed: list[Reals] = []
-            for block in Batch(net, x, y, n_steps).blocks(engine.block_size(n_steps)):
-                if y is None:
-                    outcome = engine.predict(block, False)
-                elif self._replay is None:
-                    outcome = engine.train(block, False)
-                else:
-                    outcome = train_with(engine, self._replay, block, False)
-                closed.append(outcome.scores)
-            scores = self._collected(closed)
+        closed: list[Reals] = []
+        for block in Batch(net, x, y, n_steps).blocks(engine.block_size(n_steps)):
+            if y is None:
+                outcome = engine.predict(block, False)
+            elif self._replay is None:
+                outcome = engine.train(block, False)
+            else:
+                outcome = train_with(engine, self._replay, block, False)
+            closed.append(outcome.scores)
+        scores = self._collected(closed)
         self._end(scores[-1].copy(), n_steps)
         return scores
 
@@ -438,24 +425,18 @@ class Stream:
             self._clock = self._target = None
             self._noted = StreamedSample(self.net)
 
-    def _show_unchecked(self, x: NDArray[Any], y: Reals | None, n_steps: int) -> Reals | None:
-        """Show a whole sample as it came, if the back end does so, and return its scores."""
-        target = None if y is None else y[np.newaxis]
-        scores = self._engine.show_one(x[np.newaxis], target, n_steps)
-        if scores is not None:
-            self._last = scores[0].copy(), n_steps
-        return scores
-
     def _show_whole(self, x: NDArray[Any] | SparseRows, n_steps: int) -> Reals:
         """Show a whole sample, and return its scores."""
         net, y = self.net, self._target
         rows = x
         if not isinstance(x, SparseRows):
             rows = x[np.newaxis] if net.input_coding == "values" else x[np.newaxis, np.newaxis]
+        batch = Batch(net, rows, None if y is None else y[np.newaxis], n_steps)
         if y is None:
-            scores, _ = self._engine.predict(Batch(net, rows, None, n_steps), False)
+            scores, _ = self._engine.predict(batch, False)
+        elif self._replay is None:
+            scores, _ = self._engine.train(batch, False)
         else:
-            batch = Batch(net, rows, y[np.newaxis], n_steps)
             scores, _ = self._learn(partial(self._engine.train, batch, False))
         self._end(scores[0].copy(), n_steps)
         return scores
@@ -467,7 +448,7 @@ class Stream:
             if x is None:
                 n_steps -= self._count_silent_samples(n_steps, closed)
             now = self._steps_of_sample(n_steps)
-            if self._replay is not None and not isinstance(x, SparseRows):
+            if self._replay is not None:
                 self._noted.note(x, self._target, now)
             if x is not None and now == self._n_steps and not self._steps.is_open:
                 closed.append(self._show_whole(x, now))
@@ -574,7 +555,9 @@ class Stream:
 
     def _end(self, scores: Reals, n_steps: int) -> None:
         """Store the scores and the length of a sample that has ended."""
-        self._last, self._noted = (scores, n_steps), StreamedSample(self.net)
+        self._last = scores, n_steps
+        if self._replay is not None:
+            self._noted = StreamedSample(self.net)
 
     def _show_last(self, pending: EventSteps | None) -> list[Reals]:
         """Show the unfinished step, if it has events, and close the sample."""
@@ -604,27 +587,26 @@ class Stream:
             raise RuntimeError("events need an encoder: sim.stream(EventEncoder(...))")
         return self._encoder
 
-    def _checked_sparse(self, row: SparseRows) -> NDArray[Any] | SparseRows:
+    def _checked_sparse(self, row: SparseRows) -> SparseRows:
         if len(row) != 1:
             raise wrong_argument("x", "a sparse matrix of one row", f"shape {row.shape}")
-        row = check_sparse(self.net, row, 1)
-        # A replay buffer keeps arrays.
-        return row if self._replay is None else row.dense()[0]
+        return check_sparse(self.net, row, 1)
 
     def _checked_input(self, x: Any) -> NDArray[Any] | SparseRows:
-        if is_sparse(x):
+        if type(x) is not np.ndarray and is_sparse(x):
             row = x if x.ndim == 2 else x.reshape(1, -1)
             return self._checked_sparse(rows_of_matrix("x", row))
-        array, flat = real_array("x", x), (self.net.n_inputs,)
+        net, array = self._engine.net, real_array("x", x)
+        flat = (net.n_inputs,)
         if array.shape != flat:
-            if array.shape != self.net.layer_shapes[0]:
-                shapes = dict.fromkeys((flat, self.net.layer_shapes[0]))
+            if array.shape != net.layer_shapes[0]:
+                shapes = dict.fromkeys((flat, net.layer_shapes[0]))
                 allowed = f"of shape {' or '.join(map(str, shapes))}"
                 raise wrong_argument("x", allowed, f"shape {array.shape}")
             array = array.reshape(flat)
         # Values are scaled and rounded by the back end.
-        values = check_values(self.net, array)
-        return spike_counts(values) if self.net.input_coding == "spikes" else values
+        values = check_values(net, array)
+        return spike_counts(values) if net.input_coding == "spikes" else values
 
 
 def _check_encoder(net: Definition, encoder: Any) -> None:

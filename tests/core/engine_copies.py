@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from spikebp_plugins.engine.building import ENGINE, EVENT_ORDER, IS_64_BIT, PACKAGE, compilers
+from spikebp_plugins.engine.building import IS_64_BIT, PACKAGE, compilers, sources
 from spikebp_plugins.engine.library import why_missing
 
 #: For a test of a module of which others do without the engine.
@@ -39,8 +39,10 @@ class Edit(NamedTuple):
     def sources(self, folder):
         """Write the edited sources to the folders of a package, and return its folder."""
         package = folder / "package"
-        for part in (ENGINE, EVENT_ORDER):
-            shutil.copytree(PACKAGE / part, package / part)
+        for source in sources(PACKAGE):
+            copy = package / source.relative_to(PACKAGE)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
         (path,) = package.rglob(self.file)
         text = path.read_text()
         assert text.count(self.before) == 1, f"{self.before!r} does not stand once in {self.file}"

@@ -1,7 +1,8 @@
 """Random networks on a build of the engine and on the reference.
 
 ``python -m tests.core.engine_networks LIBRARY LEVEL BITS N [NEAR ..]`` runs each check on N
-networks in a process of its own, for libraries that may not be loaded into that of the tests.
+networks in a process of its own, for libraries that may not be loaded into that of the tests; or
+tests by hand, if these are named.
 """
 
 import sys
@@ -15,11 +16,10 @@ from hypothesis import strategies as st
 
 from spikebp_plugins import Checkpoint, Conv2D, Dense, SpikingNetwork
 from spikebp_plugins.engine import library, network
-from spikebp_plugins.engine.backend import early_of
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import BY_NOW, counted_operations
+from spikebp_plugins.engine.network import MOST_PENDING, counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork, holds
-from spikebp_plugins.engine.structs import B_NOW, W_NOW
+from spikebp_plugins.engine.structs import B, W
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import check_batch, real_targets
@@ -34,12 +34,12 @@ DENSE = definitions(timing="immediate", **STEPS)
 
 
 @st.composite
-def convolutions(draw):
+def convolutions(draw, **fixed):
     """Networks in which places of a convolution lie on many units, with channels that fill vectors.
 
     Others have small kernels, which the engine handles in another way.
     """
-    fields = draw(definitions(max_depth=1, max_steps=8)).field_values()
+    fields = draw(definitions(max_depth=1, max_steps=8, **fixed)).field_values()
     del fields["layer_sizes"]
     channels = draw(st.sampled_from([1, 3, 16, 24, 33]))
     size, stride, padding = (draw(st.integers(*ends)) for ends in ((2, 3), (1, 2), (0, 1)))
@@ -58,12 +58,31 @@ KINDS = (
     chip_definitions(**LIMITS),
 )
 NETS = st.sampled_from(KINDS).flatmap(lambda kind: kind)
-#: Those whose input can be in trains, and corrects the drive of later steps.
-WITH_TRAINS = definitions(updates=("fractional",), spikes="graded", input_coding="values", **STEPS)
-#: Those whose samples may cost what has changed since the one before.
-OF_ONE_STEP = definitions(
-    timing="immediate", rates=(*RATES, 1e3), max_depth=4, max_width=40, max_steps=1
+#: Those that correct by many updates of several layers.
+LIVELY = STEPS | {"updates": ("fractional",), "spikes_per_unit": 8, "rates": (0.01, 0.1)}
+#: Those whose weights within a sample are kept by kernels, or one by one.
+WIRED = convolutions(timing="immediate") | networks(timing="immediate", max_steps=8)
+#: Those that send nearly the same in each step, if their input is constant.
+WITH_CONSTANT_INPUT = definitions(
+    updates=("fractional",), spikes="graded", input_coding="values", **STEPS
 )
+#: Those whose samples have one step: most of them may cost what has changed since the one before.
+ONE_STEP = STEPS | {"max_steps": 1}
+OF_ONE_STEP = st.sampled_from(
+    (
+        *[definitions(timing="immediate", **ONE_STEP)] * 3,
+        definitions(**ONE_STEP),
+        networks(max_steps=1),
+        chip_definitions(**LIMITS | {"max_steps": 1}),
+    )
+).flatmap(lambda kind: kind)
+KIND_OF = {
+    "deep": definitions(timing="immediate", **LIVELY),
+    "chip": chip_definitions(**LIMITS),
+    "wired": WIRED,
+    "constant": WITH_CONSTANT_INPUT,
+    "stream": OF_ONE_STEP,
+}
 #: Shares of the inputs that change from one sample of a stream to the next.
 SHARES = (0.0, 0.02, 0.1, 0.5)
 N = 6
@@ -80,10 +99,11 @@ class Case(NamedTuple):
 
 
 #: The numbers of a case that are near the limits: few, for where all are nothing is in range. Or
-#: "trains" for constant input, and "stream" for samples of one step that share inputs.
+#: one of the kinds of networks above, of which "stream" has samples that share inputs.
 NEAR = (
     (),
-    ("trains",),
+    ("wired",),
+    ("constant",),
     ("stream",),
     ("stream", "x"),
     ("stream", "weights"),
@@ -101,7 +121,7 @@ NEAR = (
 def cases(draw, nears=NEAR):
     """Cases of which some have numbers near the limits of 32 or of 64 bits."""
     near, seed = draw(st.sampled_from(nears)), draw(st.integers(0, 2**32 - 1))
-    net = draw(WITH_TRAINS if "trains" in near else OF_ONE_STEP if "stream" in near else NETS)
+    net = draw(next((KIND_OF[name] for name in near if name in KIND_OF), NETS))
     if "stream" in near and draw(st.booleans()):  # levels that numbers may not hold
         net = net.replace(input_scale=draw(st.sampled_from([2.0**8, 2.0**20])))
     random = np.random.RandomState(seed)
@@ -140,7 +160,7 @@ def cases(draw, nears=NEAR):
     y = targets(net, random, N, kind, size_of("y", (1.0, 1.0, 30.0), (31, 53)))
     bits = 0 if net.input_coding == "spikes" else net.fraction_bits
     usual = (0.0, 1.0) if "y" in near else (1.0, 1.0, 30.0, 1e4)  # silent: errors teach nothing
-    changing = draw(st.booleans()) and not {"trains", "stream"} & {*near}
+    changing = draw(st.booleans()) and not {"constant", "stream"} & {*near}
     x = inputs(net, random, N, size_of("x", usual, (31, 53), bits), changing)
     if net.input_coding == "spikes" and usual[0] == 0.0 and draw(st.booleans()):
         x = np.zeros_like(x)
@@ -149,6 +169,7 @@ def cases(draw, nears=NEAR):
         x = np.resize(x, (N, net.n_steps, net.n_inputs))
     elif net.input_coding == "values" and draw(st.booleans()):
         x = random.randint(0, 256, (N, net.n_inputs)).astype(np.uint8)
+    x[random.uniform(size=x.shape) < draw(st.sampled_from([0.0, 0.0, 0.5, 0.9]))] = 0
     if "stream" in near:
         changes = random.uniform(size=x.shape) < draw(st.sampled_from(SHARES))
         for i in range(1, N):
@@ -162,47 +183,45 @@ def cases(draw, nears=NEAR):
 class Pair:
     """A network in C and the reference."""
 
-    def __init__(self, net, start, level, bits, most_steps=None):
+    def __init__(self, net, start, level, bits, most_pending=MOST_PENDING):
         self.net, self.ref = net, Checkpoint(net, start).simulate("reference")
         self.bits = bits
         build = build_of(bits, level)
         self.is_held = holds(build, net)
         if self.is_held:
-            self.c = StepNetwork(net, build, most_steps or net.n_steps)
+            self.c = StepNetwork(net, build, most_pending=most_pending)
             self.is_held = self.c.write(self.ref.checkpoint().state)
 
     def assert_same(self):
         state = self.ref.checkpoint().state
-        found = self.c.read(state.samples_seen)
+        found = self.c.read()
         for name in ("weights", "backward_potentials", "feedback"):
             for wanted, values in zip(getattr(state, name), getattr(found, name), strict=True):
                 assert np.array_equal(wanted, values), name
         if self.net.feedback != "random":
             for l, connection in enumerate(self.net.connections[1:], 2):
-                back = connection.backward_weights(self.c.array(l, W_NOW))
-                assert np.array_equal(self.c.array(l, B_NOW), back)
+                back = connection.backward_weights(self.c.array(l, W))
+                assert np.array_equal(self.c.array(l, B), back)
         assert counted_operations(self.net, self.c.counts()) == self.ref.operations
 
 
 def assert_equal_trace(net, trace, shown):
-    units = np.cumsum([0, *net.layer_sizes])
+    spikes, errors, step_scores = shown.recording
     assert np.array_equal(trace.scores, shown.scores)
     for l in range(net.n_layers + 1):
-        part = slice(units[l], units[l + 1])
-        assert np.array_equal(trace.spikes[l], shown.spikes[:, :, part]), l
-        assert l == 0 or np.array_equal(trace.errors[l], shown.errors[:, :, part]), l
-    assert np.array_equal(trace.step_scores, shown.step_scores)
+        assert np.array_equal(trace.spikes[l], spikes[l]), l
+        assert l == 0 or np.array_equal(trace.errors[l], errors[l]), l
+    assert np.array_equal(trace.step_scores, step_scores)
 
 
-def assert_equal_blocks(level, bits, case):
+def assert_equal_blocks(level, bits, case, most_pending):
     net, x, y = case.net, case.x, case.y
-    pair = Pair(net, case.start, level, bits, max(net.n_steps, 7))
+    pair = Pair(net, case.start, level, bits, most_pending)
     if not pair.is_held:
         return
     ref, c = pair.ref, pair.c
     for record in (True, False):
-        seen = ref.samples_seen
-        shown = c.show(check_batch(net, x, y), seen, record)
+        shown = c.show(check_batch(net, x, y), record)
         n = len(shown.scores)
         if n and record:
             assert_equal_trace(net, ref.train(x[:n], y[:n], record=True), shown)
@@ -212,28 +231,28 @@ def assert_equal_blocks(level, bits, case):
     for n_steps in (net.n_steps, 3, 7):
         shape = (N, n_steps, net.n_inputs)
         given = x if x.ndim == 2 else np.resize(x, shape)
-        shown = c.show(check_batch(net, given, None, n_steps), 0)
+        shown = c.show(check_batch(net, given, None, n_steps))
         n = len(shown.scores)
         if n:
             assert np.array_equal(ref.predict(given[:n], n_steps=n_steps), shown.scores)
         pair.assert_same()
     may_stop = net.n_outputs > 1 and net.timing == "immediate"
     for margin in (0.0, 0.5, 2.0) if may_stop and y.ndim == 1 else ():
-        shown = c.show(check_batch(net, x, y), ref.samples_seen, margin=margin)
+        shown = c.show_until(check_batch(net, x, y), margin)
         n = len(shown.scores)
         if n:
             early = ref.train(x[:n], y[:n], margin=margin)
-            for found, wanted in zip(early_of(shown), early, strict=True):
+            for found, wanted in zip(shown, early, strict=True):
                 assert np.array_equal(found, wanted)
         pair.assert_same()
     for margin in (0.0, 0.5, 2.0) if may_stop else ():
-        shown = c.show(check_batch(net, x), 0, margin=margin)
+        shown = c.show_until(check_batch(net, x), margin)
         n = len(shown.scores)
         if n:
             early = ref.predict(x[:n], margin=margin)
             assert np.array_equal(early.scores, shown.scores)
             assert np.array_equal(early.n_steps, shown.n_steps)
-            assert np.array_equal(early.operations, early_of(shown).operations)
+            assert np.array_equal(early.operations, shown.operations)
         pair.assert_same()
     assert_equal_parts(pair, case)
 
@@ -259,7 +278,7 @@ def assert_equal_parts(pair, case):
         batch = check_batch(net, x, y)
         if x.ndim == 2 and random.rand() < 0.5:
             batch.x = listed(x, random)
-        shown = pair.c.show(batch, pair.ref.samples_seen)
+        shown = pair.c.show(batch)
         n = len(shown.scores)
         if n:
             wanted = pair.ref.predict(x[:n]) if y is None else pair.ref.train(x[:n], y[:n])
@@ -268,18 +287,22 @@ def assert_equal_parts(pair, case):
             pair.assert_same()
         if random.rand() < 0.2:
             pair.c.drop_sample()
-            other = pair.c.for_steps(pair.c.most_steps)  # on the same weights, as threads have it
-            wanted = pair.ref.checkpoint().state.weights
-            assert all(map(np.array_equal, other.read(0).weights, wanted))
+            other = pair.c.beside()  # on the same weights, as threads have it
+            now = pair.ref.checkpoint()
+            assert all(map(np.array_equal, other.read().weights, now.state.weights))
+            shown = other.show(check_batch(net, case.x))
+            if n := len(shown.scores):
+                scores = now.simulate("reference").predict(case.x[:n])
+                assert np.array_equal(scores, shown.scores)
     pair.assert_same()
     pair.c.write(case.start)  # others change what was learned
-    shown = pair.c.show(check_batch(net, case.x[-1:]), 0)
+    shown = pair.c.show(check_batch(net, case.x[-1:]))
     if len(shown.scores):
         fresh = Checkpoint(net, case.start).simulate("reference")
         assert np.array_equal(fresh.predict(case.x[-1:]), shown.scores)
 
 
-def assert_equal_steps(level, bits, case, most_steps):
+def assert_equal_steps(level, bits, case, most_pending):
     """With little room for updates, targets that come late or go, and samples that are dropped.
 
     In open samples, what was learned before is read, and what is learned by now.
@@ -287,10 +310,13 @@ def assert_equal_steps(level, bits, case, most_steps):
     net = case.net
     if net.timing != "immediate" or net.arithmetic != "fixed":
         return
-    pair = Pair(net, case.start, level, bits, most_steps)
+    pair = Pair(net, case.start, level, bits, most_pending)
     if not pair.is_held:
         return
     ref, c, random = pair.ref, pair.c, np.random.RandomState(case.seed)
+    shown = c.show(check_batch(net, case.x, case.y))
+    if n := len(shown.scores):
+        assert np.array_equal(ref.train(case.x[:n], case.y[:n]), shown.scores)
     stream = ref.stream()
     for _ in range(3):
         learns = False
@@ -309,16 +335,21 @@ def assert_equal_steps(level, bits, case, most_steps):
             if random.rand() < 0.1:
                 pair.assert_same()
             if random.rand() < 0.05:
-                c.settle()
+                c.write_updates()
                 now = stream._steps._learning.weights
-                assert all(map(np.array_equal, c.read(0, BY_NOW).weights, now))
+                assert all(map(np.array_equal, c.read(is_open=True).weights, now))
         else:
             if random.rand() < 0.5:
-                c.drop_sample()
+                if random.rand() < 0.5:  # else an interrupt has left it
+                    c.drop_sample()
                 stream.drop_sample()
             elif not both_close(pair, stream, learns):
                 return
         pair.assert_same()
+    shown = c.show(check_batch(net, case.x))
+    if n := len(shown.scores):
+        assert np.array_equal(ref.predict(case.x[:n]), shown.scores)
+    pair.assert_same()
 
 
 def drawn_target(case, random):
@@ -341,14 +372,14 @@ def both_show(pair, stream, row, y, n_steps):
         assert not held
         is_over = True
     if not held and pair.bits == 64:
-        held = step_by_reference(pair.c, row, y, pair.ref.samples_seen, before, n_steps)
+        held = step_by_reference(pair.c, row, y, before, n_steps)
         assert held != is_over
     return held
 
 
 def both_close(pair, stream, learns):
     """Close the open sample; return whether both are in the same state after it."""
-    ref, c = pair.ref, pair.c
+    c = pair.c
     held = c.close_sample(learns)
     try:
         stream.close_sample()
@@ -356,20 +387,20 @@ def both_close(pair, stream, learns):
         assert not held
         if pair.bits == 64:
             with pytest.raises(OverflowError):
-                c.close_by_reference(ref.samples_seen)
+                c.close_by_reference()
         c.drop_sample()
         return True
     if not held and pair.bits == 64:
-        c.close_by_reference(ref.samples_seen - 1)
+        c.close_by_reference()
     return held or pair.bits == 64
 
 
-def step_by_reference(c, row, y, samples_seen, before, n_steps):
+def step_by_reference(c, row, y, before, n_steps):
     """Show those of some steps by the reference that the engine does not; return whether it can."""
     shown = c.steps_block.n_shown
     while shown < n_steps:
         try:
-            c.step_by_reference(row, y, samples_seen, before + shown)
+            c.step_by_reference(row, y, before + shown)
         except OverflowError:
             return False
         c.begin_steps(y)
@@ -378,9 +409,9 @@ def step_by_reference(c, row, y, samples_seen, before, n_steps):
     return True
 
 
-#: With more than 8, updates are written that stay noted.
-MOST_STEPS = st.sampled_from((1, 3, 10, 60, 60))
-CHECKS = {assert_equal_blocks: {}, assert_equal_steps: {"most_steps": MOST_STEPS}}
+#: With few, weights are written before a sample closes.
+ROOM = {"most_pending": st.sampled_from((1, 2, 3, 5, MOST_PENDING, MOST_PENDING))}
+CHECKS = {assert_equal_blocks: ROOM, assert_equal_steps: ROOM}
 
 
 def run(check, level, bits, nears=NEAR, **options):
@@ -401,6 +432,11 @@ def main(path, level, bits, n, near):
     Of the check of single steps alone, if "steps" is among them.
     """
     library.LIBRARY = Path(path)
+    if tests := [name for name in near if "::" in name]:
+        library.best_level = lambda: level
+        if pytest.main([*tests, "-q", "--assert=plain", "-p", "no:cacheprovider"]):
+            raise AssertionError(tests)
+        return
     # A build with AddressSanitizer poisons memory that it is given. What numpy frees can be used
     # again once it is allocated, unless numpy keeps it, as it does with less than 1024 bytes.
     plain = network.aligned

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from spikebp_plugins import (
     Checkpoint,
@@ -91,6 +92,13 @@ def save_replay(path):
         replace(sim.checkpoint(), replay=buffer).save(path)
 
 
+def save_lists(path):
+    net, buffer = small_net(), ReplayBuffer(4, n_replayed=2)
+    x, y = samples(net, 6)
+    buffer.keep(buffer.mix(csr_matrix(x * (x > 0)), y))
+    replace(trained(net), replay=buffer).save(path)
+
+
 def save_trace(path):
     net = small_net()
     lively_simulator(net).train(*samples(net, 2), record=True).save(path)
@@ -140,6 +148,7 @@ KINDS = {
     "checkpoint": Kind(save_checkpoint, Checkpoint.load, unzipped, zipped),
     "checkpoint of connections": Kind(save_network, Checkpoint.load, unzipped, zipped),
     "checkpoint with samples": Kind(save_replay, Checkpoint.load, unzipped, zipped),
+    "checkpoint with lists": Kind(save_lists, Checkpoint.load, unzipped, zipped),
     "trace": Kind(save_trace, Trace.load, unzipped, zipped),
     "IDX": Kind(save_idx, read_idx),
     "IDX, gzipped": Kind(

@@ -1,6 +1,7 @@
 """The back end around the engine in C: which networks it takes, and in which numbers."""
 
 import threading
+import weakref
 from threading import Event, Thread
 
 import numpy as np
@@ -20,7 +21,6 @@ from spikebp_plugins.engine import backend
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.engine.events import Feeder
 from spikebp_plugins.engine.network import EngineNetwork
-from spikebp_plugins.engine.one_sample import OneSample
 from spikebp_plugins.engine.step_network import StepNetwork
 from tests.core.engine_copies import skip_without_engine
 from tests.core.small_nets import checkpoint_bytes
@@ -78,19 +78,108 @@ def test_ablations_of_the_paper_are_refused(changes, reason):
         Simulator(NET.replace(**changes))
 
 
+#: The samples that are shown in 64 bits after one that 32 bits do not hold.
+FIRST = backend.FIRST_WAIT
+#: One that 32 bits do not hold among many.
+MANY = np.concatenate([X[:5], LARGE, X[5:], X[:50]])
+MANY_Y = np.resize(Y, len(MANY))
+
+
 def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(shown):
-    x = np.concatenate([X[:5], LARGE, X[5:10]])
     with Simulator(NET) as sim, Simulator(NET, "reference") as ref:
-        assert np.array_equal(sim.train(x, Y[:11]), ref.train(x, Y[:11]))
-        assert shown == [(32, 5), (32, 0), (64, 1), (32, 5)]
+        assert np.array_equal(sim.train(MANY, MANY_Y), ref.train(MANY, MANY_Y))
+        assert shown == [(32, 5), (32, 0), (64, FIRST), (32, len(MANY) - 5 - FIRST)]
         assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
+        assert sim.operations == ref.operations
+
+
+def test_samples_one_by_one_and_single_steps_return_to_32_bits(monkeypatch):
+    monkeypatch.setattr(backend, "FIRST_WAIT", 20)
+    with Simulator(NET) as sim, Simulator(NET, "reference") as ref:
+        streams, bits = [each.stream(n_steps=3) for each in (sim, ref)], []
+        for i, x in enumerate(MANY[:30, np.newaxis]):
+            for each, stream in zip((sim, ref), streams, strict=True):
+                each.train(x, MANY_Y[i : i + 1])
+                stream.show(x[0], target=MANY_Y[i], n_steps=3)
+            assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
+            bits.append(32 if sim._engine.network.is_int32 else 64)
+        # One sample of the stream has been shown in part when it moves: it counts when it ends.
+        assert bits == [32] * 5 + [64] * 10 + [32] * 15
+        assert sim.operations == ref.operations
 
 
 def test_predictions_in_threads_return_to_32_bits(shown):
     with Simulator(NET, n_jobs=2) as sim, Simulator(NET, "reference") as ref:
         for x in (np.concatenate([X, LARGE]), X, X):
             assert np.array_equal(sim.predict(x), ref.predict(x))
+        assert sim.operations == ref.operations
+    in_64_bits = [n for bits, n in shown if bits == 64]
+    assert sum(in_64_bits) == FIRST
+    assert len(in_64_bits) > 2  # the rest of the first call, and two threads of the next
     assert [bits for bits, n in shown if n][-2:] == [32, 32]
+
+
+def test_64_bits_stay_twice_as_long_where_32_bits_fail_again_soon(monkeypatch):
+    monkeypatch.setattr(backend, "FIRST_WAIT", 10)
+    with Simulator(NET) as sim, Simulator(NET, "reference") as ref:
+        waits = []
+        for n_good in (0, 10, 20, (backend.GOOD_RUN + 1) * 40, 10):
+            for each in (sim, ref):
+                each.predict(np.resize(X, (n_good, 20)))
+                each.predict(LARGE)
+            waits.append(sim._engine._engine.wait)
+        assert waits == [10, 20, 40, 10, 20]
+        assert sim.operations == ref.operations
+
+
+def test_weights_that_32_bits_do_not_hold_wait_longer_each_time(monkeypatch):
+    monkeypatch.setattr(backend, "FIRST_WAIT", 10)
+    weights = [np.full(shape, 0.01) for shape in NET.weight_shapes]
+    weights[0][:] = 2.0**30 / 2**NET.fraction_bits
+    with Simulator(NET, weights=weights) as sim, Simulator(NET, "reference", weights) as ref:
+        waits = set()
+        for x in X[:40, np.newaxis] / 1000:
+            assert np.array_equal(sim.predict(x), ref.predict(x))
+            waits.add(sim._engine._engine.wait)
+        assert waits == {10, 20, 40}
+
+
+def test_there_is_memory_for_one_network(monkeypatch):
+    made, start = [], StepNetwork.__init__
+    monkeypatch.setattr(
+        StepNetwork,
+        "__init__",
+        lambda self, *a, **k: (made.append(weakref.ref(self)), start(self, *a, **k))[1],
+    )
+    with Simulator(NET) as sim:
+        stream = sim.stream(EventEncoder(5, 4, step=10, polarity="ignored"))
+        events = np.zeros(3, EVENT_DTYPE)
+        events["t"] = 0, 15, 30
+        stream.feed(events, target=1)
+        stream.close_sample()
+        for n in (1, 2, 3):
+            stream.show(X[0], target=1)
+            stream.show(LARGE[0])
+            stream.close_sample()
+            assert [network() for network in made if network()] == [sim._engine.network]
+            assert not sim._engine.network.is_int32
+            sim.train(np.resize(X, (2**n * FIRST, 20)), np.resize(Y, 2**n * FIRST))
+            assert [network() for network in made if network()] == [sim._engine.network]
+            assert sim._engine.network.is_int32
+    assert len(made) == 7
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_rates_that_32_bits_hold_or_not_take_turns(n_jobs, shown):
+    with Simulator(NET, n_jobs=n_jobs) as sim, Simulator(NET, "reference") as ref:
+        for rate in (1e9, NET.learning_rate, 2e9, 1e-2):
+            for each in (sim, ref):
+                each.learning_rate = rate
+                each.train(X[:3] / 1e6, Y[:3])
+            assert sim._engine.network.is_int32 == (rate < 1)
+            assert np.array_equal(sim.predict(X), ref.predict(X))
+            assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
+            assert sim.operations == ref.operations
 
 
 def test_many_fraction_bits_and_large_rates_take_64_bits(shown):
@@ -172,27 +261,32 @@ def test_predictions_of_many_steps_equal_the_reference(given, monkeypatch):
     np.testing.assert_equal(*results)
 
 
-def test_single_calls_keep_their_struct(monkeypatch):
-    made, start = [], OneSample.__init__
-    monkeypatch.setattr(
-        OneSample, "__init__", lambda self, *a: (made.append(a), start(self, *a))[1]
-    )
-    x = X.astype(np.float32)
+@pytest.mark.parametrize("type_", [np.uint8, np.float32, np.float64, np.int16, bool])
+def test_single_samples_are_checked_like_others(type_):
+    """Before anything has changed; the memory of arguments is kept from call to call."""
+    x, many = X.astype(type_), np.repeat(X[:2], 2, axis=0)
     with Simulator(NET) as sim, Simulator(NET, "reference") as ref:
-        for i in range(5):
-            for name in ("train", "predict"):
-                arguments = [(x[i : i + 1], Y[i : i + 1]), (x[i : i + 1],)][name == "predict"]
-                assert np.array_equal(
-                    getattr(sim, name)(*arguments), getattr(ref, name)(*arguments)
-                )
-        assert len(made) == 2
-        for wrong in (np.full((1, 20), np.nan), np.full((1, 20), np.inf)):
-            with pytest.raises(ValueError, match="x must be finite"):
-                sim.predict(wrong)
-        for wrong in (-1, 4):
-            with pytest.raises(ValueError, match="y must"):
-                sim.train(x[:1], np.array([wrong]))
-        assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
+        for i in range(4):
+            for each in (
+                x[i : i + 1],
+                X[i : i + 1],
+                np.repeat(x[i][np.newaxis, np.newaxis], 10, 1),
+            ):
+                for y in (Y[i : i + 1], np.eye(4)[Y[i : i + 1]]):
+                    assert np.array_equal(sim.train(each, y), ref.train(each, y))
+                assert np.array_equal(sim.predict(each), ref.predict(each))
+            for wrong in (np.nan, np.inf):
+                for given in (np.full((1, 20), wrong), np.where(many == many[3, 7], wrong, many)):
+                    with pytest.raises(ValueError, match=r"x must be finite; got (nan|inf) at"):
+                        sim.predict(given)
+                    with pytest.raises(ValueError, match=r"x must be finite; got (nan|inf) at"):
+                        sim.train(given, Y[: len(given)])
+                with pytest.raises(ValueError, match=r"y must be finite; got (nan|inf) at"):
+                    sim.train(x[:1], np.full((1, 4), wrong))
+            for wrong in (-1, 4):
+                with pytest.raises(ValueError, match="y must be labels from 0 to 3; got"):
+                    sim.train(x[:1], np.array([wrong]))
+            assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
 
 
 class Stray:
@@ -251,7 +345,7 @@ def test_threads_left_behind_share_nothing_with_later_calls(first, monkeypatch):
         assert np.array_equal(call(sim), call(ref))
     assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
     for learned, before in stray.learned:
-        assert learned is not sim._engine._engine.current.learned
+        assert learned is not sim._engine.network.learned
         assert learned.tobytes() == before
     stray.end()
     assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
@@ -261,8 +355,8 @@ def test_memory_of_single_steps_is_given_when_it_is_needed(monkeypatch):
     given = []
     monkeypatch.setattr(
         StepNetwork,
-        "give_backup",
-        lambda self, give=StepNetwork.give_backup: (given.append(self), give(self)),
+        "make_room_before",
+        lambda self, give=StepNetwork.make_room_before: (given.append(self), give(self)),
     )
     with Simulator(NET) as sim:
         sim.train(X, Y)

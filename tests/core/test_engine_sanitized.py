@@ -3,11 +3,12 @@
 import re
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from spikebp_plugins.engine.building import ENGINE, EVENT_ORDER, FLAGS, PACKAGE, build, levels
+from spikebp_plugins.engine.building import CHOICE, FLAGS, PACKAGE, build, levels, sources
 from spikebp_plugins.engine.library import best_level
 from tests.core.engine_copies import Edit, run_event_networks, run_networks, skip_without_compiler
 
@@ -101,10 +102,9 @@ def test_compilers_do_not_warn(compiler):
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} not found")
     warnings = ("-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only")
-    for flags in levels().values():
-        names = (f"{ENGINE}/engine.c", f"{EVENT_ORDER}/event.c")
-        both = [[name, *bits] for name in names for bits in ([], ["-DBITS64"])]
-        for source in (*both, [f"{ENGINE}/relu.c"]):
-            command = [compiler, *FLAGS, *warnings, *flags, "-DBUILD=1", *source]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PACKAGE)
-            assert (done.returncode, done.stderr) == (0, "")
+    compiled = [path for path in sources(PACKAGE) if path.suffix == ".c" and path.name != CHOICE]
+    assert len(compiled) == 3
+    for flags, source, bits in product(levels().values(), compiled, ([], ["-DBITS64"])):
+        command = [compiler, *FLAGS, *warnings, *flags, "-DBUILD=1", *bits, source]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")

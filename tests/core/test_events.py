@@ -1,5 +1,7 @@
 """Events of a sensor, and the input that they become."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -155,6 +157,19 @@ def test_batches_are_encoded_one_after_the_other():
     for label, counts in enumerate([*x, *(counts for x, _ in rest for counts in x)]):
         recording = events((label, 0, 0, 1), (0, 0, 15, 0))
         assert (counts == encoder.encode(recording, 3)).all()
+
+
+def test_a_batch_takes_little_more_memory_than_its_array():
+    encoder = EventEncoder(200, 200, step=10)
+    recordings = [(events((i, 0, 0, 1), (0, i, 45, 0)), i) for i in range(20)]
+    encoder.encode(recordings[0][0])
+    tracemalloc.start()
+    try:
+        x, _ = next(encoder.batches(recordings, n_steps=5, size=20))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.1 * x.nbytes
 
 
 def test_a_batch_has_at_least_one_recording():

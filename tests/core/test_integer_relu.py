@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import SpikingMLP
+from spikebp_plugins.engine import library
 from spikebp_plugins.engine.building import levels
 from spikebp_plugins.engine.library import best_level, why_missing
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.state import initial_state
-from spikebp_plugins.reproduce import integer_relu
 from spikebp_plugins.reproduce.integer_relu import IntegerReluLearner
 from tests.core.engine_copies import skip_without_engine
 
@@ -68,7 +68,7 @@ def literal(W, f, rate_bits, x, y):
     ids=str,
 )
 def test_it_computes_its_equations(sizes, fraction_bits, level, monkeypatch):
-    monkeypatch.setattr(integer_relu, "best_level", lambda: level)
+    monkeypatch.setattr(library, "best_level", lambda: level)
     random = np.random.RandomState(1)
     own = learner(network(*sizes, fraction_bits=fraction_bits))
     x = np.uint8(random.randint(0, 256, (40, sizes[0])) * (random.rand(40, sizes[0]) < 0.3))

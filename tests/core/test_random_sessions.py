@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from scipy.sparse import csr_matrix
 
 import spikebp_plugins
 from spikebp_plugins import (
@@ -35,10 +36,10 @@ from spikebp_plugins import (
     SpikingMLP,
     SpikingNetwork,
 )
-from spikebp_plugins.engine import backend
 from spikebp_plugins.engine.backend import EngineBackend
-from spikebp_plugins.engine.one_sample import OneSample
+from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.steps import EngineSteps
+from spikebp_plugins.network import samples
 from spikebp_plugins.network.checkpoint import to_arrays
 from spikebp_plugins.simulation.stream import UNCHANGED
 from spikebp_plugins.simulation.trace import Trace
@@ -237,7 +238,7 @@ class Sessions(RuleBasedStateMachine):
         type_=TYPES,
         changing=st.booleans(),
         kind=KINDS,
-        how=st.sampled_from(["block", "block", "singly", "singly", "record", "replay", "margin"]),
+        how=st.sampled_from(["block", "singly", "singly", "record", "replay", "lists", "margin"]),
         after=INTERRUPTS,
     )
     def train(
@@ -261,8 +262,9 @@ class Sessions(RuleBasedStateMachine):
                 return np.concatenate([side.sim.train(x[i], y[i]) for i in each(n)])
             if how == "margin" and kind == "labels" and self.has_streams and self.net.n_outputs > 1:
                 return side.sim.train(x, y, margin=1.0)
-            replay = side.buffer if how == "replay" else None
-            return side.sim.train(x, y, record=how == "record", replay=replay)
+            replay = side.buffer if how in ("replay", "lists") else None
+            given = csr_matrix(x) if how == "lists" and x.ndim == 2 else x
+            return side.sim.train(given, y, record=how == "record", replay=replay)
 
         self.both(call, after)
 
@@ -512,31 +514,26 @@ NET = SpikingMLP.paper((3, 4, 2), n_steps=4, learning_rate=0.5)
 OF_INT64 = 2.0**12
 BEGIN, OPEN = do("begin", NET), do("open_stream")
 
-#: Faults, and for each a session that notices it. Calls for single samples go the usual way the
-#: first time, and a shorter one from the second on.
+#: A network whose numbers saturate: no bound refuses infinity there.
+CHIP = SpikingMLP.paper((3, 4, 2), arithmetic="loihi2")
+
+#: Faults, and for each a session that notices it.
 FAULTS = {
-    "samples of two types share a struct": (
-        edited(
-            backend,
-            "kind_of",
-            ("(x.dtype, x.shape, n_steps, y.dtype", "(x.shape, n_steps, y.dtype"),
-        ),
-        [BEGIN, do("train", type_=np.uint8), do("train", type_=np.uint8), do("train", seed=1)],
+    "samples of two types share a row": (
+        edited(EngineNetwork, "_rows_of", ('x.dtype.char == "B"', "True")),
+        [BEGIN, do("train", type_=np.uint8), do("train", seed=1)],
     ),
-    "a struct outlives the network": (
-        edited(EngineBackend, "show_one", ("single.network is not current", "False")),
-        [
-            BEGIN,
-            do("train"),
-            do("train"),
-            do("predict", n=3, n_steps=100),
-            do("train"),
-            do("train"),
-        ],
+    "a sample has the label of the one before": (
+        edited(EngineNetwork, "_rows_of_targets", ("kept.of(y)", "kept.of(kept.values)")),
+        [BEGIN, *(do("train", seed=seed) for seed in range(4))],
     ),
     "nobody checks the labels of single samples": (
-        edited(OneSample, "show", ("self._n_classes and", "False and")),
-        [BEGIN, do("train"), do("train"), do("be_wrong", which=3)],
+        edited(samples, "check_targets", ("if ends and", "if n_samples > 1 and ends and")),
+        [BEGIN, do("train"), do("be_wrong", which=3)],
+    ),
+    "nobody checks the input of single samples": (
+        edited(samples, "_check_finite", ('!= "f" or', '!= "f" or len(array) == 1 or')),
+        [do("begin", CHIP), do("train"), do("be_wrong", which=2)],
     ),
     "a prediction uses the state of an open sample": (
         edited(EngineBackend, "predict", ("if self._is_open:", "if False:")),
@@ -547,11 +544,11 @@ FAULTS = {
         [BEGIN, OPEN, do("open_stream", i=1), do("show"), do("drop", i=1), do("close")],
     ),
     "what 32 bits have learned does not reach 64 bits": (
-        edited(EngineBackend, "_choose", ("network.take(engine.current)", "True")),
+        edited(EngineBackend, "_adapted", ("made.take(network)", "True")),
         [BEGIN, do("train"), do("train", size=OF_INT64)],
     ),
     "a sample begins anew when it goes on in 64 bits": (
-        edited(EngineBackend, "to_int64", ("int64.go_on_from(network)", "pass")),
+        edited(EngineBackend, "widen", ("int64.go_on_from(self.network)", "pass")),
         [BEGIN, OPEN, do("show"), do("show", size=OF_INT64)],
     ),
 }

@@ -6,6 +6,7 @@ from itertools import count, pairwise
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from spikebp_plugins import (
     EVENT_DTYPE,
@@ -243,7 +244,7 @@ def test_after_an_overflow_both_have_the_samples_before_it(engine):
     assert np.array_equal(buffer.x, seen.x)
 
 
-@pytest.mark.parametrize(("how", "pace"), [("train", 41), ("stream", 127)])
+@pytest.mark.parametrize(("how", "pace"), [("train", 41), ("lists", 67), ("stream", 127)])
 def test_an_interrupt_leaves_both_in_step(how, pace):
     """Whenever it comes, the buffer has seen those new samples that the network has."""
     x, y = samples(NET, 3)
@@ -263,8 +264,8 @@ def test_an_interrupt_leaves_both_in_step(how, pace):
         sim, buffer, is_over = lively_simulator(NET), ReplayBuffer(2, n_replayed=2), False
         try:
             with interrupted_in_python(after, files):
-                if how == "train":
-                    sim.train(x, y, replay=buffer)
+                if how != "stream":
+                    sim.train(x if how == "train" else csr_matrix(x), y, replay=buffer)
                 else:
                     stream = sim.stream(n_steps=NET.n_steps, replay=buffer)
                     for row, label in zip(x, y, strict=True):
@@ -280,7 +281,7 @@ def test_an_interrupt_leaves_both_in_step(how, pace):
         if n:
             clean = ReplayBuffer(2, n_replayed=2)
             clean.keep(clean.mix(x[:n], y[:n]))
-            assert np.array_equal(buffer.x, clean.x)
+            assert np.array_equal(csr_matrix(buffer.x).toarray(), clean.x)
         rest = [0 if n == 0 else 3 * (n - 1) + 1, 3 * n - 2]  # the new ones, or all of them
         assert min(rest) - 2 <= sim.samples_seen <= max(max(rest), 0)
         if is_over:

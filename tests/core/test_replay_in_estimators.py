@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import clone
 
 from spikebp_plugins import ReplayBuffer, Simulator, SpikingMLP, load_dataset
@@ -44,7 +44,7 @@ def assert_same(first, second):
     assert checkpoint_bytes(first.checkpoint_) == checkpoint_bytes(second.checkpoint_)
     for name in ("x", "y", "n_seen"):
         found, expected = (getattr(model.replay_buffer_, name) for model in (first, second))
-        assert np.array_equal(found, expected)
+        assert np.array_equal(found.toarray() if issparse(found) else found, expected)
 
 
 @EVERY_CASE

@@ -1,5 +1,8 @@
 """Input by lists of units: a sparse matrix computes what the array does."""
 
+import pickle
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +12,16 @@ pytest.importorskip("scipy", reason="SciPy is not installed")
 
 from scipy import sparse
 
-from spikebp_plugins import EVENT_DTYPE, EventEncoder, ReplayBuffer, Simulator, SpikingMLP
-from tests.core.small_nets import ENGINES, checkpoint_bytes
+from spikebp_plugins import (
+    EVENT_DTYPE,
+    Checkpoint,
+    EventEncoder,
+    ReplayBuffer,
+    Simulator,
+    SpikingMLP,
+)
+from spikebp_plugins.common.archive import write_archive
+from tests.core.small_nets import ENGINES, arrays_in, checkpoint_bytes
 from tests.core.strategies import any_network, definitions, networks, random_weights, targets
 from tests.profiles import examples
 
@@ -136,14 +147,173 @@ def test_wrong_matrices_are_refused(backend, case):
 
 def test_what_takes_no_sparse_matrix_says_so():
     matrix = sparse.csr_matrix(np.eye(4))
-    with Simulator(NET) as sim:
-        with pytest.raises(ValueError, match=r"^x must be an array where a replay buffer is given"):
-            sim.train(matrix, [0, 1, 0, 1], replay=ReplayBuffer(3, seed=1))
-        with pytest.raises(ValueError, match=r"^x must be a sparse matrix of one row"):
-            sim.stream().show(matrix)
+    with pytest.raises(ValueError, match=r"^x must be a sparse matrix of one row"):
+        Simulator(NET).stream().show(matrix)
     sim, shape = Simulator(NET.replace(input_coding="spikes", n_steps=2)), r"\(n_samples, 2, 4\)"
     with pytest.raises(ValueError, match=rf"^x must be an array of shape {shape}"):
         sim.predict(matrix)
+
+
+def few_active(n=30, n_units=6, dtype=np.float64):
+    """Return samples most of whose units are zero, two of them all of them, and labels."""
+    random = np.random.RandomState(3)
+    x = random.uniform(-1, 3, (n, n_units)) * (random.uniform(size=(n, n_units)) < 0.3)
+    x[[0, 9]] = 0
+    return (x * 4).clip(0).astype(dtype) if dtype == np.uint8 else x, np.arange(n) % 3
+
+
+def dense(x):
+    return x.toarray() if sparse.issparse(x) else x
+
+
+@EVERY_ENGINE
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+@pytest.mark.parametrize("cuts", [(0, 30), (0, 1, 8, 30)], ids=["one", "some"])
+def test_a_buffer_of_lists_is_that_of_arrays(backend, dtype, cuts, tmp_path):
+    net = SpikingMLP((6, 5, 3), seed=2)
+    x, y = few_active(dtype=dtype)
+    found = []
+    for given_x in (x, sparse.csr_matrix(x)):
+        buffer, scores = ReplayBuffer(4, n_replayed=2, seed=1), []
+        with Simulator(net, backend) as sim:
+            for start, stop in pairwise(cuts):
+                scores.append(sim.train(given_x[start:stop], y[start:stop], replay=buffer))
+            sim.save(tmp_path / "net.npz", replay=buffer)
+            learned, operations = checkpoint_bytes(sim), sim.operations.to_dict()
+        checkpoint = Checkpoint.load(tmp_path / "net.npz")
+        checkpoint.save(tmp_path / "again.npz")
+        assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "net.npz").read_bytes()
+        for kept in (buffer, checkpoint.replay, buffer.copy(), pickle.loads(pickle.dumps(buffer))):
+            assert sparse.issparse(kept.x) == sparse.issparse(given_x)
+            assert kept.x.dtype == dtype
+            with checkpoint.simulate(backend) as sim:
+                goes_on = sim.train(given_x[:7], y[:7], replay=kept), checkpoint_bytes(sim)
+            found.append((np.concatenate(scores), learned, operations, goes_on, dense(kept.x)))
+            found[-1] += (kept.y, kept.n_seen)
+    for one in found[1:]:
+        np.testing.assert_equal(one, found[0])
+
+
+@pytest.mark.parametrize("first", ["array", "lists"])
+def test_the_first_samples_of_a_buffer_decide_on_the_form_of_all(first):
+    x, y = few_active()
+    forms = [x[:10], sparse.csr_matrix(x[10:])]
+    if first == "lists":
+        forms = [sparse.csr_matrix(x[:10]), x[10:]]
+    buffer, expected = ReplayBuffer(5), ReplayBuffer(5)
+    for part, given_x in zip((slice(10), slice(10, 30)), forms, strict=True):
+        mixture, wanted = buffer.mix(given_x, y[part]), expected.mix(x[part], y[part])
+        assert sparse.issparse(mixture.x) == (first == "lists")
+        assert np.array_equal(dense(mixture.x), wanted.x)
+        buffer.keep(mixture)
+        expected.keep(wanted)
+    assert sparse.issparse(buffer.x) == (first == "lists")
+    assert np.array_equal(dense(buffer.x), expected.x)
+
+
+def test_input_that_changes_makes_arrays_of_lists():
+    net = SpikingMLP((6, 5, 3), seed=2, n_steps=2)
+    x, y = few_active()
+    changing = np.repeat(x[10:20, np.newaxis], 2, axis=1)
+    found = []
+    for form in (np.asarray, sparse.csr_matrix):
+        buffer = ReplayBuffer(5)
+        with Simulator(net) as sim:
+            sim.train(form(x[:10]), y[:10], replay=buffer)
+            sim.train(changing, y[10:20], replay=buffer)
+            sim.train(form(x[20:]), y[20:], replay=buffer)
+            found.append((checkpoint_bytes(sim), buffer.x))
+    np.testing.assert_equal(*found)
+
+
+@pytest.mark.parametrize("shown", ["whole", "by step", "by turns", "silence"])
+@pytest.mark.parametrize("coding", ["values", "spikes"])
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_a_stream_keeps_lists(shown, coding, n_steps):
+    net = SpikingMLP((6, 5, 3), seed=2, n_steps=n_steps, input_coding=coding)
+    x, y = few_active()
+    x = np.rint(x) if coding == "spikes" else x
+    found = []
+    for form in (np.asarray, sparse.csr_matrix):
+        rows, buffer = form(x), ReplayBuffer(4)
+        with Simulator(net) as sim:
+            stream = sim.stream(replay=buffer)
+            for i in range(20):
+                if shown == "whole":
+                    stream.show(rows[i], target=y[i], n_steps=n_steps)
+                for t in range(0 if shown == "whole" else n_steps - (shown == "silence") or 1):
+                    stream.show(rows[i + t * (shown == "by turns")], target=y[i])
+                stream.close_sample()
+            kept = dense(buffer.x)
+            found.append((checkpoint_bytes(sim), kept.reshape(4, -1, 6)))
+            is_listed = shown in ("whole", "by step") or n_steps == 1
+            is_listed &= coding == "values" or n_steps == 1
+            assert sparse.issparse(buffer.x) == (is_listed and form is not np.asarray)
+    np.testing.assert_equal(*found)
+
+
+def test_what_a_buffer_keeps_of_a_list_is_its_entries():
+    n, n_units, n_active, capacity = 300, 2**18, 50, 100
+    random, buffer = np.random.RandomState(0), ReplayBuffer(capacity)
+    for start in range(0, n, 75):
+        unit = np.concatenate([np.sort(random.choice(n_units, n_active, False)) for _ in range(75)])
+        begin = np.arange(76) * n_active
+        x = sparse.csr_matrix((random.uniform(size=len(unit)), unit, begin), (75, n_units))
+        buffer.keep(buffer.mix(x, np.arange(start, start + 75)))
+    assert buffer.x.shape == (capacity, n_units)
+    assert buffer.nbytes == capacity * (n_active * (4 + 8) + 8)
+    # Each list is one of its own: a part of a block would keep the block.
+    lists = buffer._kept.x.lists
+    assert all(entries.base is None for entries in lists[:capacity])
+    assert len(lists) <= 2 * capacity
+
+
+def test_types_beyond_those_of_the_lists_are_refused():
+    x, y = few_active(dtype=np.uint8)
+    buffer = ReplayBuffer(4)
+    buffer.keep(buffer.mix(sparse.csr_matrix(x), y))
+    for other in (sparse.csr_matrix(x / 2), x / 2):
+        with pytest.raises(
+            ValueError, match=r"^x must be of uint8 and shape \('n_samples', 6\), as"
+        ):
+            buffer.mix(other, y)
+    with pytest.raises(ValueError, match=r"^x must be of uint8 and shape .*; got .* \(30, 5\)"):
+        buffer.mix(sparse.csr_matrix(x[:, :5]), y)
+    with pytest.raises(ValueError, match="x and y must be of the same number of samples"):
+        buffer.mix(sparse.csr_matrix(x), y[:5])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"replay_begin": np.array([0, 2, 1, 4])}, "replay_x must be .* whose rows lie in order"),
+        ({"replay_begin": np.array([1, 2, 3, 4])}, "replay_begin must be int64 of shape .* to 4"),
+        ({"replay_begin": np.array([0, 2, 3])}, r"replay_begin must be int64 of shape \(4,\)"),
+        ({"replay_begin": np.array([0.0, 2, 3, 4])}, r"replay_begin must .*; got float64"),
+        ({"replay_unit": np.array([0, 1, 2, 4], np.int32)}, "columns from 0 to 3; got 0 to 4"),
+        ({"replay_unit": np.array([-1, 1, 2, 3], np.int32)}, "columns from 0 to 3; got -1 to 3"),
+        ({"replay_unit": np.array([0, 1, 2], np.int32)}, "replay_unit must be int32 of one dim"),
+        ({"replay_unit": np.array([0.0, 1, 2, 3])}, "replay_unit must .*; got float64"),
+        ({"replay_unit": None}, "replay_unit must be int32 of one dimension"),
+        ({"replay_x": None}, "replay_unit must be int32 of one dimension"),
+        ({"replay_x": np.array([1, 2, 3, 4j])}, "replay_x does not hold complex128|real numbers"),
+        ({"replay_x": np.array([1, 2, np.nan, 4])}, "x must be finite; got nan at index"),
+        ({"replay_y": np.array([0, 1, 2])}, "y must be labels from 0 to 1; got 2"),
+    ],
+)
+def test_damaged_lists_are_refused(changes, reason, tmp_path):
+    path, buffer = tmp_path / "net.npz", ReplayBuffer(3)
+    buffer.keep(
+        buffer.mix(sparse.csr_matrix(np.eye(4)[[0, 1, 2]] + np.eye(4)[[1, 1, 2]]), [0, 1, 0])
+    )
+    with Simulator(NET) as sim:
+        sim.save(path, replay=buffer)
+    arrays = arrays_in(path)
+    assert arrays["replay_begin"].tolist() == [0, 2, 3, 4]
+    arrays |= changes
+    write_archive(path, {name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(ValueError, match=f"net.npz is not a readable checkpoint: .*({reason})"):
+        Checkpoint.load(path)
 
 
 def test_room_behind_the_entries_is_not_read():

@@ -114,7 +114,7 @@ BOARDS = {
 LEVEL = 1
 FUNCTIONS = (
     "sources",
-    f"show_relu_{LEVEL}",
+    f"show_relu_{LEVEL}_32",
     *(f"{name}_{LEVEL}_{bits}" for name in library.Build._fields[3:] for bits in (32, 64)),
     *(f"event_{name}_{LEVEL}_{bits}" for name in EventBuild._fields for bits in (32, 64)),
 )

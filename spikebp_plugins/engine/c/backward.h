@@ -10,22 +10,11 @@
 
 #include "forward.h"
 
-/* s_l by now, of which that of layer 1 is prepared where input is in trains. */
-INLINE const vec *summed_drive(const struct network *net, int l)
-{
-    const struct layer *a = &net->layer[l];
-    if (l > 1 || !net->in_trains)
-        return a->s;
-    const int t = net->step - net->delay;
-    return net->trains.drive + (int64_t)(t < net->n_steps ? t : net->n_steps - 1) * a->width;
-}
-
-/* Rule 3 for what the output sends in step t; 0 if it may be out of range. */
-static int output_error(struct network *net, const num *y, double largest_y, int t)
+/* Rule 3 for what the output sends; 0 if it may be out of range. */
+static int output_error(struct network *net, const num *y, double largest_y)
 {
     const int l = net->is.n_layers, bits = net->is.bits, is_binary = net->is.is_binary;
     struct layer *a = &net->layer[l];
-    const vec *k = a->k + (int64_t)t * a->width, *s = summed_drive(net, l);
     const double half = (double)net->half;
     vec sum = {0};
     int n = 0;
@@ -35,9 +24,9 @@ static int output_error(struct network *net, const num *y, double largest_y, int
         return 0;
     for (int v = 0; v < a->width; v++) {
         vec phi = a->phi_y[v] + ((const vec *)y)[v];
-        vec m = limited((phi + net->half + (phi > 0)) >> bits, is_binary);
+        const vec m = signed_spikes(net, phi);
         a->phi_y[v] = phi - (m << bits);
-        vec error = (k[v] - m) & ~(s[v] >> SIGN);
+        vec error = (a->k[v] - m) & ~(a->s[v] >> SIGN);
         a->e[v] = error;
         sum += magnitude(error);
         n += list_nonzero(error, v * LANES, a->erring + n);
@@ -45,53 +34,6 @@ static int output_error(struct network *net, const num *y, double largest_y, int
     a->n_erring = n;
     a->errors_sent = sum_of(sum);
     return 1;
-}
-
-/* The arguments of a backward pass through a layer, handed to its parts. */
-struct error_pass {
-    struct network *net;
-    struct layer *a;
-    const vec *drive;
-    int n_rows;
-    vec sum;
-};
-
-/* Backward potentials of n vectors of a layer, with what rows bring. */
-INLINE void receive_errors(const int n, int v, const struct error_pass *now, vec *psi)
-{
-    EACH(i, n) psi[i] = now->a->psi[v + i];
-    for (int r = 0; r < now->n_rows; r++) {
-        const vec *row = now->net->row[r] + v;
-        const num factor = now->net->factor[r];
-        EACH(i, n) psi[i] += factor * row[i];
-    }
-}
-
-INLINE void receive_part(const int n, int v, void *work)
-{
-    struct error_pass *now = work;
-    vec psi[16];
-    receive_errors(n, v, now, psi);
-    EACH(i, n) now->a->psi[v + i] = psi[i];
-}
-
-/* Rule 4 for n vectors of a layer. */
-INLINE void err_part(const int n, int v, void *work)
-{
-    struct error_pass *now = work;
-    const struct network *net = now->net;
-    struct layer *a = now->a;
-    const int bits = net->is.bits, is_binary = net->is.is_binary;
-    vec psi[16];
-    receive_errors(n, v, now, psi);
-    EACH(i, n) {
-        vec error = limited((psi[i] + net->half + (psi[i] > 0)) >> bits, is_binary);
-        a->psi[v + i] = psi[i] - (error << bits);
-        error &= ~(now->drive[v + i] >> SIGN);
-        a->e[v + i] = error;
-        now->sum += magnitude(error);
-        a->n_erring += list_nonzero(error, (v + i) * LANES, a->erring + a->n_erring);
-    }
 }
 
 /* List the rows that the errors of a layer add to the one below, with factors; return their number. */
@@ -105,9 +47,7 @@ static int list_rows(struct network *net, const struct layer *above, int64_t wid
         net->factor[n] = e[above->erring[i]];
     }
     count_rows(net, above - 1, n);
-    if (above->n_erring == 0 || net->is.has_random_feedback || above->writes_at_once)
-        return n;
-    for (int q = p->n_written; q < p->n_met; q++) {
+    for (int q = 0; q < p->n && !net->is.has_random_feedback; q++) {
         num product = 0;
         for (int i = p->first[q]; i < p->first[q + 1]; i++)
             product += p->error[i] * e[p->unit[i]];
@@ -129,8 +69,6 @@ static void send_connected(struct network *net, struct layer *above, num *psi)
     count_work(net, from.n, synapses);
 }
 
-static void send_none(struct layer *a) { a->n_erring = 0, a->errors_sent = 0; }
-
 /* The largest magnitude of what an error of a layer brings to a unit below. */
 static double backward_bound(const struct network *net, const struct layer *above)
 {
@@ -138,61 +76,92 @@ static double backward_bound(const struct network *net, const struct layer *abov
     return is_random ? above->feedback_bound : above->weight_bound;
 }
 
+/* The arguments of `receive_errors`, handed to its parts. */
+struct error_pass {
+    const struct network *net;
+    vec *psi;
+    int n_rows;
+};
+
+INLINE void receive_part(const int n, int v, void *work)
+{
+    const struct error_pass *now = work;
+    vec sum[16], *psi = now->psi + v;
+    EACH(i, n) sum[i] = psi[i];
+    for (int r = 0; r < now->n_rows; r++) {
+        const vec *row = now->net->row[r] + v;
+        const num factor = now->net->factor[r];
+        EACH(i, n) sum[i] += factor * row[i];
+    }
+    EACH(i, n) psi[i] = sum[i];
+}
+
+/* Add to psi what layer l receives from the errors of the one above. */
+static void receive_errors(struct network *net, int l, vec *psi)
+{
+    struct layer *a = &net->layer[l], *above = a + 1;
+    if (above->n_erring == 0)
+        return;
+    if (above->wiring) {
+        send_connected(net, above, (num *)psi);
+        return;
+    }
+    struct error_pass pass = {net, psi, list_rows(net, above, a->width)};
+    in_parts(a->width, IN_REGISTERS, receive_part, &pass);
+}
+
+/* The most that the errors of layer l + 1 bring to a unit of layer l. */
+static double gain_down(const struct network *net, int l)
+{
+    const struct layer *above = &net->layer[l + 1];
+    return above->n_erring > 0 ? (double)above->errors_sent * backward_bound(net, above) : 0;
+}
+
+static void send_none(struct layer *a)
+{
+    a->n_erring = 0, a->errors_sent = 0;
+    clear(a->e, a->width);
+}
+
 /* Rule 4 of layer l; 0 if it may be out of range. */
 static int err_layer(struct network *net, int l)
 {
-    struct layer *a = &net->layer[l], *above = a + 1;
+    struct layer *a = &net->layer[l];
+    const int bits = net->is.bits, is_binary = net->is.is_binary;
     const double half = (double)net->half;
-    const double gain = net->hands_over
-        ? a->gain_back
-        : (double)above->errors_sent * (above->n_erring > 0 ? backward_bound(net, above) : 0);
+    const double gain = net->delay ? a->gain_back : gain_down(net, l);
     send_none(a);
-    const int is_silent = net->hands_over ? gain == 0 : above->n_erring == 0; /* weights may be 0 */
+    const int is_silent = net->delay ? gain == 0 : a[1].n_erring == 0; /* weights may be 0 */
     if (is_silent && a->psi_bound <= half)
         return 1; /* no backward potential fires */
     a->psi_bound += gain;
     const enum proven_range range = proven_range(a->psi_bound, gain, a->limit);
     if (range == UNPROVEN)
         return 0;
-    struct error_pass now = {.net = net, .a = a, .drive = summed_drive(net, l)};
-    if (net->hands_over)
-        add(a->psi, a->arriving_back, a->width);
-    else if (above->wiring)
-        send_connected(net, above, (num *)a->psi);
+    const vec *s = a->s;
+    const int width = a->width;
+    vec *psi = a->psi, *e = a->e, sum = {0};
+    if (net->delay)
+        add(psi, a->arriving_back, width);
     else
-        now.n_rows = list_rows(net, above, a->width);
-    if (range == EXACT) {
-        in_single_vectors(a->width, receive_part, &now);
-        now.n_rows = 0;
-        if (!is_in_range(net, a, a->psi_bound = largest(a->psi, a->width)))
-            return 0;
+        receive_errors(net, l, psi);
+    if (range == EXACT && !is_in_range(net, a, a->psi_bound = largest(a->psi, a->width)))
+        return 0;
+    int32_t *erring = a->erring;
+    int n = 0;
+    for (int v = 0; v < width; v++) {
+        vec error = signed_spikes(net, psi[v]);
+        psi[v] -= error << bits;
+        error &= ~(s[v] >> SIGN);
+        e[v] = error;
+        sum += magnitude(error);
+        n += list_nonzero(error, v * LANES, erring + n);
     }
-    in_parts(a->width, IN_REGISTERS, err_part, &now);
-    a->errors_sent = sum_of(now.sum);
-    if (!net->is.is_binary)
+    a->n_erring = n;
+    a->errors_sent = sum_of(sum);
+    if (!is_binary)
         a->psi_bound = half;
     return 1;
-}
-
-/* The most that layer l hands over to a unit of layer l - 1. */
-static double gain_down(const struct network *net, int l)
-{
-    const struct layer *above = &net->layer[l];
-    return above->n_erring > 0 ? (double)above->errors_sent * backward_bound(net, above) : 0;
-}
-
-/* Hand over to layer l - 1 the errors that layer l has just sent. */
-static void hand_down(struct network *net, int l)
-{
-    struct layer *above = &net->layer[l], *a = above - 1;
-    memset(a->arriving_back, 0, (size_t)a->width * sizeof(vec));
-    a->gain_back = gain_down(net, l);
-    if (above->wiring)
-        send_connected(net, above, (num *)a->arriving_back);
-    else
-        for (int r = list_rows(net, above, a->width) - 1; r >= 0; r--)
-            for (int v = 0; v < a->width; v++)
-                a->arriving_back[v] += net->factor[r] * net->row[r][v];
 }
 
 #endif

@@ -25,7 +25,7 @@ struct block {
     int32_t n_steps;
     int32_t until_lead; /* whether a sample ends once the output leads by `margin` */
     double margin;
-    int64_t n_learned;        /* samples learned before */
+    int64_t n_learned;        /* samples learned before those that the network has counted */
     double *scores;           /* [n_samples][n_L] */
     int64_t *steps_shown;     /* [n_samples] if until_lead */
     int64_t *operations;      /* [n_samples][2] if until_lead: see write_count */

@@ -4,18 +4,14 @@
  * weights of the channels of one output pixel. A weight by itself is a row of one. Rows are filled up
  * with zeros to whole vectors: to add one changes nothing behind the units that it is for.
  *
- * The kernel of an output pixel lies on runs of neighbouring units below, whose rows are equally far
- * apart. So what the pixel receives is also a sum over the active units of its runs, which stays in
- * registers. That is faster where many units are active.
- *
- * Here updates are written at once, W_w -= rate sum of c_i e_j over the synapses of weight w, and
- * taken back by the same sums. To keep them pending would correct each later drive by a convolution
- * of spikes with counts and errors, for each update.
+ * Here updates are written when a step ends, W_w -= rate sum of c_i e_j over the synapses of weight
+ * w. To let them wait would correct each later drive by a convolution of spikes with counts and
+ * errors, for each update.
  */
 #ifndef SPIKEBP_CONNECTIONS_H
 #define SPIKEBP_CONNECTIONS_H
 
-#include "network.h"
+#include "before.h"
 
 /* Units that send, in order, and how often each does. */
 struct senders {
@@ -42,64 +38,6 @@ static void add_by_unit(const struct fan *fan, const num *weights, struct sender
     }
 }
 
-/* Return senders in the order of their numbers, of n units; count those before each unit, and before
- * the end. */
-static struct senders in_order(struct network *net, struct senders from, int n)
-{
-    int before = 0;
-    for (int i = 0; i < n; i++) {
-        net->position[i] = before;
-        net->listed_at[before] = i;
-        before += from.times[i] != 0;
-    }
-    net->position[n] = before;
-    return (struct senders){net->listed_at, from.times, before};
-}
-
-/* The arguments of a pass over the output pixels of a convolution, handed to its parts. */
-struct pixel_pass {
-    const struct network *net;
-    const struct wiring *wired;
-    struct senders below;
-    num *weights, *units; /* of the connection, and of all units above */
-    int pixel;
-    int64_t n_met;
-};
-
-INLINE void add_pixels_part(const int n, int v, void *work)
-{
-    const struct pixel_pass *all = work;
-    const struct wiring *wired = all->wired;
-    const int32_t *position = all->net->position;
-    for (int pixel = 0; pixel < wired->n_pixels; pixel++) {
-        num *to = all->units + (int64_t)pixel * wired->channels + v * LANES;
-        vec total[16];
-        EACH(i, n) total[i] = ((const vec_anywhere *)to)[i];
-        for (int r = wired->first_run[pixel]; r < wired->first_run[pixel + 1]; r++) {
-            const int start = wired->start[r], end = position[start + wired->size[r]];
-            const num *rows = all->weights + wired->weight[r] + v * LANES;
-            for (int a = position[start]; a < end; a++) {
-                const int unit = all->below.unit[a];
-                const vec *row = (const vec *)(rows + (int64_t)(unit - start) * wired->apart);
-                const num times = all->below.times[unit];
-                EACH(i, n) total[i] += times * row[i];
-            }
-        }
-        EACH(i, n) ((vec_anywhere *)to)[i] = total[i];
-    }
-}
-
-/* Add to units above what those below send. */
-static void add_up(struct network *net, const struct layer *a, struct senders below, num *to)
-{
-    const struct wiring *wired = a->wiring;
-    if (wired->n_pixels > 0 && below.n >= wired->many) {
-        struct pixel_pass all = {net, wired, in_order(net, below, a[-1].n), (num *)a->w, to, 0, 0};
-        in_small_parts(wired->up.length / LANES, add_pixels_part, &all);
-    } else
-        add_by_unit(&wired->up, (const num *)a->w, below, to);
-}
-
 /* The operations of what units send. */
 static big operations_of(const struct fan *fan, struct senders from)
 {
@@ -121,48 +59,8 @@ static big synapses_of(const struct fan *fan, struct senders from)
     return total;
 }
 
-/* Change the rows of the units that an output pixel meets, for a part of its channels. */
-INLINE void change_pixel_part(const int n, int v, void *work)
-{
-    struct pixel_pass *all = work;
-    const struct wiring *wired = all->wired;
-    const int32_t *position = all->net->position;
-    const num *errors = all->units + (int64_t)all->pixel * wired->channels + v * LANES;
-    vec change[16];
-    EACH(i, n) change[i] = first_of(errors + i * LANES, wired->channels - (v + i) * LANES);
-    all->n_met = 0;
-    for (int r = wired->first_run[all->pixel]; r < wired->first_run[all->pixel + 1]; r++) {
-        const int start = wired->start[r], end = position[start + wired->size[r]];
-        num *rows = all->weights + wired->weight[r] + v * LANES;
-        for (int a = position[start]; a < end; a++) {
-            const int unit = all->below.unit[a];
-            vec *row = (vec *)(rows + (int64_t)(unit - start) * wired->apart);
-            const num times = all->below.times[unit];
-            EACH(i, n) row[i] -= times * change[i];
-        }
-        all->n_met += end - position[start];
-    }
-}
-
-/* Change W of a convolution, by output pixels with errors; return the number of changed synapses. */
-static int64_t change_by_pixel(struct network *net, const struct layer *a, struct senders below)
-{
-    const struct wiring *wired = a->wiring;
-    struct pixel_pass all = {
-        net, wired, in_order(net, below, a[-1].n), (num *)a->w, net->spread, 0, 0};
-    int64_t n_changed = 0;
-    for (all.pixel = 0; all.pixel < wired->n_pixels; all.pixel++) {
-        const int n_errors = net->errors_at[all.pixel * wired->channels];
-        if (n_errors == 0)
-            continue;
-        in_small_parts(wired->up.length / LANES, change_pixel_part, &all);
-        n_changed += n_errors * all.n_met;
-    }
-    return n_changed;
-}
-
-/* The same, unit by unit below. */
-static int64_t change_by_unit(struct network *net, const struct layer *a, struct senders below)
+/* Change W of a convolution, unit by unit below; return the number of changed synapses. */
+static int64_t change_kernels(struct network *net, const struct layer *a, struct senders below)
 {
     const struct wiring *wired = a->wiring;
     const struct fan *up = &wired->up;
@@ -208,14 +106,16 @@ static void change_back(const struct network *net, const struct layer *a, const 
     }
 }
 
-/* Change weights that are a list; return how many. */
-static int64_t change_list(const struct network *net, const struct layer *a, const int32_t *erring,
-    int n_erring, const num *factor)
+/* Change weights that are a list, and keep those of an open sample; return how many. */
+static int64_t change_list(const struct network *net, struct layer *a, const int32_t *erring,
+    int n_erring, const num *factor, int is_open)
 {
     const struct fan *down = &a->wiring->down;
     int64_t n_changed = 0;
     for (int i = 0; i < n_erring; i++) {
         const num change = net->spread[erring[i]];
+        if (is_open)
+            keep_fan(a, erring[i]);
         for (int m = down->first[erring[i]]; m < down->last[erring[i]]; m++) {
             const num times = factor[down->target[m]];
             ((num *)a->w)[down->begin[m]] -= change * times;
@@ -223,17 +123,6 @@ static int64_t change_list(const struct network *net, const struct layer *a, con
         }
     }
     return n_changed;
-}
-
-/* Whether it takes fewer steps to visit the output pixels that active units meet than those with
- * errors, which have to find the active units of each run. */
-static int is_shorter_by_unit(const struct wiring *wired, int64_t n_below, int64_t n_active,
-    int64_t n_pixels_with_errors)
-{
-    enum { LOOK_UP = 4 };
-    const int64_t n_runs = wired->first_run[wired->n_pixels];
-    return n_active * wired->n_pairs * wired->n_pixels
-        < LOOK_UP * n_pixels_with_errors * n_runs * n_below;
 }
 
 /* The factors of update q by unit. Those of W_1 are spread out for `clear_factors` to clear. */
@@ -244,7 +133,7 @@ static const num *factors_by_unit(struct network *net, const struct layer *a, in
     if (a - 1 > net->layer)
         return (const num *)factor;
     for (int64_t i = 0; i < p->at[q + 1] - p->at[q]; i++)
-        net->by_unit[a[-1].active[i]] = factor[i];
+        net->by_unit[a[-1].active.index[i]] = factor[i];
     return (const num *)net->by_unit;
 }
 
@@ -252,11 +141,11 @@ static void clear_factors(struct network *net, const struct layer *a, int q)
 {
     const struct pending *p = &a->pending;
     for (int64_t i = 0; a - 1 == net->layer && i < p->at[q + 1] - p->at[q]; i++)
-        net->by_unit[a[-1].active[i]] = splat(0);
+        net->by_unit[a[-1].active.index[i]] = splat(0);
 }
 
-/* Write update q of W_l and B_l, or undo it with sign -1; return the number of changed synapses. */
-static int64_t write_connected(struct network *net, struct layer *a, int q, num sign)
+/* Write update q of W_l and B_l; return the number of changed synapses. */
+static int64_t write_connected(struct network *net, struct layer *a, int q, int is_open)
 {
     const struct wiring *wired = a->wiring;
     const struct pending *p = &a->pending;
@@ -264,28 +153,28 @@ static int64_t write_connected(struct network *net, struct layer *a, int q, num 
     const int32_t *erring = p->unit + p->first[q];
     const int n_erring = p->first[q + 1] - p->first[q];
     const num *factor = factors_by_unit(net, a, q);
-    int64_t n_pixels = 0, n_changed;
+    int64_t n_changed;
     for (int i = 0; i < n_erring; i++) {
-        net->spread[erring[i]] = sign * p->rate[q] * p->error[p->first[q] + i];
-        if (wired->n_pixels > 0)
-            n_pixels += net->errors_at[erring[i] / wired->channels * wired->channels]++ == 0;
+        net->spread[erring[i]] = p->rate[q] * p->error[p->first[q] + i];
+        if (wired->is_kernel)
+            net->errors_at[erring[i] / wired->channels * wired->channels]++;
     }
-    if (wired->n_pixels > 0) {
+    if (wired->is_kernel) {
         struct senders active = {net->listed, factor, 0};
+        if (is_open)
+            keep_row(a, 0);
         for (int64_t i = 0; i < p->at[q + 1] - p->at[q]; i++) {
-            const int v = below->active[i];
+            const int v = below->active.index[i];
             active.n += list_nonzero(((const vec *)factor)[v], v * LANES, net->listed + active.n);
         }
-        n_changed = is_shorter_by_unit(wired, below->n, active.n, n_pixels)
-            ? change_by_unit(net, a, active)
-            : change_by_pixel(net, a, active);
+        n_changed = change_kernels(net, a, active);
         if (a->n_b > 0 && !net->is.has_random_feedback)
             change_back(net, a, erring, n_erring, factor);
     } else
-        n_changed = change_list(net, a, erring, n_erring, factor);
+        n_changed = change_list(net, a, erring, n_erring, factor, is_open);
     for (int i = 0; i < n_erring; i++) {
         net->spread[erring[i]] = 0;
-        if (wired->n_pixels > 0)
+        if (wired->is_kernel)
             net->errors_at[erring[i] / wired->channels * wired->channels] = 0;
     }
     clear_factors(net, a, q);

@@ -1,8 +1,9 @@
 /* The engine of the step rules: built for 32 and for 64 bits, and for several processors.
  *
- * Sizes are known when it runs. All memory is the caller's. See network.h for how it computes,
- * trains.h, connections.h, forward.h, backward.h and learning.h for the rules, changes.h for samples
- * of one step, chip.h for other numbers, sample.h for samples, steps.h and events.h for streams.
+ * Sizes are known when it runs. All memory is the caller's. See network.h for how it computes; rows.h
+ * for input; connections.h, writing.h and drive.h for the weights of kernels and lists, how weights
+ * are written, and what drive costs; forward.h, backward.h and learning.h for the rules; chip.h and
+ * rounding.h for other numbers; before.h and sample.h for samples; steps.h and events.h for streams.
  */
 #include <math.h>
 #include <stddef.h>
@@ -29,41 +30,28 @@ struct network *NAMED(place, BUILD)(const struct definition *is, char *learned_a
         struct layer *a = &net->layer[l];
         a->is_signed = l == 0;
         a->learns = l > 0 && (!a->wiring || a->wiring->learns);
-        a->writes_at_once = l > 0 && (a->wiring || is->is_chip);
         for (int v = 0; l > 0 && v < a->width; v++)
-            activate(a, v);
+            place_in(a->active, v);
+        for (int v = 0; l > 1 && v < a[-1].width; v++)
+            a->last.some.index[(*a->last.some.n)++] = v;
         a->limit = fmin(PROVEN, (MOST_COUNTED / (double)a->n - 1) * (double)net->one);
     }
     return net;
 }
 
-/* Whether updates of the open sample are written, and stay noted. */
-static int is_written(const struct network *net)
-{
-    int n = 0;
-    for (int l = 1; l <= net->is.n_layers; l++)
-        n += net->layer[l].pending.n_written;
-    return n > 0;
-}
+/* Of what was learned; of the open sample. */
+enum array { W, B, PSI, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS };
 
-/* Of what was learned before the open sample, if any; of what it has now. */
-enum array { W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS };
-
-/* An array of layer l that Python reads and writes. Of dense weights before the open sample, those
- * rows that have changed are what `kept` says. */
+/* An array of layer l that Python reads and writes. Of psi there is also what was before the open
+ * sample; of weights, those rows that have changed are what `before` says. */
 void *NAMED(array, BUILD)(struct network *net, int32_t l, int32_t which)
 {
-    if ((which == W || which == B) && is_written(net))
-        back_up(net);
     write_all_waiting(net);
     const struct layer *a = &net->layer[l];
-    const int is_kept = net->is_settled && a->wiring;
     switch ((enum array)which) {
-    case W: return is_kept ? a->before.row : a->w;
-    case B: return is_kept ? a->before.row + (a->n_b > 0 ? a->n_w : 0) : a->b;
-    case PSI: return net->is_taught ? a->psi_kept : a->psi;
-    case W_NOW: return a->w;
-    case B_NOW: return a->b;
+    case W: return a->w;
+    case B: return a->b;
+    case PSI: return net->is_taught ? a->psi_before : a->psi;
     case PSI_NOW: return a->psi;
     case S: return a->s;
     case C: return a->c;
@@ -81,7 +69,7 @@ void NAMED(forget_bounds, BUILD)(struct network *net)
     for (int l = 1; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
         a->weight_bound = a->feedback_bound = a->psi_bound = INFINITY;
-        a->pending.is_kept = 0;
+        a->last.is_known = 0;
     }
 }
 
@@ -97,7 +85,10 @@ void NAMED(take_bounds, BUILD)(struct network *net, const struct network *from)
     }
 }
 
-/* Training samples since the start. */
+/* Samples shown since the start. */
+int64_t NAMED(shown, BUILD)(const struct network *net) { return net->shown; }
+
+/* Training samples among them. */
 int64_t NAMED(trained, BUILD)(const struct network *net) { return net->trained; }
 
 /* Write the counts since the start: samples shown, those
@@ -112,38 +103,40 @@ void NAMED(write_counts, BUILD)(const struct network *net, int64_t *to)
     to = write_count(net->rows_read, to), write_count(net->multiply_adds, to);
 }
 
-/* Return the bytes for weights that are kept. */
-int64_t NAMED(kept_size, BUILD)(struct network *net)
+/* Return the bytes for the weights before an open sample. */
+int64_t NAMED(size_before, BUILD)(struct network *net)
 {
     struct arena arena = {0};
     lay_out_before(net, &arena);
     return (int64_t)arena.at;
 }
 
-/* Give these bytes. */
-void NAMED(give_backup, BUILD)(struct network *net, char *at)
+/* Give these bytes, without which no sample may be shown that writes weights before it closes. */
+void NAMED(place_before, BUILD)(struct network *net, char *at)
 {
     struct arena arena = {(uintptr_t)at, 1};
     lay_out_before(net, &arena);
 }
 
-/* Find the rows of a dense W_l that have changed in the open sample as they were before it, and their
- * units; return how many. */
-int32_t NAMED(kept, BUILD)(struct network *net, int32_t l, void **units, void **rows)
+/* Find the rows of W_l that have changed in the open sample, and what they were before it; return how
+ * many, and write how long a row is. */
+int32_t NAMED(before, BUILD)(
+    struct network *net, int32_t l, void **index, void **rows, int64_t *length)
 {
-    const struct kept_weights *before = &net->layer[l].before;
-    *units = before->unit, *rows = before->row;
-    return before->n;
+    const struct weights_before *before = &net->layer[l].before;
+    *index = before->rows.index, *rows = before->numbers, *length = before->length;
+    return before->rows.n ? *before->rows.n : 0;
 }
 
-/* Keep rows of W_l that others are about to change in a sample whose updates are written. */
-void NAMED(keep_rows, BUILD)(struct network *net, int32_t l, const int32_t *units, int32_t n)
+/* Keep rows of W_l that others are about to change in an open sample. */
+void NAMED(keep_rows, BUILD)(struct network *net, int32_t l, const int32_t *rows, int32_t n)
 {
-    if (net->is_settled && !net->layer[l].wiring)
-        keep_rows(&net->layer[l], units, n);
+    for (int r = 0; r < n; r++)
+        keep_row(&net->layer[l], rows[r]);
 }
 
-/* Show single steps up to one that may be out of range; all functions that follow need a backup. */
+/* Show single steps up to one that may be out of range; all functions that follow need
+ * `place_before`. */
 void NAMED(show_steps, BUILD)(struct block *block) { show_same(block->network, block); }
 
 /* Show steps of events; 0 if one may be out of range. */
@@ -155,8 +148,8 @@ int32_t NAMED(show_events, BUILD)(struct block *block, const struct events *give
 /* Take events, and show the steps that they complete. */
 void NAMED(feed, BUILD)(struct feeding *given) { feed(given->block->network, given); }
 
-/* Write all that is pending, so that the arrays of the open sample are complete. */
-void NAMED(settle, BUILD)(struct network *net) { settle(net); }
+/* Write all updates of the open sample: then its arrays are complete. */
+void NAMED(write_updates, BUILD)(struct network *net) { write_updates(net, 1); }
 
 /* Write whether the open sample is taught, its updates, its steps of input, and what layers 0 to L
  * have sent in it. */
@@ -191,9 +184,7 @@ void NAMED(drop_sample, BUILD)(struct network *net)
 /* Write the scores of the open sample after so many steps. */
 void NAMED(find_scores, BUILD)(const struct network *net, double *scores, int64_t n_steps)
 {
-    const struct layer *a = &net->layer[net->is.n_layers];
-    for (int j = 0; j < a->n; j++)
-        scores[j] = (double)((const num *)a->s)[j] / (double)net->one / (double)n_steps;
+    write_scores(net, scores, n_steps);
 }
 
 /* Show samples in order; return how many were shown before one that may be out of range, of which

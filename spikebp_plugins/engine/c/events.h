@@ -57,8 +57,8 @@ static int rests(const struct network *net)
         return 1;
     for (int l = 0; l <= net->is.n_layers; l++) {
         const struct layer *a = &net->layer[l];
-        for (int i = 0; i < *a->n_active; i++) {
-            const int v = a->active[i];
+        for (int i = 0; i < *a->active.n; i++) {
+            const int v = a->active.index[i];
             vec phi = a->s[v];
             if (l > 0)
                 phi -= a->c[v] << net->is.bits;
@@ -80,14 +80,14 @@ static void count(const struct counted *to, int64_t unit, int64_t weight)
 }
 
 /* Show a step of counts, and clear them; 0 if it may be out of range. */
-static int show_counts(struct network *net, const struct shown_row *row, const struct counted *given)
+static int show_counts(struct network *net, struct shown_target target, const struct counted *given)
 {
     begin_row(net);
     for (int i = 0; i < *given->n; i++)
         *number_in(&net->x, given->unit[i]) = number_of(net, COUNTS, given->counts, given->unit[i]);
     end_row(net);
     activate_row(net);
-    if (!show_step(net, row))
+    if (!show_step(net, target))
         return 0;
     for (int i = 0; i < *given->n; i++)
         given->counts[given->unit[i]] = 0, given->is_listed[given->unit[i]] = 0;
@@ -101,17 +101,17 @@ static int show_counts(struct network *net, const struct shown_row *row, const s
 static int show_events(struct network *net, struct block *block, const struct events *given)
 {
     block->x.kind = COUNTS;
-    struct shown_row row = begin_steps(net, block);
+    struct shown_target target = begin_steps(net, block);
     int64_t a = 0, i = 0;
     int is_in_range = 1, n_left = block->n_steps;
     while (i < given->n_steps && n_left > 0 && is_in_range) {
         for (; a < given->n_events && given->at[a] == i; a++)
             count(&given->counted, given->unit[a], given->weight[a]);
-        if (*given->counted.n == 0 && row.y == NULL && rests(net)) {
+        if (*given->counted.n == 0 && target.y == NULL && rests(net)) {
             i = a < given->n_events ? given->at[a] : given->n_steps;
             continue;
         }
-        is_in_range = show_counts(net, &row, &given->counted);
+        is_in_range = show_counts(net, target, &given->counted);
         i += is_in_range;
         n_left--;
     }
@@ -161,7 +161,7 @@ static void feed(struct network *net, struct feeding *given)
     struct block *block = given->block;
     const uint64_t length = given->step, start = (uint64_t)given->times[0];
     const int64_t n = given->n_events;
-    struct shown_row row = {0};
+    struct shown_target target = {0};
     int64_t a = given->n_taken;
     block->n_shown = 0, block->x.kind = COUNTS;
     if (!given->are_checked && !are_allowed(given)) {
@@ -196,9 +196,9 @@ static void feed(struct network *net, struct feeding *given)
             return;
         for (int64_t i = 0; i < n_over; i++) {
             if (block->n_shown == 0)
-                row = begin_steps(net, block);
-            if ((*given->counted.n > 0 || row.y || !rests(net))
-                && !show_counts(net, &row, &given->counted))
+                target = begin_steps(net, block);
+            if ((*given->counted.n > 0 || target.y || !rests(net))
+                && !show_counts(net, target, &given->counted))
                 return;
             given->times[2]++;
             block->n_shown++;

@@ -64,6 +64,12 @@ INLINE vec splat(num x) { return (vec){0} + x; }
 
 INLINE void clear(vec *values, int width) { memset(values, 0, (size_t)width * sizeof(vec)); }
 
+INLINE void add(vec *to, const vec *values, int width)
+{
+    for (int v = 0; v < width; v++)
+        to[v] += values[v];
+}
+
 INLINE vec lanes_from(num first)
 {
     vec lanes = {0};

@@ -18,7 +18,7 @@ INLINE num encoded(double value, double one, double far)
 }
 
 /* Number i of a row, in units of 2^-f, or a count. */
-static num number_of(struct network *net, int kind, const void *row, int64_t i)
+INLINE num number_of(struct network *net, int kind, const void *row, int64_t i)
 {
     const double one = (double)net->one, far = farthest(), scale = net->is.input_scale;
     if (net->is.takes_counts) {
@@ -62,11 +62,14 @@ INLINE vec counts_of(const int64_t *x, few_longs *some)
     return to;
 }
 
+/* Append a vector to a row if it is listed there; return how many are. */
 INLINE int append(const struct row *x, int n, int index, vec numbers)
 {
-    x->index[n] = index;
+    x->some.index[n] = index;
     x->numbers[n] = numbers;
-    return n + (x->is_change || is_any(numbers));
+    if (!x->is_change && !is_any(numbers))
+        return n;
+    return x->some.place[index] = n + 1;
 }
 
 /* Read bytes: list the vectors that are not those kept, or if none are, that are not zero. */
@@ -75,16 +78,17 @@ static int read_bytes(struct network *net, const uint8_t *row, int n_units)
     static const uint8_t dark[LANES];
     const struct row *x = &net->x;
     int n = 0;
-    if (net->follows && !x->are_kept)
+    if (net->has_one_step && !x->are_kept)
         memset(x->bytes, 0, (size_t)n_units);
     for (int i = 0; i < n_units; i += LANES) {
         uint8_t *kept = x->bytes + i;
-        if (memcmp(row + i, net->follows ? kept : dark, LANES) == 0)
+        if (memcmp(row + i, net->has_one_step ? kept : dark, LANES) == 0)
             continue;
-        if (net->follows)
+        if (net->has_one_step)
             memcpy(kept, row + i, LANES);
-        x->index[n] = i / LANES;
-        num *numbers = (num *)(x->numbers + n++);
+        x->some.index[n] = i / LANES;
+        num *numbers = (num *)(x->numbers + n);
+        x->some.place[i / LANES] = ++n;
         EACH(lane, LANES) numbers[lane] = x->of_level[row[i + lane]];
     }
     return n;
@@ -113,35 +117,46 @@ static void read_all(struct network *net, int kind, const void *row)
             numbers[i - whole] = number_of(net, kind, row, i);
         n = append(x, n, whole / LANES, numbers);
     }
-    *x->n = n;
+    *x->some.n = n;
 }
 
 /* The number of a unit in a row that is made. */
 INLINE num *number_in(const struct row *x, int64_t unit)
 {
-    const int index = (int)(unit / LANES);
-    if (x->place[index] == 0) {
-        x->index[*x->n] = index;
-        x->numbers[*x->n] = splat(0);
-        x->place[index] = ++*x->n;
-    }
-    return (num *)(x->numbers + x->place[index] - 1) + unit % LANES;
+    const int index = (int)(unit / LANES), n = *x->some.n, at = place_in(x->some, index);
+    if (at == n)
+        x->numbers[at] = splat(0);
+    return (num *)(x->numbers + at) + unit % LANES;
+}
+
+/* Whether potentials of the input wait, so that units may fire without being given any. */
+static int may_wait(const struct network *net)
+{
+    return (net->is.is_binary || net->is.is_chip) && !net->is.takes_counts && !net->has_one_step;
+}
+
+/* The vectors of a layer that may have sent something in this step; with `is_change`, those of the
+ * input that may have changed. */
+static struct list sent_by(const struct network *net, const struct layer *a)
+{
+    return a == net->layer && !may_wait(net) ? net->x.some : a->active;
 }
 
 /* Begin to read a row: that of the step before is over. */
 static void begin_row(struct network *net)
 {
-    for (int i = 0; i < *net->x.n && !net->x.is_change; i++)
-        net->layer[0].k[net->x.index[i]] = splat(0);
-    *net->x.n = 0, net->x.is_beyond = 0;
+    struct layer *input = &net->layer[0];
+    const struct list before = sent_by(net, input);
+    for (int i = 0; i < *before.n && !net->x.is_change; i++)
+        input->k[before.index[i]] = splat(0);
+    empty(net->x.some);
+    net->x.is_beyond = 0;
 }
 
 static void end_row(struct network *net)
 {
     struct row *x = &net->x;
-    x->largest = x->is_beyond ? INFINITY : largest(x->numbers, *x->n);
-    for (int i = 0; i < *x->n; i++)
-        x->place[x->index[i]] = 0;
+    x->largest = x->is_beyond ? INFINITY : largest(x->numbers, *x->some.n);
 }
 
 static int are_bytes(const struct rows *x) { return x->kind == LEVELS && x->unit == NULL; }
@@ -155,26 +170,18 @@ static void read_row(struct network *net, const struct block *block, int64_t sam
     else
         for (int64_t i = x->begin[sample]; i < x->begin[sample + 1]; i++)
             *number_in(&net->x, x->unit[i]) = number_of(net, x->kind, x->at, i);
-    net->x.are_kept = net->follows && are_bytes(x);
+    net->x.are_kept = net->has_one_step && are_bytes(x);
     if (are_bytes(x))
         net->x.largest = fabs((double)net->x.of_level[255]); /* there may be others than those listed */
     else
         end_row(net);
 }
 
-/* List a vector of units that are given input, or that have sent something. */
-INLINE void activate(const struct layer *a, int vector)
-{
-    if (a->place[vector] == 0) {
-        a->active[*a->n_active] = vector;
-        a->place[vector] = ++*a->n_active;
-    }
-}
-
+/* Note which units are given input. */
 static void activate_row(const struct network *net)
 {
-    for (int i = 0; i < *net->x.n; i++)
-        activate(&net->layer[0], net->x.index[i]);
+    for (int i = 0; i < *net->x.some.n; i++)
+        place_in(net->layer[0].active, net->x.some.index[i]);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* An integer network of rectified units: not a part of the engine, but its rival, built the same way.
+/* An integer network of rectified units: the rival of the engine, built with it.
  *
  * It learns on line. [v]_b rounds v to b bits behind the point. For a sample x with target y,
  * and errors of E bits:
@@ -14,10 +14,11 @@
  * is below this bound times the sum of the factors of weights. Where a bound proves nothing, weights
  * are measured anew, and then sums; a sample that is still not proven in range ends the learning.
  */
+#if !defined BITS64 /* its numbers have 32 bits alone: a build for others is empty */
 #include <stddef.h>
 
-#include "numbers.h"
-#include "arena.h"
+#include "../../engine/c/numbers.h"
+#include "../../engine/c/arena.h"
 #if defined __SSE2__
 #include <immintrin.h>
 #endif
@@ -441,3 +442,5 @@ int64_t NAMED(show_relu, BUILD)(struct relu *net)
     }
     return net->n_samples;
 }
+
+#endif
