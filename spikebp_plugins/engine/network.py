@@ -363,7 +363,7 @@ class EngineNetwork:
             is_shown = self._show_block(self._block_address)
             return Outcome(self._scores.copy() if is_shown else self._scores[:0], None)
         T, net = batch.n_steps, self.net
-        shown = {"scores": np.empty((n, net.n_outputs))}
+        shown: dict[str, Array] = {"scores": np.empty((n, net.n_outputs))}
         if record:
             units, number = sum(net.layer_sizes), self.build.number
             shown["step_scores"] = np.empty((n, T, net.n_outputs))
@@ -382,7 +382,7 @@ class EngineNetwork:
     def show_until(self, batch: Batch, margin: float) -> EarlySamples:
         """Show samples as `show` does, each until the output leads by `margin`."""
         n = len(batch.x)
-        shown = {
+        shown: dict[str, Array] = {
             "scores": np.empty((n, self.net.n_outputs)),
             "steps_shown": np.zeros(n, np.int64),
             "operations": np.zeros((n, 2), np.int64),  # their low 63 bits, and the others
