@@ -507,6 +507,23 @@ FAULTS = [
     ("steps.h", "    make_room(net);\n", "", "steps"),
     ("steps.h", "net->inputs_shown += net->step < net->n_steps;", ";", "steps"),
     ("steps.h", "        prepare(net);\n        net", "        net", "steps"),
+    ("steps.h", "fmax(net->input_bound, largest(&input->s[v], 1))", "0", "steps", "x"),
+    ("sample.h", "net->x.are_kept && are_bytes(&block->x)", "net->x.are_kept", "stream"),
+    ("steps.h", "target_bound = largest(", "target_bound = 0 * largest(", "steps", "y"),
+    (
+        "steps.h",
+        "    write_updates(net, 1);\n    measure_all",
+        "    write_updates(net, 0);\n    measure_all",
+        "steps",
+        "x",
+    ),
+    (
+        "steps.h",
+        "        prepare(net);\n        net->has_one_step = 0;",
+        "        prepare(net);",
+        "steps",
+        "stream",
+    ),
 ]
 
 #: Faults that the ordinary run looks for too.
