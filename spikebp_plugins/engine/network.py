@@ -69,6 +69,15 @@ class KeptRow:
     """A row of input or of targets in memory whose address is known.
 
     To ask NumPy for an address takes as long as a small network does for a sample.
+
+    Parameters
+    ----------
+    n : int
+        The numbers of the row.
+    number : type
+        Their type.
+    kind : int
+        What they are: one of the kinds in `structs`.
     """
 
     def __init__(self, n: int, number: Any, kind: int) -> None:
@@ -76,7 +85,7 @@ class KeptRow:
         self._rows = CRows(at=self.values.ctypes.data, kind=kind)
 
     def of(self, values: Array) -> CRows:
-        """Return the row, with some values."""
+        """Return the row with n values in it."""
         self.values[...] = values
         return self._rows
 

@@ -118,7 +118,7 @@ FAULTS = [
     ("writing.h", "            write_transpose(net, a);", "            ;"),
     ("writing.h", "    p->n = 0;\n", ""),
     ("writing.h", "last->waiting[v] = splat(0);", ";", "stream"),
-    ("writing.h", "net->gathered[i] = last->sent[last->some.index[i]];", ";", "stream"),
+    ("writing.h", "net->gathered[i] = last->numbers[last->some.index[i]];", ";", "stream"),
     # drive.h
     ("drive.h", "EACH(i, n) drive[i] += by * row[i];", "EACH(i, n) drive[i] += row[i];"),
     ("drive.h", "kept[i] - change->met * waiting[i]", "kept[i]", "stream"),
@@ -149,7 +149,7 @@ FAULTS = [
     ("drive.h", "waits && below == net->layer && r", "0 && r", OF_ROWS_READ),
     ("drive.h", "is_due = p->cuts || ", "is_due = ", "stream", "glitch"),
     ("drive.h", "    if (p->cuts)\n        write_waiting(net, a);\n", "", "stream", "glitch"),
-    ("drive.h", "correct_drive(last->drive, last->sent, last->some, a);", ";", "stream"),
+    ("drive.h", "correct_drive(last->drive, last->numbers, last->some, a);", ";", "stream"),
     (
         "drive.h",
         "[p->unit[i]] += p->rate[0] * p->error[i];",
@@ -248,7 +248,7 @@ FAULTS = [
     ("forward.h", "            fired -= k[v] == 0;", "            ;", "stream"),
     ("forward.h", "            fired -= splat(-1);", "            ;"),
     ("forward.h", "if (bound < limit)", "if (1)"),
-    ("forward.h", "a->drive_bound += gain;", ";", "x"),
+    ("forward.h", "a->drive_bound += received;", ";", "x"),
     ("forward.h", "a->sample.messages += a->n_fired;", ";"),
     (
         "forward.h",
@@ -267,7 +267,7 @@ FAULTS = [
     ("backward.h", "q < p->n && !net->is.has_random_feedback; q++", "q < p->n; q++", "deep"),
     ("backward.h", "q < p->n && !net->is.has_random_feedback; q++", "0; q++", "deep"),
     ("backward.h", "net->row[n] = p->factor + p->at[q];", "net->row[n] = p->factor;", "deep"),
-    ("backward.h", "a->psi_bound += gain;", ";", "psi"),
+    ("backward.h", "a->psi_bound += received;", ";", "psi"),
     (
         "backward.h",
         "is_random ? above->feedback_bound : above->weight_bound",
@@ -340,7 +340,7 @@ FAULTS = [
     ("learning.h", "if (!a->wiring)\n        net", "net"),
     (
         "learning.h",
-        "below == net->layer && net->has_one_step ? below->k : below->c",
+        "net->has_one_step ? below->k : below->c",
         "below->c",
         "stream",
     ),
@@ -444,7 +444,7 @@ FAULTS = [
     ),
     ("sample.h", "    clear(a->arriving, a->width);\n", ""),
     ("sample.h", "    clear(a->arriving_back, a->width);\n", ""),
-    ("sample.h", "    a->gain_back = gain_down(net, l);\n", "", "psi"),
+    ("sample.h", "    a->most_arriving_back = most_received_errors(net, l);\n", "", "psi"),
     ("sample.h", "net->layer[l].wiring || net->is.is_chip)\n", "net->layer[l].wiring)\n", "chip"),
     ("sample.h", "net->layer[l].wiring || net->is.is_chip)\n", "net->is.is_chip)\n"),
     (

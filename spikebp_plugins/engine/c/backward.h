@@ -36,7 +36,8 @@ static int output_error(struct network *net, const num *y, double largest_y)
     return 1;
 }
 
-/* List the rows that the errors of a layer add to the one below, with factors; return their number. */
+/* List the rows that the errors of a layer add to the one below, with factors; return their
+ * number. */
 static int list_rows(struct network *net, const struct layer *above, int64_t width)
 {
     const struct pending *p = &above->pending;
@@ -111,7 +112,7 @@ static void receive_errors(struct network *net, int l, vec *psi)
 }
 
 /* The most that the errors of layer l + 1 bring to a unit of layer l. */
-static double gain_down(const struct network *net, int l)
+static double most_received_errors(const struct network *net, int l)
 {
     const struct layer *above = &net->layer[l + 1];
     return above->n_erring > 0 ? (double)above->errors_sent * backward_bound(net, above) : 0;
@@ -129,13 +130,13 @@ static int err_layer(struct network *net, int l)
     struct layer *a = &net->layer[l];
     const int bits = net->is.bits, is_binary = net->is.is_binary;
     const double half = (double)net->half;
-    const double gain = net->delay ? a->gain_back : gain_down(net, l);
+    const double received = net->delay ? a->most_arriving_back : most_received_errors(net, l);
     send_none(a);
-    const int is_silent = net->delay ? gain == 0 : a[1].n_erring == 0; /* weights may be 0 */
+    const int is_silent = net->delay ? received == 0 : a[1].n_erring == 0; /* weights may be 0 */
     if (is_silent && a->psi_bound <= half)
         return 1; /* no backward potential fires */
-    a->psi_bound += gain;
-    const enum proven_range range = proven_range(a->psi_bound, gain, a->limit);
+    a->psi_bound += received;
+    const enum proven_range range = proven_range(a->psi_bound, received, a->limit);
     if (range == UNPROVEN)
         return 0;
     const vec *s = a->s;

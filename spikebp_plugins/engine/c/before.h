@@ -18,7 +18,8 @@ static void keep_row(struct layer *a, int row)
             (size_t)length * sizeof(num));
 }
 
-/* Keep the weights of a list through which a unit above receives: none of them is another unit's. */
+/* Keep the weights of a list through which a unit above receives: none of them is another
+ * unit's. */
 static void keep_fan(struct layer *a, int unit)
 {
     const struct fan *down = &a->wiring->down;

@@ -2,8 +2,8 @@
  *
  * States are cut to 24 bits, after all that arrives in a step was added exactly: s and phi each by
  * itself, so that phi has an array of its own here. A unit sends at most 127 spikes or errors in a
- * step, or 1; of its potential the rest waits. How weights learn says rounding.h. Nothing is ever out
- * of range. The caller proves that no sum of what arrives wraps.
+ * step, or 1; of its potential the rest waits. How weights learn says rounding.h. Nothing is ever
+ * out of range. The caller proves that no sum of what arrives wraps.
  */
 #ifndef SPIKEBP_CHIP_H
 #define SPIKEBP_CHIP_H

@@ -18,7 +18,8 @@ static unsigned kept(void)
 }
 #endif
 
-/* Return 4 for x86-64-v4, 3 for x86-64-v3, or 1: all that compilers use at these levels is there. */
+/* Return 4 for x86-64-v4, 3 for x86-64-v3, or 1: all that compilers use at these levels is
+ * there. */
 int32_t best_level(void)
 {
 #if defined __x86_64__

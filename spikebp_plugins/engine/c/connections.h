@@ -1,8 +1,8 @@
 /* Connections that are not dense: how spikes and errors pass them, and how their weights learn.
  *
  * A spike of a unit meets rows of weights: a pixel meets one row for each kernel offset, with the
- * weights of the channels of one output pixel. A weight by itself is a row of one. Rows are filled up
- * with zeros to whole vectors: to add one changes nothing behind the units that it is for.
+ * weights of the channels of one output pixel. A weight by itself is a row of one. Rows are filled
+ * up with zeros to whole vectors: to add one changes nothing behind the units that it is for.
  *
  * Here updates are written when a step ends, W_w -= rate sum of c_i e_j over the synapses of weight
  * w. To let them wait would correct each later drive by a convolution of spikes with counts and

@@ -1,28 +1,28 @@
 /* The drive of a layer costs what has changed since the step before.
  *
- * A dense connection keeps the numbers k that it was sent last, and their drive k W, from one step to
- * the next, be it of the same sample or not. If some of the numbers have changed, to k + d, then
+ * A dense connection keeps the numbers k that it was sent last, and their drive k W, from one step
+ * to the next, be it of the same sample or not. If some of the numbers have changed, to k + d, then
  *
  *     (k + d) W = k W + d W,
  *
  * and only the rows of those units are read; or those of all that send, where these are fewer.
  *
- * In samples of one step the update waits for the next one: with P the sum of rate times errors of all
- * samples whose updates wait,
+ * In samples of one step the update waits for the next one: with P the sum of rate times errors of
+ * all samples whose updates wait,
  *
  *     W of now = W as written - outer(k, P),
  *
- * so (k . c) rate e is subtracted from the drive when a sample closes. When numbers change, the rows of
- * their units are written, since they are read anyway, and all other rows go on waiting:
+ * so (k . c) rate e is subtracted from the drive when a sample closes. When numbers change, the
+ * rows of their units are written, since they are read anyway, and all other rows go on waiting:
  *
  *     W - outer(k, P) = (W + outer(d, P)) - outer(k + d, P).
  *
  * B_l does not wait: its rows of the units with errors are written when the sample closes. Where it
- * takes fewer rows, W is written and the drive is summed anew. Where many rows change from sample to
- * sample, W is written when each sample closes.
+ * takes fewer rows, W is written and the drive is summed anew. Where many rows change from sample
+ * to sample, W is written when each sample closes.
  *
- * All this is computed modulo 2^32 or 2^64; bounds prove afterwards that the drive is in range. So what
- * a connection keeps stays consistent in a step that is refused, too.
+ * All this is computed modulo 2^32 or 2^64; bounds prove afterwards that the drive is in range. So
+ * what a connection keeps stays consistent in a step that is refused, too.
  */
 #ifndef SPIKEBP_DRIVE_H
 #define SPIKEBP_DRIVE_H
@@ -81,8 +81,8 @@ INLINE void add_waiting_rows_part(const int n, int v, void *work)
     EACH(i, n) kept[i] = drive[i];
 }
 
-/* The vectors of what a layer sends now, and those of what it sent last behind them; with `is_change`
- * those of now are all that differ. */
+/* The vectors of what a layer sends now, and those of what it sent last behind them; with
+ * `is_change` those of now are all that differ. */
 static struct list may_differ(const struct network *net, const struct layer *a)
 {
     const struct list now = sent_by(net, a - 1), then = a->last.some;
@@ -102,7 +102,7 @@ static struct list may_differ(const struct network *net, const struct layer *a)
 /* Count the numbers that differ; if vectors that only one of both has are too many, these. */
 static int64_t count_changes(const struct network *net, const struct layer *a, struct list some)
 {
-    const vec *k = a[-1].k, *sent = a->last.sent;
+    const vec *k = a[-1].k, *sent = a->last.numbers;
     const int32_t *restrict index = some.index;
     const int n = *some.n, apart = 2 * n - *sent_by(net, a - 1).n - *a->last.some.n;
     vec differs = {0};
@@ -133,7 +133,7 @@ static void follow(struct network *net, struct layer *a)
     const int is_near = 2 * last->n_changed <= (last->waits ? 3 : 2) * below->n_fired;
     const int follows = last->is_known && is_near, waits = follows && last->waits;
     const vec *k = below->k;
-    vec *sent = last->sent, met = {0}, others = {0};
+    vec *sent = last->numbers, met = {0}, others = {0};
     if (net->step == 0)
         last->repays = is_near;
     if (!follows) {
@@ -191,7 +191,7 @@ static void wait_for_next(struct network *net, struct layer *a)
         write_layer(net, a, 0);
         return;
     }
-    correct_drive(last->drive, last->sent, last->some, a);
+    correct_drive(last->drive, last->numbers, last->some, a);
     for (int i = 0; i < p->first[1]; i++)
         ((num *)last->waiting)[p->unit[i]] += p->rate[0] * p->error[i];
     if (has_transpose(net, a))
@@ -214,7 +214,7 @@ static struct senders senders_of(struct network *net, const struct layer *a)
 }
 
 /* The most that what layer l - 1 sends brings to a unit of layer l. */
-static double gain_up(const struct network *net, int l)
+static double most_received_drive(const struct network *net, int l)
 {
     return (double)net->layer[l - 1].sent * net->layer[l].weight_bound;
 }

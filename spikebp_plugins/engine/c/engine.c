@@ -1,9 +1,10 @@
 /* The engine of the step rules: built for 32 and for 64 bits, and for several processors.
  *
- * Sizes are known when it runs. All memory is the caller's. See network.h for how it computes; rows.h
- * for input; connections.h, writing.h and drive.h for the weights of kernels and lists, how weights
- * are written, and what drive costs; forward.h, backward.h and learning.h for the rules; chip.h and
- * rounding.h for other numbers; before.h and sample.h for samples; steps.h and events.h for streams.
+ * Sizes are known when it runs. All memory is the caller's. See network.h for how it computes;
+ * rows.h for input; connections.h, writing.h and drive.h for the weights of kernels and lists, how
+ * weights are written, and what drive costs; forward.h, backward.h and learning.h for the rules;
+ * chip.h and rounding.h for other numbers; before.h and sample.h for samples; steps.h and events.h
+ * for streams.
  */
 #include <math.h>
 #include <stddef.h>
@@ -118,8 +119,8 @@ void NAMED(place_before, BUILD)(struct network *net, char *at)
     lay_out_before(net, &arena);
 }
 
-/* Find the rows of W_l that have changed in the open sample, and what they were before it; return how
- * many, and write how long a row is. */
+/* Find the rows of W_l that have changed in the open sample, and what they were before it; return
+ * how many, and write how long a row is. */
 int32_t NAMED(before, BUILD)(
     struct network *net, int32_t l, void **index, void **rows, int64_t *length)
 {
@@ -174,7 +175,8 @@ int32_t NAMED(close_sample, BUILD)(struct network *net, int32_t learns, int32_t 
     return close_steps(net, learns, is_written);
 }
 
-/* Forget the open sample, if there is one, and write what waits: then others may read the weights. */
+/* Forget the open sample, if there is one, and write what waits: then others may read the
+ * weights. */
 void NAMED(drop_sample, BUILD)(struct network *net)
 {
     undo(net);

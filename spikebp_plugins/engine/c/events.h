@@ -47,7 +47,7 @@ struct feeding {
     int64_t until, n_left;
 };
 
-enum { LONG_SILENCE = 1000 }; /* more steps between two events are not worth looking at one by one */
+enum { LONG_SILENCE = 1000 }; /* more steps between two events are not looked at one by one */
 
 /* Whether a step of silence without a target changes nothing: no potential fires. Graded spikes
  * leave none beyond the threshold. */
@@ -152,10 +152,10 @@ static void count_event(const struct feeding *given, struct event e)
 
 /* Take events, and show the steps that they or the time `until` complete, at most `n_left`.
  *
- * `n_taken` becomes the number of events taken so far, one more if that time is reached, or -1 if one
- * may be wrong: then nothing has changed. Events are checked once, however many calls take them.
- * `n_shown` becomes the number of steps. Events that are not taken follow a step that is not shown:
- * one that may be out of range, one of a long silence, or the first after `n_left`. */
+ * `n_taken` becomes the number of events taken so far, one more if that time is reached, or -1 if
+ * one may be wrong: then nothing has changed. Events are checked once, however many calls take
+ * them. `n_shown` becomes the number of steps. Events that are not taken follow a step that is not
+ * shown: one that may be out of range, one of a long silence, or the first after `n_left`. */
 static void feed(struct network *net, struct feeding *given)
 {
     struct block *block = given->block;

@@ -10,15 +10,15 @@
 #include "rows.h"
 #include "drive.h"
 
-/* What a bound proves of values after an addition: that they are in range; that they are exact, since
- * they do not wrap, so that they can be measured; or nothing. */
+/* What a bound proves of values after an addition: that they are in range; that they are exact,
+ * since they do not wrap, so that they can be measured; or nothing. */
 enum proven_range { IN_RANGE, EXACT, UNPROVEN };
 
-static enum proven_range proven_range(double bound, double gain, double limit)
+static enum proven_range proven_range(double bound, double received, double limit)
 {
     if (bound < limit)
         return IN_RANGE;
-    return sizeof(num) == 8 && gain < 0x1p61 ? EXACT : UNPROVEN;
+    return sizeof(num) == 8 && received < 0x1p61 ? EXACT : UNPROVEN;
 }
 
 /* The largest magnitude of the drive and of the potentials of a layer. */
@@ -34,14 +34,14 @@ static double largest_drive(const struct network *net, const struct layer *a)
     return below > above ? below : above;
 }
 
-/* Bound the drive of a layer to which at most `gain` is added. A bound of many steps is loose: then
- * drive and potentials are measured anew. */
-static enum proven_range bound_drive(const struct network *net, struct layer *a, double gain)
+/* Bound the drive of a layer to which at most `received` is added. A bound of many steps is loose:
+ * then drive and potentials are measured anew. */
+static enum proven_range bound_drive(const struct network *net, struct layer *a, double received)
 {
-    if (!(a->drive_bound + gain < a->limit))
+    if (!(a->drive_bound + received < a->limit))
         a->drive_bound = largest_drive(net, a);
-    a->drive_bound += gain;
-    return proven_range(a->drive_bound, gain, a->limit);
+    a->drive_bound += received;
+    return proven_range(a->drive_bound, received, a->limit);
 }
 
 /* Whether measured values are in range, and what fires of them can be counted. */
@@ -121,7 +121,8 @@ static int fire_layer(struct network *net, int l)
     const int bits = net->is.bits, is_binary = net->is.is_binary;
     const vec under = splat(net->half - 1);
     const int width = a->width;
-    const enum proven_range range = bound_drive(net, a, net->delay ? a->gain : gain_up(net, l));
+    const double received = net->delay ? a->most_arriving : most_received_drive(net, l);
+    const enum proven_range range = bound_drive(net, a, received);
     vec *s = a->s, *c = a->c, *k = a->k, sent = {0}, silent = {0};
     if (range == UNPROVEN)
         return 0;

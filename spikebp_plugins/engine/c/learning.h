@@ -2,8 +2,8 @@
  *
  *     W_l -= rate_l outer(c_{l-1}, e_l)
  *
- * in every step, or when the sample closes, with the summed errors E_l for e_l. Counts and errors are
- * cut off at limits before they teach. The rate is fixed, or one for the sample,
+ * in every step, or when the sample closes, with the summed errors E_l for e_l. Counts and errors
+ * are cut off at limits before they teach. The rate is fixed, or one for the sample,
  *
  *     r_l = max(1, R_l / N_l), rounded down, with N_l = added squares + sum of c_{l-1}^2.
  *
@@ -66,7 +66,7 @@ static struct factors keep_counts(const struct network *net, struct layer *a,
 {
     struct pending *p = &a->pending;
     vec *to = p->factor + p->at[p->n];
-    const vec *counts = below == net->layer && net->has_one_step ? below->k : below->c;
+    const vec *counts = net->has_one_step ? below->k : below->c;
     const num limit = limit_of(net, net->is.counts);
     const int n = *below->active.n;
     const int32_t *restrict active = below->active.index;

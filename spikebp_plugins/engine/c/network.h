@@ -1,8 +1,8 @@
 /* A network, and where its arrays lie.
  *
- * In the symbols of docs/semantics.md: layers l = 0..L of n_l units; weights W_l of shape
- * (n_{l-1}, n_l); their transposes, or the fixed feedback, B_l; spikes k_l, counts c_l, potentials
- * phi_l = s_l - c_l, summed drive s_l; backward potentials psi_l; errors e_l; summed errors E_l; the
+ * In the symbols of docs/semantics.md: layers l = 0..L of n_l units; weights W_l of shape (n_{l-1},
+ * n_l); their transposes, or the fixed feedback, B_l; spikes k_l, counts c_l, potentials phi_l =
+ * s_l - c_l, summed drive s_l; backward potentials psi_l; errors e_l; summed errors E_l; the
  * potential of the target phi_y.
  *
  * What rule 5 changes waits as a product of counts and errors,
@@ -14,17 +14,17 @@
  *     k W_l of now = k W_l - sum over p of rate_p (k . c_p) e_p,
  *     e B_l of now = e B_l - sum over p of rate_p (e . e_p) c_p.
  *
- * Weights are written when the sample closes, once all values are proven in range, or before that if
- * there is no room for more updates. What is written within a sample is kept as it was before, so to
- * undo a sample is to copy that back, and to forget updates. See writing.h, and for what a connection
- * keeps from one step to the next drive.h.
+ * Weights are written when the sample closes, once all values are proven in range, or before that
+ * if there is no room for more updates. What is written within a sample is kept as it was before,
+ * so to undo a sample is to copy that back, and to forget updates. See writing.h, and for what a
+ * connection keeps from one step to the next drive.h.
  *
  * Where synapses share weights, a correction would be a convolution for each update, and on a chip
  * rounding makes updates no sum. There updates are written when a step ends: see connections.h and
  * chip.h.
  *
- * With pipelined timing, what layers send passes the weights in the step in which it is sent, before
- * they learn, and arrives in the next step.
+ * With pipelined timing, what layers send passes the weights in the step in which it is sent,
+ * before they learn, and arrives in the next step.
  */
 #ifndef SPIKEBP_NETWORK_H
 #define SPIKEBP_NETWORK_H
@@ -60,7 +60,7 @@ struct wiring {
     struct fan up, down;        /* of the units below through W, and of those above through B */
     const int32_t *times_met;   /* how often each unit below meets the weights */
     int64_t n_weights, n_backward; /* numbers of W and B; of W 0 if the connection is dense */
-    int32_t is_kernel; /* whether it is a convolution; else W is a list, and B is W unless it is random */
+    int32_t is_kernel; /* a convolution; else W is a list, and B is W unless it is random */
     int32_t channels_below, channels;
     int32_t most_uses; /* the most synapses that share a weight */
     int32_t learns;
@@ -75,7 +75,7 @@ struct definition {
     struct limit counts;   /* of units that teach */
     struct limit gain;     /* up to which W_l learns from an update, in units of 2^-f */
     int32_t n_layers;      /* L */
-    int32_t most_pending;  /* so many updates of a layer wait, by which each step corrects what arrives */
+    int32_t most_pending;  /* so many updates of a layer wait: each step corrects by all of them */
     int32_t bits;
     int32_t learns_once; /* when a sample closes, from summed errors */
     int32_t starts_at_zero; /* whether psi does, in a sample that learns */
@@ -85,7 +85,8 @@ struct definition {
     int64_t seed;
 };
 
-/* Indices, each listed once. How many there are lies with them: of the header there may be copies. */
+/* Indices, each listed once. How many there are lies with them: of the header there may be
+ * copies. */
 struct list {
     int32_t *n, *index;
     int32_t *place; /* by index: 1 more than its place in the list, or 0; null if nobody asks */
@@ -99,21 +100,21 @@ struct pending {
     int32_t *unit;  /* the units that have errors */
     num *error;
     num *rate;   /* by update */
-    vec *factor; /* by update, what multiplies its errors: of the active vectors of the layer below as
-                  * they are listed */
+    vec *factor; /* by update, what multiplies its errors: of the active vectors of the layer
+                  * below as they are listed */
     int64_t n_factors; /* how many of the last update are not zero, */
     int32_t cuts;      /* and whether any is cut off where it teaches */
 };
 
 /* What a dense connection keeps of the last step: see drive.h. */
 struct last_step {
-    int32_t is_known; /* whether `drive` is that of `sent` */
-    vec *sent;        /* the numbers that it was sent, */
+    int32_t is_known; /* whether `drive` is that of `numbers` */
+    vec *numbers;     /* the numbers that it was sent, */
     struct list some; /* the vectors of these that may not be zero, */
     vec *drive;       /* and their drive, through the weights as written, less what waits */
-    int32_t repays;   /* whether the first step of this sample was near the last of the one before */
+    int32_t repays;   /* whether the first step of this sample was near the last one before */
     /* Of samples of one step: */
-    int32_t waits; /* whether W_l is still to lose what `waiting` says, times `sent` */
+    int32_t waits; /* whether W_l is still to lose what `waiting` says, times `numbers` */
     vec *waiting;
     int64_t n_changed; /* how many numbers have changed */
     int64_t rows_changed, rows_written; /* moving averages: of the vectors in the rows that change,
@@ -122,16 +123,17 @@ struct last_step {
 
 enum { N_SENT = 8 };
 
-/* Counts of what a layer has sent: its spikes and error spikes; the messages that carry them, one for
- * each unit and step; and through a W_l or B_l that is not dense, the synapses that spikes, errors,
- * messages and messages of errors meet. */
+/* Counts of what a layer has sent: its spikes and error spikes; the messages that carry them, one
+ * for each unit and step; and through a W_l or B_l that is not dense, the synapses that spikes,
+ * errors, messages and messages of errors meet. */
 struct sent {
     int64_t spikes, errors, messages, error_messages;
     big up, down, messages_up, messages_down;
 };
 
-/* What weights were before the open sample, of those rows that have changed in it. A row is that of a
- * unit below if W_l is dense; a single weight if W_l is a list; and of kernels all of W_l and B_l. */
+/* What weights were before the open sample, of those rows that have changed in it. A row is that of
+ * a unit below if W_l is dense; a single weight if W_l is a list; and of kernels all of W_l and
+ * B_l. */
 struct weights_before {
     struct list rows;
     int64_t length; /* numbers of a row */
@@ -142,7 +144,7 @@ struct weights_before {
 struct bounds_before {
     struct sent sent;
     int32_t n_pending;
-    double drive_bound, psi_bound, target_bound, weight_bound, gain, gain_back;
+    double drive_bound, psi_bound, target_bound, weight_bound, most_arriving, most_arriving_back;
 };
 
 /* A row of input: its vectors that are not zero, in units of 2^-f, or of counts. */
@@ -171,7 +173,7 @@ struct layer {
     vec *psi, *psi_before; /* before the open sample */
     vec *s, *c, *phi_y, *phi; /* phi on a chip alone */
     vec *arriving, *arriving_back; /* what s and psi receive, */
-    double gain, gain_back;        /* and how much that may be */
+    double most_arriving, most_arriving_back; /* and the largest that may be in these */
     vec *k;          /* the spikes of this step, */
     int32_t n_fired; /* how many units send them, */
     int64_t sent;    /* and how many these are */
@@ -198,10 +200,8 @@ struct network {
     big rows_read, multiply_adds; /* what was really done */
     int64_t shown, trained, sample_updates;
     int32_t age; /* samples learned since bounds were measured */
-    int64_t n_measured; /* how often they were */
     double measured;    /* what the bound of W_1 was then, */
-    struct list changed; /* and the rows of a dense W_1 that have changed since. These lie with the */
-    int64_t *of_measure; /* samples, and which measure they follow: of the header there may be copies */
+    struct list changed; /* and the rows of a dense W_1 that have changed since */
     int32_t n_steps;   /* of this sample */
     int32_t delay;     /* of this sample: 0 if a whole sample learns nothing */
     int32_t step;      /* of this sample */
@@ -292,7 +292,7 @@ static void lay_out_sample(struct layer *a, int l, int64_t width_below, int64_t 
     p->unit = integers(arena, most_pending * n), p->error = numbers(arena, most_pending * n);
     p->at = taken(arena, most_pending + 1, sizeof *p->at);
     p->factor = vectors(arena, most_pending * width_below + OVER);
-    last->sent = vectors(arena, width_below);
+    last->numbers = vectors(arena, width_below);
     last->some = (struct list){integers(arena, 1), integers(arena, width_below), NULL};
     last->drive = vectors(arena, width), last->waiting = vectors(arena, width);
 }
@@ -334,7 +334,7 @@ static void lay_out(struct network *net, struct arena *learned, struct arena *sa
             lay_out_learned(a, l, a - 1, learned);
         lay_out_sample(a, l, l > 0 ? a[-1].width : 0, is->most_pending, sample);
     }
-    net->changed = list_of(sample, is->sizes[0]), net->of_measure = taken(sample, 1, 8);
+    net->changed = list_of(sample, is->sizes[0]);
     net->row = taken(sample, widest + most_pending, sizeof *net->row);
     net->factor = numbers(sample, widest + most_pending);
     net->matrix = vectors(sample, most_pending * widest_above);

@@ -147,10 +147,10 @@ static double largest(const vec *x, int64_t n)
     return below > above ? below : above;
 }
 
-/* Lists of nonzero lanes: `list_nonzero` writes their indices, counted from `first`, and returns how
- * many there are. It always writes LANES numbers, of which those behind the list mean nothing. So the
- * list of a row ends within the row: the memory behind it may be in use. `write_nonzero` writes the
- * nonzero numbers themselves, likewise. */
+/* Lists of nonzero lanes: `list_nonzero` writes their indices, counted from `first`, and returns
+ * how many there are. It always writes LANES numbers, of which those behind the list mean nothing.
+ * So the list of a row ends within the row: the memory behind it may be in use. `write_nonzero`
+ * writes the nonzero numbers themselves, likewise. */
 #if defined __AVX512F__
 
 INLINE unsigned nonzero(vec x)

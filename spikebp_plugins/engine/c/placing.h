@@ -1,5 +1,5 @@
-/* The layout of a network in memory: a header of `struct network` and its layers, and then the arrays
- * that `lay_out` places. What includes it says what these are. */
+/* The layout of a network in memory: a header of `struct network` and its layers, and then the
+ * arrays that `lay_out` places. What includes it says what these are. */
 #ifndef SPIKEBP_PLACING_H
 #define SPIKEBP_PLACING_H
 

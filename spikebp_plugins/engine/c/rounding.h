@@ -25,7 +25,10 @@ INLINE uint64_t mixed(uint64_t z)
 
 static const uint64_t GOLDEN = UINT64_C(0x9E3779B97F4A7C15);
 
-INLINE uint64_t absorbed(uint64_t state, uint64_t number) { return mixed(state + GOLDEN * (number + 1)); }
+INLINE uint64_t absorbed(uint64_t state, uint64_t number)
+{
+    return mixed(state + GOLDEN * (number + 1));
+}
 
 /* Write update q of W_l and of its transpose. */
 static void write_rounded(struct network *net, struct layer *a, int q)

@@ -1,7 +1,7 @@
 /* The border: a row of input becomes a list of its vectors that are not zero.
  *
- * It comes as 8-bit levels, real numbers or counts, of all units or of some that are listed. What is
- * behind this border costs what a row has, and not how long it is.
+ * It comes as 8-bit levels, real numbers or counts, of all units or of some that are listed. What
+ * is behind this border costs what a row has, and not how long it is.
  */
 #ifndef SPIKEBP_ROWS_H
 #define SPIKEBP_ROWS_H
@@ -33,8 +33,8 @@ INLINE num number_of(struct network *net, int kind, const void *row, int64_t i)
     }
 }
 
-/* Write a vector of real numbers as `encoded` does. Adding 2^52 rounds a magnitude below it, ties to
- * even; what is not below it is refused. */
+/* Write a vector of real numbers as `encoded` does. Adding 2^52 rounds a magnitude below it, ties
+ * to even; what is not below it is refused. */
 INLINE vec encoded_vector(const struct network *net, const double *x)
 {
     const double one = (double)net->one, scale = net->is.input_scale, far = farthest();
@@ -172,7 +172,7 @@ static void read_row(struct network *net, const struct block *block, int64_t sam
             *number_in(&net->x, x->unit[i]) = number_of(net, x->kind, x->at, i);
     net->x.are_kept = net->has_one_step && are_bytes(x);
     if (are_bytes(x))
-        net->x.largest = fabs((double)net->x.of_level[255]); /* there may be others than those listed */
+        net->x.largest = fabs((double)net->x.of_level[255]); /* of those not listed, too */
     else
         end_row(net);
 }

@@ -1,4 +1,5 @@
-/* A sample: it is opened, shown for some steps, and closed, which writes its updates; or forgotten. */
+/* A sample: it is opened, shown for some steps, and closed, which writes its updates; or
+ * forgotten. */
 #ifndef SPIKEBP_SAMPLE_H
 #define SPIKEBP_SAMPLE_H
 
@@ -36,12 +37,11 @@ static double largest_by_rows(const struct network *net)
     return top;
 }
 
-/* Measure bounds. That of W_1 by rows stays what it is if the largest becomes smaller: then, where it
- * proves too little, all are measured. */
+/* Measure bounds. That of W_1 by rows stays what it is if the largest becomes smaller: then, where
+ * it proves too little, all are measured. */
 static void measure(struct network *net, int is_whole)
 {
-    const int by_rows = !is_whole && !net->layer[1].wiring && isfinite(net->measured)
-        && *net->of_measure == net->n_measured;
+    const int by_rows = !is_whole && !net->layer[1].wiring && isfinite(net->measured);
     for (int l = 1; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
         write_waiting(net, a);
@@ -51,7 +51,6 @@ static void measure(struct network *net, int is_whole)
             a->feedback_bound = largest(a->b, a->n_b);
     }
     empty(net->changed);
-    *net->of_measure = ++net->n_measured;
     net->measured = net->layer[1].weight_bound;
     net->age = by_rows;
 }
@@ -79,7 +78,8 @@ static void undo(struct network *net)
     net->is_taught = 0;
 }
 
-/* Return to the end of the last sample: undo what an interrupt has left, and measure bounds if due. */
+/* Return to the end of the last sample: undo what an interrupt has left, and measure bounds if
+ * due. */
 static void prepare(struct network *net)
 {
     undo(net);
@@ -117,7 +117,7 @@ static void open_sample(struct network *net, int n_steps, int delay)
         if (l == 0)
             continue;
         send_none(a);
-        a->gain = a->gain_back = 0;
+        a->most_arriving = a->most_arriving_back = 0;
         clear(a->c, a->width), clear(a->s, a->width);
         if (net->is.is_chip)
             clear(a->phi, a->width);
@@ -150,8 +150,8 @@ static void start_learning(struct network *net)
     }
 }
 
-/* Write what layers have sent in this step to the record of sample i, under the step of input that it
- * belongs to. */
+/* Write what layers have sent in this step to the record of sample i, under the step of input that
+ * it belongs to. */
 static void record_step(const struct network *net, const struct block *block, int64_t i)
 {
     const int L = net->is.n_layers, T = net->n_steps, n = net->layer[L].n;
@@ -174,8 +174,8 @@ static void record_step(const struct network *net, const struct block *block, in
             (double)s[j] / (double)net->one / (shown + 1);
 }
 
-/* How far the largest summed drive of the output, or that of sample i's label, is above all others, in
- * spikes. */
+/* How far the largest summed drive of the output, or that of sample i's label, is above all others,
+ * in spikes. */
 static double lead(const struct network *net, const struct block *block, int64_t i)
 {
     const int n = net->layer[net->is.n_layers].n;
@@ -234,7 +234,7 @@ static int may_arrive(const struct network *net)
 {
     const double limit = sizeof(num) == 8 ? 0x1p61 : PROVEN;
     for (int l = 1; l <= net->is.n_layers; l++)
-        if (!(net->layer[l].gain < limit && net->layer[l].gain_back < limit))
+        if (!(net->layer[l].most_arriving < limit && net->layer[l].most_arriving_back < limit))
             return 0;
     return 1;
 }
@@ -243,18 +243,18 @@ static int may_arrive(const struct network *net)
 static void let_arrive(struct network *net, int l)
 {
     struct layer *a = &net->layer[l];
-    a->gain = gain_up(net, l);
+    a->most_arriving = most_received_drive(net, l);
     clear(a->arriving, a->width);
     receive_drive(net, l, a->arriving);
     if (l == net->is.n_layers)
         return;
-    a->gain_back = gain_down(net, l);
+    a->most_arriving_back = most_received_errors(net, l);
     clear(a->arriving_back, a->width);
     receive_errors(net, l, a->arriving_back);
 }
 
-/* Rules 1 to 5 in a step by bounds; 0 if it may be out of range. With delays layers have received what
- * was sent in the step before, and what they send passes the weights before these learn. */
+/* Rules 1 to 5 in a step by bounds; 0 if it may be out of range. With delays layers have received
+ * what was sent in the step before, and what they send passes the weights before these learn. */
 static int compute_step(struct network *net, struct shown_target target)
 {
     const int L = net->is.n_layers, d = net->delay, T = net->n_steps;

@@ -1,8 +1,8 @@
 /* Single steps, of samples whose end is not known beforehand.
  *
- * If bounds do not prove a step in range, they are measured anew: those of weights, and those of the
- * sums of the sample so far. A step that they still do not prove is not shown, and leaves nothing
- * behind. With pipelined timing others may read and replace the weights between two steps.
+ * If bounds do not prove a step in range, they are measured anew: those of weights, and those of
+ * the sums of the sample so far. A step that they still do not prove is not shown, and leaves
+ * nothing behind. With pipelined timing others may read and replace the weights between two steps.
  */
 #ifndef SPIKEBP_STEPS_H
 #define SPIKEBP_STEPS_H
@@ -53,10 +53,11 @@ static void keep_step(struct network *net, int is_back)
             a->pending.n = before->n_pending;
             a->drive_bound = before->drive_bound, a->psi_bound = before->psi_bound;
             a->target_bound = before->target_bound, a->weight_bound = before->weight_bound;
-            a->gain = before->gain, a->gain_back = before->gain_back;
+            a->most_arriving = before->most_arriving;
+            a->most_arriving_back = before->most_arriving_back;
         } else
             *before = (struct bounds_before){a->sample, a->pending.n, a->drive_bound, a->psi_bound,
-                a->target_bound, a->weight_bound, a->gain, a->gain_back};
+                a->target_bound, a->weight_bound, a->most_arriving, a->most_arriving_back};
     }
     if (is_back)
         net->sample_updates = net->updates_before, net->input_bound = net->input_bound_before;
@@ -125,8 +126,8 @@ static void show_same(struct network *net, struct block *block)
     }
 }
 
-/* Close a sample of single steps, of which others may have written what it learns at its end; 0, with
- * nothing learned, if that may be out of range. */
+/* Close a sample of single steps, of which others may have written what it learns at its end; 0,
+ * with nothing learned, if that may be out of range. */
 static int close_steps(struct network *net, int learns, int is_written)
 {
     if (learns && net->is.learns_once && !is_written && !learn_sample(net)) {
@@ -141,8 +142,8 @@ static int close_steps(struct network *net, int learns, int is_written)
     return 1;
 }
 
-/* Open a sample in the middle, which was begun elsewhere: `counts` are those of `sample_counts`. What
- * was learned before lies here; the caller writes what the sample has. */
+/* Open a sample in the middle, which was begun elsewhere: `counts` are those of `sample_counts`.
+ * What was learned before lies here; the caller writes what the sample has. */
 static void reopen(struct network *net, const int64_t *counts)
 {
     prepare(net);

@@ -1,11 +1,12 @@
 /* Weights are written.
  *
- * With c_p the counts of update p and e_p its errors, times its rate, a dense W_l changes row by row,
+ * With c_p the counts of update p and e_p its errors, times its rate, a dense W_l changes row by
+ * row,
  *
  *     row i of W_l -= sum over p of c_p,i e_p,
  *
- * and its transpose likewise, row j of B_l -= sum over p of e_p,j c_p. The counts of a unit are mostly
- * the same from one update to the next, so for W_l, by summation by parts,
+ * and its transpose likewise, row j of B_l -= sum over p of e_p,j c_p. The counts of a unit are
+ * mostly the same from one update to the next, so for W_l, by summation by parts,
  *
  *     sum over p of c_p e_p = sum over p of (c_p - c_{p-1}) (e_p + e_{p+1} + ..).
  *
@@ -25,7 +26,7 @@ static num product_of(const vec *sent, struct list some, const struct layer *bel
     const int n_factors = (int)(p->at[q + 1] - p->at[q]), n = *some.n;
     const int32_t *restrict index = some.index, *restrict place = below->active.place;
     vec product = {0};
-    if (below->width == n && n_factors == n && !below->is_signed) { /* all, in their order */
+    if (!below->is_signed) { /* all, in their order */
         for (int v = 0; v < n; v++)
             product += sent[v] * factor[v];
         return sum_of(product);
@@ -114,7 +115,8 @@ static int find_touched(struct network *net, const struct layer *a)
     return n;
 }
 
-/* Factors of some vectors of units below, a row for each update, at least as long as the one before. */
+/* Factors of some vectors of units below, a row for each update, at least as long as the one
+ * before. */
 struct factor_rows {
     const int32_t *vector;
     const vec *factor;
@@ -122,8 +124,8 @@ struct factor_rows {
     int n;
 };
 
-/* List the units below that have a factor in any row, and by how much it differs from the one of the
- * update before; return how many. */
+/* List the units below that have a factor in any row, and by how much it differs from the one of
+ * the update before; return how many. */
 static int list_senders(struct network *net, struct factor_rows rows, int may_come_back)
 {
     const int64_t last = rows.at[rows.n - 1];
@@ -210,7 +212,7 @@ static void write_layer(struct network *net, struct layer *a, int is_open)
     } else {
         a->last.is_known &= a->last.repays || is_open;
         if (a->last.is_known)
-            correct_drive(a->last.drive, a->last.sent, a->last.some, a);
+            correct_drive(a->last.drive, a->last.numbers, a->last.some, a);
         const struct factor_rows rows = {a[-1].active.index, p->factor, p->at, p->n};
         write_rows(net, a, rows, find_touched(net, a), is_open);
         if (has_transpose(net, a))
@@ -241,8 +243,9 @@ static void write_waiting(struct network *net, struct layer *a)
             last->waiting[v] = splat(0);
         }
     for (int i = 0; i < ends[1]; i++)
-        net->gathered[i] = last->sent[last->some.index[i]];
-    write_rows(net, a, (struct factor_rows){last->some.index, net->gathered, ends, 1}, n_touched, 0);
+        net->gathered[i] = last->numbers[last->some.index[i]];
+    const struct factor_rows rows = {last->some.index, net->gathered, ends, 1};
+    write_rows(net, a, rows, n_touched, 0);
     last->waits = 0;
 }
 
