@@ -155,9 +155,10 @@ class EngineNetwork:
         self._x: CRows | None = None
         self._y: CRows | None = None
         #: The weights before an open sample, once there may be one that writes some: with more
-        #: steps than these a sample writes some before it closes.
+        #: steps than these a sample writes some before it closes. With delays, steps follow the
+        #: last update.
         self.before: Array | None = None
-        self._steps_that_wait = definition.most_pending if net.is_dense else 0
+        self._steps_that_wait = definition.most_pending - definition.delay if net.is_dense else 0
         for l, connection in enumerate(net.connections, 1):
             if connection.constant_weight is not None and learned is None:
                 constant = grid.encode(constant_in(net, connection))

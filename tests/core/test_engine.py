@@ -74,6 +74,21 @@ def test_samples_of_more_steps_than_updates_may_wait(most_pending, bits):
 
 
 @pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("most_pending", [1, 2, 3, 4, 5, 16])
+def test_samples_with_delays_whose_updates_fill_all_room(most_pending, bits):
+    """Steps follow the last update, in which weights are written before the sample closes."""
+    net = SpikingMLP.paper(
+        (3, 5, 4, 2), n_steps=4, timing="pipelined", learning_rate=0.05, fraction_bits=12
+    )
+    random = np.random.RandomState(0)
+    x, y = 2 * random.rand(12, 3), random.randint(0, 2, 12)
+    weights = [random.standard_normal(shape) for shape in net.weight_shapes]
+    pair = Pair(net, initial_state(net, weights), best_level(), bits, most_pending)
+    assert np.array_equal(pair.c.show(check_batch(net, x, y)).scores, pair.ref.train(x, y))
+    pair.assert_same()
+
+
+@pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize("is_dropped", [True, False])
 def test_a_sample_that_has_written_weights_of_all_kinds_is_undone(is_dropped, bits):
     """An update that waits, too: by the caller, or by the next sample after an interrupt."""
