@@ -19,7 +19,7 @@ from spikebp_plugins.engine import library, network
 from spikebp_plugins.engine.library import build_of
 from spikebp_plugins.engine.network import MOST_PENDING, counted_operations
 from spikebp_plugins.engine.step_network import StepNetwork, holds
-from spikebp_plugins.engine.structs import B, W
+from spikebp_plugins.engine.structs import ERRORS, SENT, B, W
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import check_batch, real_targets
@@ -374,6 +374,12 @@ def both_show(pair, stream, row, y, n_steps):
     if not held and pair.bits == 64:
         held = step_by_reference(pair.c, row, y, before, n_steps)
         assert held != is_over
+    if held:
+        k, e = stream._steps._sample.sent
+        for l, spikes in enumerate(k):
+            assert np.array_equal(spikes, pair.c.array(l, SENT)), l
+            errors = e[l] if e and l else np.zeros_like(spikes)
+            assert np.array_equal(errors, pair.c.array(l, ERRORS)), l
     return held
 
 

@@ -15,7 +15,7 @@ from spikebp_plugins import (
 )
 from spikebp_plugins.engine.library import best_level
 from spikebp_plugins.engine.step_engine import StepContext, StepEngine
-from spikebp_plugins.engine.structs import B, W
+from spikebp_plugins.engine.structs import B, C, W
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import initial_state
 from tests.core.engine_copies import skip_without_engine
@@ -246,6 +246,66 @@ def test_nothing_is_proven_of_weights_that_are_set_within_a_sample():
     assert c.show_steps(np.array([1]), 1) == 0
 
 
+@pytest.mark.parametrize("bits", [19, 40])
+@pytest.mark.parametrize("bounded", [False, True])
+def test_a_step_that_bounds_do_not_prove_counts_once(bounded, bits):
+    """Numbers of 64 bits, or the reference, show it; a third step of input would let it teach."""
+    net = SpikingMLP.paper(
+        (1, 1), n_steps=1, update="fractional", learning_rate=0.75, bounded=bounded
+    )
+    net, done = net.replace(fraction_bits=bits), {}
+    for backend in ("compiled", "reference"):
+        with Simulator(net, backend, [[[1000.0]]]) as sim:
+            stream = sim.stream()
+            for _ in range(2):
+                stream.show([1.0], target=[-400.0])
+            stream.close_sample()
+            done[backend] = sim.checkpoint().state.weights[0].item(), sim.operations
+    assert done["compiled"] == done["reference"]
+    assert bounded == (done["compiled"][0] == -50)
+
+
+FEW_STEPS = SpikingMLP.paper(
+    (1, 1), n_steps=1, update="fractional", learning_rate=0.75, fraction_bits=40
+)
+
+
+def test_bounds_know_what_the_reference_has_learned():
+    with Simulator(FEW_STEPS, "compiled", [[[1.0]]]) as sim:
+        stream = sim.stream()
+        stream.show([1.0], target=[6001.0])
+        stream.close_sample()
+        assert sim.checkpoint().state.weights[0].item() == 4501
+        with pytest.raises(OverflowError):
+            sim.predict([[2.0]])
+
+
+def test_bounds_know_the_drive_before_a_step_that_the_reference_has_shown():
+    with Simulator(FEW_STEPS, "compiled", [[[1000.0]]]) as sim:
+        stream = sim.stream()
+
+        def learn():
+            for _ in range(2):
+                stream.show([4.0])
+            stream.show([0.0], target=[200.0])
+
+        learn()
+        with pytest.raises(OverflowError):
+            stream.show([1.0])
+        learn()
+        stream.close_sample()
+        assert sim.checkpoint().state.weights[0].item() == 2200
+
+
+def test_counts_of_inputs_that_32_bits_do_not_hold_are_refused():
+    net = SpikingMLP.paper((1, 1), n_steps=1, input_coding="spikes", learning_rate=1.0)
+    c = Pair(net, initial_state(net, [[[0.0]]]), best_level(), 32).c
+    for i, n_shown in enumerate([1, 0, 0]):
+        c.begin_steps(None, opens=i == 0)
+        assert c.show_steps(np.array([2**30]), 1) == n_shown
+    assert c.array(0, C).tolist() == [2**30]
+
+
 @pytest.mark.parametrize("bits", [12, 33])
 def test_drive_that_falls_after_many_spikes(bits):
     """The potential is below the drive by all that was sent: its bound is not that of the drive."""
@@ -301,10 +361,13 @@ def test_bounds_know_the_rows_that_have_changed(bits):
 
 @pytest.mark.parametrize("bits", [32, 64])
 def test_bounds_know_what_weights_wait_for(bits):
-    """The input does not change, so that the row of weights is not written but to be measured."""
+    """The input does not change, so that the row of weights is not written but to be measured.
+
+    Targets grow: where nothing is learned any more, the row is written.
+    """
     net = SpikingMLP.paper((1, 1), n_steps=1, fraction_bits=20, learning_rate=0.5)
     pair = Pair(net, initial_state(net, [np.zeros((1, 1))]), best_level(), bits)
-    x, y = np.ones((300, 1)), np.full((300, 1), 1000.0)
+    x, y = np.ones((300, 1)), np.linspace(0, 1000, 300)[:, np.newaxis]
     assert np.array_equal(pair.c.show(check_batch(net, x, y)).scores, pair.ref.train(x, y))
     drive = pair.c.show(check_batch(net, 4 * x[:1])).scores
     assert drive.tolist() == ([] if bits == 32 else pair.ref.predict(4 * x[:1]).tolist())

@@ -140,11 +140,11 @@ struct weights_before {
     num *numbers;   /* the rows, in the order of their list */
 };
 
-/* The counts and bounds of a layer before a step: see steps.h. */
-struct bounds_before {
+/* The counts of a layer before a step: see steps.h. */
+struct counts_before {
     struct sent sent;
     int32_t n_pending;
-    double drive_bound, psi_bound, target_bound, weight_bound, most_arriving, most_arriving_back;
+    double most_arriving, most_arriving_back;
 };
 
 /* A row of input: its vectors that are not zero, in units of 2^-f, or of counts. */
@@ -190,7 +190,7 @@ struct layer {
     big so_far[N_SENT]; /* and in all before: see all_sent */
     struct weights_before before;
     vec *step_before; /* what a step changes, before it: see steps.h */
-    struct bounds_before bounds_before;
+    struct counts_before counts_before;
 };
 
 struct network {
@@ -210,7 +210,7 @@ struct network {
     int32_t is_taught;  /* whether this sample learns: then psi_before has what was before */
     int32_t has_one_step; /* whether it ends with its first step: then k_0 serves as c_0 */
     struct row x;      /* the input of this step */
-    double input_bound, input_bound_before;
+    double input_bound;
     int64_t updates_before;
     const vec **row; /* rows to add, with their factors */
     num *factor;

@@ -171,10 +171,7 @@ static void read_row(struct network *net, const struct block *block, int64_t sam
         for (int64_t i = x->begin[sample]; i < x->begin[sample + 1]; i++)
             *number_in(&net->x, x->unit[i]) = number_of(net, x->kind, x->at, i);
     net->x.are_kept = net->has_one_step && are_bytes(x);
-    if (are_bytes(x))
-        net->x.largest = fabs((double)net->x.of_level[255]); /* of those not listed, too */
-    else
-        end_row(net);
+    end_row(net); /* what is not listed was proven when it came */
 }
 
 /* Note which units are given input. */

@@ -27,8 +27,8 @@ static void measure_all(struct network *net)
     net->layer[L].target_bound = largest(net->layer[L].phi_y, net->layer[L].width);
 }
 
-/* Copy what a step changes before it is proven in range, or copy it back. What connections keep of
- * the last step stays consistent by itself. */
+/* Copy what a step changes before it is proven in range, or copy it back: but bounds, which are
+ * measured then. What connections keep of the last step stays consistent by itself. */
 static void keep_step(struct network *net, int is_back)
 {
     const struct layer *input = &net->layer[0];
@@ -47,22 +47,17 @@ static void keep_step(struct network *net, int is_back)
             vec *before = a->step_before + (int64_t)i * a->width;
             copy(is_back ? arrays[i] : before, is_back ? before : arrays[i], a->width);
         }
-        struct bounds_before *before = &a->bounds_before;
+        struct counts_before *before = &a->counts_before;
         if (is_back) {
-            a->sample = before->sent;
-            a->pending.n = before->n_pending;
-            a->drive_bound = before->drive_bound, a->psi_bound = before->psi_bound;
-            a->target_bound = before->target_bound, a->weight_bound = before->weight_bound;
+            a->sample = before->sent, a->pending.n = before->n_pending;
             a->most_arriving = before->most_arriving;
             a->most_arriving_back = before->most_arriving_back;
         } else
-            *before = (struct bounds_before){a->sample, a->pending.n, a->drive_bound, a->psi_bound,
-                a->target_bound, a->weight_bound, a->most_arriving, a->most_arriving_back};
+            *before = (struct counts_before){
+                a->sample, a->pending.n, a->most_arriving, a->most_arriving_back};
     }
-    if (is_back)
-        net->sample_updates = net->updates_before, net->input_bound = net->input_bound_before;
-    else
-        net->updates_before = net->sample_updates, net->input_bound_before = net->input_bound;
+    *(is_back ? &net->sample_updates : &net->updates_before)
+        = is_back ? net->updates_before : net->sample_updates;
 }
 
 /* Rules 1 to 5 of a step by bounds; 0, with nothing changed, if it may be out of range. */
@@ -77,7 +72,8 @@ static int try_step(struct network *net, struct shown_target target)
     return 0;
 }
 
-/* Show a step; 0, with nothing changed, if it may be out of range. */
+/* Show a step; 0, with nothing changed but bounds, if it may be out of range. Then the sample is
+ * reopened, here or in wider numbers, or undone. */
 static int show_step(struct network *net, struct shown_target target)
 {
     const int64_t inputs_before = net->inputs_shown;
@@ -155,15 +151,14 @@ static void reopen(struct network *net, const int64_t *counts)
         keep_backward(net);
     net->sample_updates = *counts++;
     net->inputs_shown = *counts++;
-    net->input_bound = INFINITY; /* so that the first step measures */
     for (int l = 0; l <= net->is.n_layers; l++) {
         net->layer[l].sample = (struct sent){counts[0], counts[1], counts[2], counts[3],
             counts[4], counts[5], counts[6], counts[7]};
         counts += N_SENT;
-        net->layer[l].drive_bound = net->layer[l].target_bound = INFINITY;
-        net->layer[l].psi_bound = net->layer[l].weight_bound = INFINITY;
+        net->layer[l].weight_bound = INFINITY; /* so that the close measures */
         net->layer[l].last.is_known = 0;
     }
+    net->layer[0].drive_bound = INFINITY; /* and the first step */
 }
 
 #endif
