@@ -30,7 +30,6 @@ BOUNDS_BEFORE = BY_HAND + "bounds_that_a_dropped_sample_has_measured_are_forgott
 WITHIN = BY_HAND + "nothing_is_proven_of_weights_that_are_set_within_a_sample"
 ONCE = BY_HAND + "a_step_that_bounds_do_not_prove_counts_once"
 LEARNED_BY_REFERENCE = BY_HAND + "bounds_know_what_the_reference_has_learned"
-DRIVE_BEFORE = BY_HAND + "bounds_know_the_drive_before_a_step_that_the_reference_has_shown"
 COUNTS_OF_INPUTS = BY_HAND + "counts_of_inputs_that_32_bits_do_not_hold_are_refused"
 BETWEEN_BYTES = BY_HAND + "bytes_after_events_are_read_anew"
 
@@ -550,7 +549,6 @@ FAULTS = [
     ("steps.h", ", place_in(net->x.some, v);", ";", "steps", "x"),
     ("steps.h", "net->layer[l].weight_bound = INFINITY;", ";", LEARNED_BY_REFERENCE),
     ("steps.h", "        net->layer[l].last.is_known = 0;\n", "", ONCE),
-    ("steps.h", "net->layer[0].drive_bound = INFINITY;", ";", DRIVE_BEFORE),
 ]
 
 #: Faults that the ordinary run looks for too.

@@ -155,10 +155,9 @@ static void reopen(struct network *net, const int64_t *counts)
         net->layer[l].sample = (struct sent){counts[0], counts[1], counts[2], counts[3],
             counts[4], counts[5], counts[6], counts[7]};
         counts += N_SENT;
-        net->layer[l].weight_bound = INFINITY; /* so that the close measures */
+        net->layer[l].weight_bound = INFINITY; /* so that the next step measures, or sample */
         net->layer[l].last.is_known = 0;
     }
-    net->layer[0].drive_bound = INFINITY; /* and the first step */
 }
 
 #endif
