@@ -184,7 +184,7 @@ def load_netx(path: PathLike, net: Definition | None = None) -> Checkpoint:
     if any(layer.fires for layer in layers):
         changes += [DIFFERENT_UNITS]
     change = max(
-        float(np.max(np.abs(rounded.astype(np.float64) - given)))
+        float(np.max(np.abs(rounded - given)))
         for rounded, given in zip(state.weights, weights, strict=True)
     )
     if change > 0:
@@ -210,7 +210,7 @@ class _DenseLayer(NamedTuple):
 
 def _written(checkpoint: Checkpoint) -> list[_DenseLayer]:
     return [
-        _scaled(f"weights of layer {layer}", weights.astype(np.float64))
+        _scaled(f"weights of layer {layer}", weights)
         for layer, weights in enumerate(checkpoint.state.weights, 1)
     ]
 

@@ -23,7 +23,7 @@ class StepResult(NamedTuple):
         The summed drive of each layer; None for layer 0.
     scores : ndarray
         Of the present sample, or of the one that this step has ended.
-    state : LearningState
+    state : RealState
         Weights and backward potentials.
     closes : bool
         Whether the step ended a sample.
@@ -75,7 +75,7 @@ class ImmediateOracle:
     def state(self):
         if self.stream.is_open:
             return self.stream._steps._learning
-        return self.simulator.checkpoint().state
+        return self.simulator.checkpoint().state.reals()
 
     @property
     def operations(self):
@@ -93,7 +93,7 @@ class ImmediateOracle:
             steps._learning = with_weights(steps._learning, l, matrix)
         else:
             backend = self.stream._steps._backend
-            backend.take(with_weights(backend.state, l, matrix), Operations())
+            backend.take(with_weights(backend.learned, l, matrix), Operations())
 
 
 class PipelinedOracle:
@@ -104,7 +104,7 @@ class PipelinedOracle:
     """
 
     def __init__(self, checkpoint):
-        self.net, self.state = checkpoint.net, checkpoint.state
+        self.net, self.state = checkpoint.net, checkpoint.state.reals()
         self.number = arithmetic_of(self.net)
         self.operations = Operations()
         self._open()

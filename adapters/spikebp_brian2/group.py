@@ -542,7 +542,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                     "the middle of a sample"
                 )
             self._notices.of_silence()
-        state = read_state_after_last_sample(self.net, reader(self))
+        state = read_state_after_last_sample(self.net, reader(self)).on_grid(self.net)
         return Checkpoint(self.net, state, input_is_scaled=self._input_is_scaled)
 
     def begin(self, state: LearningState) -> None:

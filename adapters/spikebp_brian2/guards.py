@@ -57,7 +57,7 @@ from spikebp_brian2.variables import (
     seen_places,
 )
 from spikebp_brian2.wiring import ends
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.state import RealState
 
 #: The time for which clocks with different dt agree in programs of cpp_standalone. These compare
 #: times, multiples of dt in doubles, with a tolerance of 1e-14 s. Rounding exceeds it after 90 s.
@@ -195,7 +195,7 @@ class RunGuard:
         """Check that the learning state is on the grid, and of this definition."""
         self._check(read_state(self._mlp.net, reader(self._mlp)))
 
-    def _check(self, state: LearningState) -> None:
+    def _check(self, state: RealState) -> None:
         if isinstance(self._mlp.device, RuntimeDevice):
             check_constants(self._mlp, self._mlp.constants)
         check_on_grid(self._mlp.net, state)

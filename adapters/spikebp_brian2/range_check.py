@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import WeightedCounts
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.state import RealState
 from spikebp_plugins.rules.step import backward_weights, synaptic_weights
 
 
@@ -67,14 +67,14 @@ class RunExtremes(NamedTuple):
     travel: list[NDArray[Any]]
 
 
-def prove_range(net: Definition, state: LearningState, seen: RunExtremes) -> None:
+def prove_range(net: Definition, state: RealState, seen: RunExtremes) -> None:
     """Prove that no value left the range in a run.
 
     Parameters
     ----------
     net : Definition
         The definition.
-    state : LearningState
+    state : RealState
         The state at the end of the run.
     seen : RunExtremes
         The extremes of the run.
@@ -121,7 +121,7 @@ def _sums(arriving: WeightedCounts) -> NDArray[Any]:
     return arriving.product(arriving.counts, arriving.weights)
 
 
-def check_on_grid(net: Definition, state: LearningState) -> None:
+def check_on_grid(net: Definition, state: RealState) -> None:
     """Check the weights and backward potentials, which a user may have overwritten.
 
     Raises

@@ -22,7 +22,7 @@ from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.learning_rule import Limit
 from spikebp_plugins.network.operations import MessageTotals, count_operations
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.state import LearningState, RealState
 
 #: How many steps a sample takes.
 STEPS_PER_SAMPLE: Final[VariableKey] = ("schedule", "steps_per_sample")
@@ -119,8 +119,8 @@ def placed_weights(
     }
 
 
-def read_state(net: Definition, read: VariableReader) -> LearningState:
-    """Return the learning state that the variables hold at present."""
+def read_state(net: Definition, read: VariableReader) -> RealState:
+    """Return what the variables hold at present, on the grid or not."""
     upper = range(1, net.n_layers + 1)
 
     def feedback(l: int) -> NDArray[Any]:
@@ -129,7 +129,7 @@ def read_state(net: Definition, read: VariableReader) -> LearningState:
         )
         return turned.copy()
 
-    return LearningState(
+    return RealState(
         weights=tuple(_read_matrix(net, read, l, "weight") for l in upper),
         backward_potentials=tuple(
             np.array(read((f"layer_{l}", "backward_potential"))) for l in upper[:-1]
@@ -151,7 +151,7 @@ def is_half_taught(read: VariableReader) -> bool:
     return bool(read(("schedule", "in_training"))[0] and not read(("schedule", "sample_over"))[0])
 
 
-def read_state_after_last_sample(net: Definition, read: VariableReader) -> LearningState:
+def read_state_after_last_sample(net: Definition, read: VariableReader) -> RealState:
     """Return the learning state without what a sample has taught that is not over."""
     state = read_state(net, read)
     if not is_half_taught(read):

@@ -120,7 +120,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
     @property
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights of `checkpoint` as real numbers, of ``net.weight_shapes``."""
-        return [np.asarray(matrix, np.float64) for matrix in self._learned().weights]
+        return [matrix.copy() for matrix in self._learned().weights]
 
     @property
     def operations(self) -> Operations:
@@ -162,7 +162,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
         name = f"weight_{l}"
         if values.shape != shape:
             raise wrong_argument(name, f"of shape {shape}", f"shape {values.shape}")
-        rounded = arithmetic.round(values)
+        rounded = arithmetic.round_weights(values)
         if not np.array_equal(rounded, values):
             allowed = "on the grid: multiples of 2**-fraction_bits (whole numbers in fixed_pt)"
             raise wrong_argument(name, allowed, given[rounded != values][0])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import StatefulBackend, Steps, UnsupportedError
+from spikebp_plugins.backends.base import Backend, Steps, UnsupportedError
 from spikebp_plugins.backends.outcome import Outcome, recording_of
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.delays import delays_of
@@ -16,7 +16,7 @@ from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.sparse_rows import SparseRows, of_one_step
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.state import LearningState, RealState
 from spikebp_plugins.rules.sample import WorkCounter, run_sample
 from spikebp_plugins.rules.step import close_training, open_sample, open_training, step
 
@@ -28,11 +28,43 @@ WHOLE_SAMPLES: Final = (
 )
 
 
-class ReferenceBackend(StatefulBackend):
+class ReferenceBackend(Backend):
     """The executable specification: slow, and right by inspection."""
 
     choices: ClassVar = CHOICES
     connections: ClassVar = None
+
+    def __init__(self, net: Definition, state: LearningState) -> None:
+        super().__init__(net, state)
+        self._so_far = (state.reals(), Operations())
+
+    @property
+    def learned(self) -> RealState:
+        """What was learned, in real numbers."""
+        return self._so_far[0]
+
+    @property
+    def state(self) -> LearningState:
+        """The learning state after the samples so far."""
+        return self.learned.on_grid(self.net)
+
+    @property
+    def samples_seen(self) -> int:
+        """Training samples so far."""
+        return self.learned.samples_seen
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown so far."""
+        return self._so_far[1]
+
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+        return self._show(batch, record)
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing."""
+        return self._show(batch, record)
 
     def block_size(self, n_steps: int) -> int:
         """Return the number of samples of a block."""
@@ -43,9 +75,9 @@ class ReferenceBackend(StatefulBackend):
         self.net = net
         return True
 
-    def take(self, state: LearningState, work: Operations) -> None:
-        """Take over the learning state after a sample shown step by step, and add its work."""
-        self._so_far = (state, self.operations + work)
+    def take(self, learned: RealState, work: Operations) -> None:
+        """Take over what was learned from a sample shown step by step, and add its work."""
+        self._so_far = (learned, self.operations + work)
 
     def steps(self) -> ReferenceSteps:
         """Return an object that shows single steps."""
@@ -59,25 +91,12 @@ class ReferenceBackend(StatefulBackend):
         records = []
         for i in range(len(batch)):
             target = None if y is None else y[i]
-            state, shown = run_sample(self.net, self.state, x[i], target, batch.n_steps)
+            learned, shown = run_sample(self.net, self.learned, x[i], target, batch.n_steps)
             # One assignment: an interrupt leaves both parts as of the same sample boundary.
-            self._so_far = (state, self.operations + shown.operations)
+            self._so_far = (learned, self.operations + shown.operations)
             records.append(shown)
         scores = np.stack([shown.step_scores[-1] for shown in records])
         return Outcome(scores, recording_of(self.net, records) if record else None)
-
-
-class StateOwner(Protocol):
-    """A back end that owns the learning state for which the reference shows samples."""
-
-    net: Definition
-
-    @property
-    def state(self) -> LearningState:
-        """The learning state after the samples so far."""
-
-    def take(self, state: LearningState, work: Operations) -> None:
-        """Take over the learning state after a sample shown step by step, and add its work."""
 
 
 class ReferenceSteps(Steps):
@@ -85,14 +104,14 @@ class ReferenceSteps(Steps):
 
     Parameters
     ----------
-    backend : StateOwner
+    backend : ReferenceBackend
         The back end whose state samples start from, and which takes over what is learned.
     """
 
-    def __init__(self, backend: StateOwner) -> None:
+    def __init__(self, backend: ReferenceBackend) -> None:
         super().__init__(backend.net)
         self._backend = backend
-        self._learning = backend.state
+        self._learning = backend.learned
         self._sample = open_sample(self.net)
         self._work = WorkCounter(self.net)
 
@@ -101,7 +120,7 @@ class ReferenceSteps(Steps):
     ) -> None:
         net = self._backend.net
         if opens:
-            self._learning, self._sample = self._backend.state, open_sample(net)
+            self._learning, self._sample = self._backend.learned, open_sample(net)
             self._work = WorkCounter(net)
         else:  # steps of silence may have been counted and not shown
             self._sample = self._sample._replace(t=self.steps_shown)
@@ -123,7 +142,7 @@ class ReferenceSteps(Steps):
         self._backend.take(self._learning, work)
 
     def _count(self, work: Operations) -> None:
-        self._backend.take(self._backend.state, work)
+        self._backend.take(self._backend.learned, work)
 
     def _potentials(self) -> Sequence[Array]:
         return self._sample.phi

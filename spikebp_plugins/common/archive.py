@@ -9,6 +9,7 @@ import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -24,8 +25,14 @@ FileLike = PathLike | IO[bytes]
 #: The most characters of another library's message on a damaged file, which may quote all of it.
 LONGEST_REASON: Final = 300
 
-#: The earliest date that a zip file can hold. With real dates equal arrays would differ as files.
-NO_DATE = (1980, 1, 1, 0, 0, 0)
+#: How much arrays are compressed: more takes many times as long, for two or three in a hundred.
+LEVEL: Final = 1
+#: No more bytes come from one that is compressed.
+MOST_FROM_A_BYTE: Final = 1032
+#: Zip files hold entries from this size on in another way.
+LARGE: Final = 2**30
+#: How many bytes are read at a time.
+PART: Final = 2**20
 
 
 class FileTarget(NamedTuple):
@@ -136,19 +143,21 @@ def _write_all(file: Any, content: bytes) -> None:
 
 
 def write_archive(path: FileLike, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays to an uncompressed npz file, whole or not at all.
+    """Write arrays to a compressed npz file, whole or not at all, a part of an array at a time.
 
-    NumPy's own ``savez`` may stamp the time and the platform into the file.
+    NumPy's own ``savez_compressed`` may stamp the time and the platform into the file.
     """
-    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    deflated = partial(zipfile.ZipFile, compression=zipfile.ZIP_DEFLATED, compresslevel=LEVEL)
+    with whole_file(path) as file, deflated(file, "w") as archive:
         for name, array in arrays.items():
-            buffer = io.BytesIO()
             plain = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
-            np.save(buffer, plain, allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy", NO_DATE)
-            entry.create_system = 3
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, buffer.getvalue())
+            # Without a date, since a name is all that is given.
+            with archive.open(f"{name}.npy", "w", force_zip64=plain.nbytes > LARGE) as entry:
+                np.lib.format.write_array(  # type: ignore[no-untyped-call]
+                    entry, plain, (1, 0), allow_pickle=False
+                )
+            written = archive.getinfo(f"{name}.npy")
+            written.create_system, written.external_attr = 3, 0o644 << 16
 
 
 def equal_arrays(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> bool:
@@ -157,7 +166,7 @@ def equal_arrays(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[An
 
 
 def read_archive(path: FileLike, kind: str) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an uncompressed npz file, which takes no more memory than its length.
+    """Return the arrays of an npz file, which is read a part at a time.
 
     Parameters
     ----------
@@ -171,8 +180,7 @@ def read_archive(path: FileLike, kind: str) -> dict[str, NDArray[Any]]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is truncated, damaged, compressed, or no archive of numbers with different
-        names.
+        If the file is truncated, damaged, or no archive of numbers with different names.
     """
     with _readable(path) as file:
         arrays: dict[str, NDArray[Any]] = {}
@@ -183,12 +191,13 @@ def read_archive(path: FileLike, kind: str) -> dict[str, NDArray[Any]]:
                     raise ValueError("something else comes before its arrays")
                 for entry in archive.infolist():
                     name = entry.filename.removesuffix(".npy")
-                    left -= entry.file_size
-                    if entry.compress_type != zipfile.ZIP_STORED or left < 0:
-                        raise ValueError(f"its array {name} is compressed, or claims too much")
+                    left -= entry.compress_size
+                    if left < 0 or entry.file_size > MOST_FROM_A_BYTE * entry.compress_size:
+                        raise ValueError(f"its array {name} claims too much")
                     if name in arrays:
                         raise ValueError(f"it has two arrays {name}")
-                    arrays[name] = _array(name, archive.read(entry))
+                    with archive.open(entry) as content:
+                        arrays[name] = _array(name, content, entry.file_size)
         except Exception as error:
             # A damaged file can make zipfile and NumPy raise almost any type of error.
             raise unreadable(path, kind, error) from error
@@ -208,17 +217,22 @@ def name_of(path: FileLike) -> str:
     return os.fspath(path) if isinstance(path, (str, os.PathLike)) else f"the {type(path).__name__}"
 
 
-def _array(name: str, content: bytes) -> NDArray[Any]:
+def _array(name: str, file: IO[bytes], size: int) -> NDArray[Any]:
     """Return the numbers of an npy file, which may state another shape than it has bytes for."""
-    file = io.BytesIO(content)
     if np.lib.format.read_magic(file) != (1, 0):  # type: ignore[no-untyped-call]
         raise ValueError(f"its array {name} has no header of version 1.0")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)  # type: ignore[no-untyped-call]
-    n_bytes = math.prod(shape) * dtype.itemsize
-    if dtype.kind not in "biuf" or file.tell() + n_bytes != len(content):
+    header: Any = np.lib.format.read_array_header_1_0(file)  # type: ignore[no-untyped-call]
+    shape, is_fortran, dtype = header
+    if dtype.kind not in "biuf" or file.tell() + math.prod(shape) * dtype.itemsize != size:
         raise ValueError(f"its array {name} does not hold {dtype} of shape {shape}")
-    file.seek(0)
-    array: NDArray[Any] = np.load(file, allow_pickle=False)
+    array: NDArray[Any] = np.empty(shape, dtype, order="F" if is_fortran else "C")
+    content: Any = (array.T if is_fortran else array).reshape(-1).view(np.uint8)
+    to = memoryview(content)
+    for start in range(0, len(to), PART):
+        part = to[start : start + PART]
+        part[:] = file.read(len(part))
+    if file.read(1):  # with the last byte its checksum is compared
+        raise ValueError(f"its array {name} has more than its shape")
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -233,14 +247,15 @@ def in_one_line(reason: object) -> str:
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
 
 
-def check_version(path: FileLike, kind: str, name: str, array: NDArray[Any], newest: int) -> None:
-    """Refuse a file whose array `name` is no version of its format, or one after `newest`."""
+def check_version(path: FileLike, kind: str, name: str, array: NDArray[Any], read: int) -> None:
+    """Refuse a file whose array `name` is not the version of its format that is read."""
     found = scalar(array)
     if found is None or found < 1:
         raise unreadable(path, kind, f"{name} must be a positive integer")
-    if found > newest:
+    if found != read:
+        age = "newer" if found > read else "older"
         raise ValueError(
-            f"{name_of(path)} has {kind} format {found}, newer than the {newest} that this "
+            f"{name_of(path)} has {kind} format {found}, {age} than the {read} that this "
             "version of spikebp-plugins reads"
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.approximation import ApproximationWarning
@@ -55,7 +54,7 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
     """
     bias = choice("bias", bias, (None, "input"))
     checkpoint = checkpoint_of(source)
-    layers = [AffineLayer(W.astype(np.float64), None) for W in _matrices(checkpoint)]
+    layers = [AffineLayer(W, None) for W in _matrices(checkpoint)]
     weights = [W for W, _ in scores_in_spikes(checkpoint.net, layers)]
     if bias is None:
         return weights

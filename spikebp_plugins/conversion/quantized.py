@@ -121,10 +121,9 @@ def quantized_weights(
     net = checkpoint.net
     floor = -net.fraction_bits
     weights, exponents = [], []
-    for l, (connection, matrix) in enumerate(
+    for l, (connection, W) in enumerate(
         zip(net.connections, checkpoint.state.weights, strict=True), 1
     ):
-        W = matrix.astype(np.float64)
         if connection.constant_weight is not None:
             e = _of_pool(net, connection, l)
         elif shared_by == "unit":

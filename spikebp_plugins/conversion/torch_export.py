@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.conversion.layers import AffineLayer, Array
@@ -27,7 +26,7 @@ def module_of_network(checkpoint: Checkpoint) -> Any:
     nn = import_module("torch.nn")
     net = checkpoint.net
     stages: list[list[Any]] = []
-    given = [AffineLayer(W.astype(np.float64), None) for W in checkpoint.state.weights]
+    given = [AffineLayer(W, None) for W in checkpoint.state.weights]
     layers = scores_in_spikes(net, given)
     for below, connection, (W, _) in zip(net.shapes, net.connections, layers, strict=False):
         if isinstance(connection, Convolution):

@@ -194,7 +194,9 @@ class CBackend(Backend):
         """Show one sample by the reference."""
         state, earlier, done, _ = self._current
         target = None if batch.y is None else batch.targets()[0]
-        state, shown = run_sample(self.net, state, batch.inputs()[0], target, batch.n_steps)
+        learned, shown = run_sample(
+            self.net, state.reals(), batch.inputs()[0], target, batch.n_steps
+        )
         # The work of the reference is that of the rules.
         rows = sum(
             int(np.count_nonzero(sent))
@@ -202,6 +204,7 @@ class CBackend(Backend):
             for sent in (*step.k[:-1], *(step.e or ())[2:])
         )
         done += Work(rows, shown.operations.multiply_adds)
+        state = learned.on_grid(self.net)
         self._current = CBackendState(state, earlier + shown.operations, done, None)
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording)

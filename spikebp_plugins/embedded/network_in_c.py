@@ -149,23 +149,24 @@ class NetworkInC:
         fields = {name: v for name, v in self.net.to_dict().items() if name != "learning_rate"}
         return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
 
-    def units(self, array: Any) -> NDArray[np.int64]:
+    def units(self, values: Any) -> NDArray[np.int64]:
         """Return real numbers of the grid as integers."""
-        return arithmetic_of(self.net).encode(np.asarray(array))
+        return arithmetic_of(self.net).encode(np.asarray(values))
 
     def weights(self, state: LearningState) -> NDArray[np.int64]:
         """Return all weights in units of 2^-f, in the order of C."""
-        return self._joined(state.weights)
+        return _joined(state.weights.units)
 
     def backward_potentials(self, state: LearningState) -> NDArray[np.int64]:
         """Return all backward potentials in units of 2^-f."""
-        return self._joined(state.backward_potentials)
+        return _joined(state.backward_potentials.units)
 
     def feedback(self, state: LearningState) -> NDArray[np.int64]:
         """Return all random backward weights in units of 2^-f, in the order of forward ones."""
-        pairs = zip(self.net.connections[1:], state.feedback, strict=bool(state.feedback))
+        units = state.feedback.units
+        pairs = zip(self.net.connections[1:], units, strict=bool(units))
         # The function that turns forward weights into backward ones is its own inverse.
-        return self._joined(connection.backward_weights(b) for connection, b in pairs)
+        return _joined(connection.backward_weights(b) for connection, b in pairs)
 
     def check_state(self, state: LearningState) -> None:
         """Refuse numbers that do not fit their types.
@@ -192,10 +193,6 @@ class NetworkInC:
                 if self.types.weight_bits == WEIGHT_BITS[0]:
                     message += f", or train with {SETTINGS_FOR_16_BITS}"
                 raise OverflowError(message)
-
-    def _joined(self, arrays: Iterable[NDArray[Any]]) -> NDArray[np.int64]:
-        parts = [self.units(array).reshape(-1) for array in arrays]
-        return np.concatenate([np.zeros(0, np.int64), *parts])
 
     @cached_property
     def takes_pixels(self) -> bool:
@@ -314,13 +311,17 @@ class NetworkInC:
         }
 
 
+def _joined(arrays: Iterable[NDArray[Any]]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(0, np.int64), *(array.reshape(-1) for array in arrays)])
+
+
 def _has_room(net: Definition, state: LearningState, weight_bits: int) -> bool:
     """Return whether types hold what was learned, and weights that have become far larger."""
     if why_not_in_c(net, weight_bits) is not None:
         return False
     network = NetworkInC(net, weight_bits)
-    largest = max((float(np.abs(w).max(initial=1)) for w in state.weights), default=1.0)
-    needed = ROOM_TO_LEARN * largest * 2**network.fraction_bits
+    one = 2**network.fraction_bits
+    needed = ROOM_TO_LEARN * max(one, int(np.abs(network.weights(state)).max(initial=0)))
     try:
         network.check_state(state)
     except OverflowError:

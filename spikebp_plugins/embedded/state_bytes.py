@@ -27,9 +27,8 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.embedded.network_in_c import CHECKSUM_BYTES, NetworkInC
-from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.state import LearningState, OnGrid, narrowed
 
 #: Letters, version, bytes of a weight and of a potential, zero, key, and samples seen.
 HEADER: Final = struct.Struct("<4sBBBBIQ")
@@ -105,16 +104,16 @@ def bytes_of(network: NetworkInC, state: LearningState) -> bytes:
 def state_of(network: NetworkInC, data: bytes, before: LearningState) -> LearningState:
     """Return the state that bytes of a network hold, with the feedback of an earlier one."""
     net, types = network.net, network.types
-    decode = arithmetic_of(net).decode
     samples_seen = HEADER.unpack(data[: HEADER.size])[-1]
     weights = np.frombuffer(data, f"<i{types.weight_bits // 8}", network.n_weights, HEADER.size)
     place = HEADER.size + weights.nbytes
     potentials = np.frombuffer(data, f"<i{types.state_bits // 8}", network.n_hidden, place)
 
-    def parts(numbers: NDArray[Any], shapes: Any) -> tuple[NDArray[Any], ...]:
+    def parts(numbers: NDArray[Any], shapes: Any) -> OnGrid:
         ends = accumulate((int(np.prod(shape)) for shape in shapes), initial=0)
         bounds = zip(pairwise(ends), shapes, strict=True)
-        return tuple(decode(numbers[start:stop].reshape(shape)) for (start, stop), shape in bounds)
+        units = (narrowed(numbers[start:stop].reshape(shape)) for (start, stop), shape in bounds)
+        return OnGrid(units, -network.fraction_bits)
 
     return LearningState(
         weights=parts(weights, net.weight_shapes),

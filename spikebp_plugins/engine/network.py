@@ -31,7 +31,7 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, Work, operations_of
 from spikebp_plugins.network.samples import Batch, spike_counts
 from spikebp_plugins.network.sparse_rows import SparseRows
-from spikebp_plugins.network.state import LearningState, in_parts, rows_of
+from spikebp_plugins.network.state import LearningState, OnGrid, in_parts, narrowed
 
 Array = NDArray[Any]
 
@@ -172,7 +172,7 @@ class EngineNetwork:
     def write(self, state: LearningState) -> bool:
         """Replace what has been learned; return whether the numbers hold it."""
         self.drop_sample()  # an interrupt may have left one
-        is_held = self._write(self._encoded(state))
+        is_held = self._write(self._parts_of(state))
         self.forget_bounds()
         self.block.n_learned = state.samples_seen - self.build.trained(self._place)
         return is_held
@@ -246,15 +246,13 @@ class EngineNetwork:
             elif len(index):
                 yield 0, l, 0, self.connections.layouts[l - 1].weights(self.flat_before(l))
 
-    def _encoded(self, state: LearningState) -> Iterator[Part]:
-        """Yield a state in units of 2^-f."""
-        encode = self._grid.encode
-        for l, first, rows in rows_of(state.weights):
-            yield 0, l, first, encode(rows)
-        for l, matrix in enumerate(state.feedback, 2):
-            yield 1, l, 0, encode(matrix)
-        for l, potentials in enumerate(state.backward_potentials, 1):
-            yield 2, l, 0, encode(potentials)
+    def _parts_of(self, state: LearningState) -> Iterator[Part]:
+        """Yield a state in units of 2^-f, a few rows at a time."""
+        learned = (state.weights, state.feedback, state.backward_potentials)
+        for kind, (numbers, lowest) in enumerate(zip(learned, (1, 2, 1), strict=True)):
+            shift = numbers.exponent + self._grid.fraction_bits
+            for i, first, units in numbers.rows():
+                yield kind, lowest + i, first, units.astype(np.int64) << shift
 
     def _write(self, parts: Iterable[Part], is_open: bool = False) -> bool:
         """Write parts of a state, or of the open sample; return whether the numbers hold all."""
@@ -338,20 +336,26 @@ class EngineNetwork:
 
     def read(self, is_open: bool = False) -> LearningState:
         """Return a copy of what was learned before the open sample, or up to now."""
-        net, L, decode = self.net, self.net.n_layers, self._grid.decode
+        net, L, grid = self.net, self.net.n_layers, self._grid
+        of_weights, of_states = grid.exponent_of_weights, -grid.fraction_bits
 
         def weights(l: int) -> Array:
-            if is_open:
-                return self._reals(l, W)
-            units = self.connections.layouts[l - 1].weights(self.flat_before(l))
-            reals: Array = decode(units.astype(np.int64))
-            return reals
+            layout = self.connections.layouts[l - 1]
+            is_before = not is_open and len(self.rows_before(l)[0]) > 0
+            return layout.weights(self.flat_before(l)) if is_before else self.array(l, W)
 
-        psi, with_feedback = PSI_NOW if is_open else PSI, net.feedback == "random"
+        def on_grid(arrays: Iterable[Array], exponent: int) -> OnGrid:
+            shift = exponent - of_states
+            return OnGrid(
+                (narrowed(units >> shift if shift else units) for units in arrays), exponent
+            )
+
+        psi = PSI_NOW if is_open else PSI
+        feedback = range(2, L + 1) if net.feedback == "random" else ()
         return LearningState(
-            weights=tuple(map(weights, range(1, L + 1))),
-            backward_potentials=tuple(self._reals(l, psi) for l in range(1, L)),
-            feedback=tuple(self._reals(l, B) for l in range(2, L + 1) if with_feedback),
+            weights=on_grid(map(weights, range(1, L + 1)), of_weights),
+            backward_potentials=on_grid((self.array(l, psi) for l in range(1, L)), of_states),
+            feedback=on_grid((self.array(l, B) for l in feedback), of_weights),
             samples_seen=self.samples_seen,
         )
 

@@ -1,6 +1,6 @@
 """Checkpoints: what a network in the order of events has learned, as one small file.
 
-A file is an uncompressed npz of ``format_version`` (int64, 1), ``definition`` (uint8, the fields
+A file is an npz of ``format_version`` (int64, 1), ``definition`` (uint8, the fields
 as JSON with sorted keys), ``samples_seen`` (int64), and ``weights_l`` for l = 1..L and
 ``backward_potential_l`` for l = 1..L-1 in the type of the arithmetic.
 """

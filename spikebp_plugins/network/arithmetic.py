@@ -82,6 +82,16 @@ class FixedPoint:
     largest_payload: ClassVar[int | None] = None
 
     @property
+    def exponent_of_weights(self) -> int:
+        """The exponent of 2 by which integers stand for weights; for states it is -f."""
+        return -self.fraction_bits
+
+    @property
+    def range_of_weights(self) -> tuple[int, int]:
+        """The lowest and the highest integer that stands for a weight."""
+        return 1 - 2**self.magnitude_bits, 2**self.magnitude_bits - 1
+
+    @property
     def limit(self) -> float:
         """The magnitude that no value reaches."""
         return math.ldexp(1.0, self.magnitude_bits - self.fraction_bits)
@@ -95,10 +105,6 @@ class FixedPoint:
     def round_weights(self, values: Any) -> Reals:
         """Round weights to numbers of the arithmetic."""
         return self.round(values)
-
-    def weight_units(self, weights: Reals) -> Integers:
-        """Return the integers that stand for weights, in units of their last bit."""
-        return self.encode(weights)
 
     def at(self, samples_seen: int, t: int) -> FixedPoint:
         """Return the arithmetic for step `t` of a training sample, with its random numbers."""
@@ -181,6 +187,16 @@ class Loihi2(FixedPoint):
 
     magnitude_bits: ClassVar = STATE_BITS - 1
     largest_payload: ClassVar = LARGEST_PAYLOAD
+
+    @property
+    def exponent_of_weights(self) -> int:
+        """The exponent of 2 by which integers stand for weights."""
+        return self.weight_exponent
+
+    @property
+    def range_of_weights(self) -> tuple[int, int]:
+        """The lowest and the highest integer that stands for a weight."""
+        return LOWEST_WEIGHT, HIGHEST_WEIGHT
 
     def at(self, samples_seen: int, t: int) -> Loihi2:
         """Return the arithmetic for step `t` of a training sample, with its random numbers."""

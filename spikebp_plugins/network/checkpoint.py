@@ -1,9 +1,9 @@
 """Checkpoints: a network's definition and what it has learned, as one small file.
 
-A file is an uncompressed npz of little-endian arrays, in this order:
+A file is an npz of little-endian arrays, which are compressed, in this order:
 
 =======================  =======================================================================
-``format_version``       int64, 1
+``format_version``       int64, 2
 ``definition``           uint8, ``net.to_dict()`` as UTF-8 JSON with sorted keys
 ``samples_seen``         int64, training samples so far
 ``weights_l``            l = 1..L, shape (n_{l-1}, n_l), or that of the connection
@@ -28,8 +28,9 @@ A file is an uncompressed npz of little-endian arrays, in this order:
 ``encoder_n_missing``    int64, the readings until the next window
 =======================  =======================================================================
 
-Matrices and potentials are int64 integers in units of 2^-f. Nothing depends on time, machine or
-back end: equal states give equal bytes.
+Matrices and potentials are integers, each array in the smallest of int8 to int64 that holds it:
+in units of 2^-f, and weights of a chip in units of 2^g. Nothing depends on time, machine or back
+end: equal states give equal bytes.
 """
 
 from __future__ import annotations
@@ -62,12 +63,15 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.replay import MOST_SAMPLES, ReplayBuffer
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.sparse_rows import SparseRows, is_sparse, rows_of_matrix
-from spikebp_plugins.network.state import LearningState, Matrices, initial_state
+from spikebp_plugins.network.state import LearningState, OnGrid, initial_state, narrowed
 
 if TYPE_CHECKING:
     from spikebp_plugins.simulation.simulator import Simulator
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+
+#: So many weights, which are below 2^53, can be summed in 64 bits.
+MOST_SUMMED: Final = 512
 
 #: The names of an encoder's arrays begin with this.
 OF_ENCODER: Final = "encoder_"
@@ -99,6 +103,11 @@ class Checkpoint:
     replay: ReplayBuffer | None = None
     encoder: WindowEncoder | None = None
     input_is_scaled: bool = False
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(part, OnGrid) for part in self.state[:3]):
+            allowed = "a LearningState, whose numbers are OnGrid (with_reals replaces some)"
+            raise wrong_argument("state", allowed, "other arrays")
 
     @staticmethod
     def load(path: FileLike, net: Definition | None = None) -> Checkpoint:
@@ -160,10 +169,9 @@ class Checkpoint:
                 raise wrong_argument("checkpoints", f"of one {name}", repr(sorted(found, key=repr)))
         if len({checkpoint.net.connections for checkpoint in checkpoints}) > 1:
             raise wrong_argument("checkpoints", "of the same connections", "others")
-        arithmetic = arithmetic_of(last.net)
-        stacked = zip(*(checkpoint.state.weights for checkpoint in checkpoints), strict=True)
-        weights = tuple(arithmetic.round_weights(np.mean(matrices, axis=0)) for matrices in stacked)
-        return replace(last, state=last.state._replace(weights=weights))
+        stacked = zip(*(checkpoint.state.weights.units for checkpoint in checkpoints), strict=True)
+        means = OnGrid(map(_mean, stacked), last.state.weights.exponent)
+        return replace(last, state=last.state._replace(weights=means))
 
     def simulate(self, backend: str | None = None, **options: Any) -> Simulator:
         """Return a simulator that continues exactly where this checkpoint was made.
@@ -229,10 +237,16 @@ class Checkpoint:
         sizes = (n_inputs, *net.layer_sizes[1:-1], n_outputs)
         larger = net.replace(layer_sizes=sizes, fraction_bits=net.fraction_bits)
         start = initial_state(larger)
-        for name in ("weights", "feedback"):
-            for matrix, known in zip(getattr(start, name), getattr(self.state, name), strict=True):
-                matrix[tuple(map(slice, known.shape))] = known
-        state = self.state._replace(weights=start.weights, feedback=start.feedback)
+
+        def grown(matrix: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
+            matrix = matrix.copy()
+            matrix[tuple(map(slice, known.shape))] = known
+            return matrix
+
+        state = self.state.with_reals(
+            weights=map(grown, start.weights, self.state.weights),
+            feedback=map(grown, start.feedback, self.state.feedback),
+        )
         return replace(self, net=larger, state=state)
 
     def __eq__(self, other: object) -> bool:
@@ -277,16 +291,14 @@ def differences(there: Definition, here: Definition) -> str:
 def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     """Return the arrays of a checkpoint's file, by name and in their order."""
     net, state = checkpoint.net, checkpoint.state
-    encode = arithmetic_of(net).encode
     definition = json.dumps(net.to_dict(), sort_keys=True).encode()
     arrays: dict[str, NDArray[Any]] = {
         "format_version": np.array(FORMAT_VERSION, np.int64),
         "definition": np.frombuffer(definition, np.uint8),
         "samples_seen": np.array(state.samples_seen, np.int64),
     }
-    learned = chain(state.weights, state.backward_potentials, state.feedback)
-    pairs = zip(_expected(net), learned, strict=True)
-    arrays |= {name: encode(array) for (name, _), array in pairs}
+    learned = chain.from_iterable(numbers.units for numbers in state[:3])
+    arrays |= dict(zip((name for name, _ in _expected(net)), learned, strict=True))
     if checkpoint.input_is_scaled:
         arrays["input_is_scaled"] = np.array(True)
     if checkpoint.replay is not None:
@@ -329,29 +341,32 @@ def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
     except ValueError as error:
         raise refuse(error) from error
     arithmetic = arithmetic_of(net)
+    of_states = 2**arithmetic.magnitude_bits - 1
 
-    def stored(prefix: str) -> Matrices:
+    def stored(prefix: str, exponent: int, lowest: int, highest: int) -> OnGrid:
         found = []
         for name, shape in _expected(net):
             if name.startswith(prefix):
                 array = arrays.get(name)
-                if array is None or array.shape != shape or array.dtype != np.int64:
-                    raise refuse(f"{name} must be int64 of shape {shape}")
-                found.append(arithmetic.decode(array))
-                if not np.all(np.abs(found[-1]) < arithmetic.limit):
-                    raise refuse(f"{name} must stay below {arithmetic.limit:.6g} in magnitude")
-                is_state = name.startswith("backward_potential_")
-                if not is_state and np.any(arithmetic.round_weights(found[-1]) != found[-1]):
-                    raise refuse(f"{name} must hold weights of the arithmetic")
-        return tuple(found)
+                if array is None or array.shape != shape or array.dtype.kind != "i":
+                    raise refuse(f"{name} must be integers of shape {shape}")
+                ends = int(array.min(initial=0)), int(array.max(initial=0))
+                if not lowest <= ends[0] <= ends[1] <= highest:
+                    raise refuse(f"{name} must lie from {lowest} to {highest}")
+                found.append(narrowed(array, copy=False))
+        return OnGrid(found, exponent)
+
+    of_weights = (arithmetic.exponent_of_weights, *arithmetic.range_of_weights)
 
     samples_seen = scalar(arrays["samples_seen"])
     if samples_seen is None or samples_seen < 0:
         raise refuse("samples_seen must be a number that is not negative")
     state = LearningState(
-        weights=stored("weights_"),
-        backward_potentials=stored("backward_potential_"),
-        feedback=stored("feedback_"),
+        weights=stored("weights_", *of_weights),
+        backward_potentials=stored(
+            "backward_potential_", -net.fraction_bits, -of_states, of_states
+        ),
+        feedback=stored("feedback_", *of_weights),
         samples_seen=samples_seen,
     )
     try:
@@ -451,6 +466,15 @@ def definition_from(array: NDArray[Any]) -> Definition:
     if missing := ", ".join(name for name in net.field_names() if name not in values):
         raise ValueError(f"its definition lacks {missing}")
     return net
+
+
+def _mean(matrices: tuple[NDArray[Any], ...]) -> NDArray[Any]:
+    """Return the mean of integers, rounded once, ties to even."""
+    n = len(matrices)
+    total: Any = sum(matrix.astype(object if n > MOST_SUMMED else np.int64) for matrix in matrices)
+    whole, rest = total // n, 2 * (total % n)
+    is_up = (rest > n) | ((rest == n) & (whole % 2 == 1))
+    return narrowed((whole + is_up).astype(np.int64))
 
 
 def _expected(net: Definition) -> Iterator[tuple[str, tuple[int, ...]]]:

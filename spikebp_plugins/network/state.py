@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, overload
 
@@ -10,46 +10,86 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import REALS, array_of, finite, wrong_argument
-from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
+from spikebp_plugins.network.arithmetic import FixedPoint, Reals, arithmetic_of
 from spikebp_plugins.network.fields import VALUES_PER_DRAW, Definition
 
-Matrices = tuple[NDArray[np.floating[Any]], ...]
+Integers = NDArray[np.signedinteger[Any]]
+Doubles = NDArray[np.float64]
+Matrices = tuple[Doubles, ...]
 
 
-class LearningState(NamedTuple):
-    r"""The state that lasts from sample to sample.
+class OnGrid(Sequence[Doubles]):
+    """Arrays of numbers on a grid: integers times a power of 2, which are read as real numbers.
 
-    All values are numbers of the network's arithmetic: in fixed arithmetic they are on the grid.
+    Nothing changes them: what is read is read-only, too.
 
-    Attributes
+    Parameters
     ----------
-    weights : sequence of ndarray of shape (n_in, n_out)
-        :math:`W_1` to :math:`W_L`.
-    backward_potentials : tuple of ndarray of shape (n_units,)
-        :math:`\psi_1` to :math:`\psi_{L-1}` after the last training sample.
-    feedback : tuple of ndarray of shape (n_out, n_in)
-        The random backward weights :math:`B_2` to :math:`B_L`; empty with
-        ``feedback="transpose"``.
-    samples_seen : int
-        Training samples so far.
+    units : iterable of ndarray of int
+        The integers, each array in the smallest type that holds it: see `narrowed`.
+    exponent : int
+        They stand for themselves times 2**exponent.
     """
 
-    weights: Sequence[NDArray[np.floating[Any]]]
-    backward_potentials: Matrices
-    feedback: Matrices
-    samples_seen: int
+    def __init__(self, units: Iterable[Integers], exponent: int) -> None:
+        self.units, self.exponent = tuple(units), exponent
+        for array in self.units:
+            array.flags.writeable = False
 
-    def copy(self) -> LearningState:
-        """Return the same state in arrays of its own."""
-        return self._replace(
-            weights=tuple(w.copy() for w in self.weights),
-            backward_potentials=tuple(psi.copy() for psi in self.backward_potentials),
-            feedback=tuple(b.copy() for b in self.feedback),
+    @classmethod
+    def of(cls, arrays: Iterable[NDArray[Any]], exponent: int) -> OnGrid:
+        """Return real numbers on the grid as what they are.
+
+        Raises
+        ------
+        ValueError
+            If a number is not on the grid.
+        """
+        return cls((narrowed(in_units(array, exponent)) for array in arrays), exponent)
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    @overload
+    def __getitem__(self, index: int) -> Doubles: ...
+    @overload
+    def __getitem__(self, index: slice) -> Matrices: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(len(self))))
+        reals: Doubles = np.ldexp(self.units[index].astype(np.float64), self.exponent)
+        reals.flags.writeable = False
+        return reals
+
+    def rows(self) -> Iterator[tuple[int, int, Integers]]:
+        """Yield some rows after the other: the array, counted from 0, the first row, and these."""
+        for i, array in enumerate(self.units):
+            for first, rows in in_parts(array):
+                yield i, first, rows
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, OnGrid)
+            and self.exponent == other.exponent
+            and len(self) == len(other)
+            and all(map(np.array_equal, self.units, other.units))
         )
 
+    __hash__ = None  # type: ignore[assignment]
 
-class DrawnWeights(Sequence[NDArray[np.floating[Any]]]):
-    """The initial weights of a definition on its grid, drawn when somebody needs them.
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{array.dtype} of shape {array.shape}" for array in self.units)
+        return f"<{arrays or 'no array'}, in units of 2**{self.exponent}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OnGrid, (self.units, self.exponent)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OnGrid:
+        return self
+
+
+class DrawnWeights(OnGrid):
+    """The initial weights of a definition, drawn when somebody needs them.
 
     An engine takes them row by row. The matrices are made for who asks for one.
 
@@ -60,42 +100,132 @@ class DrawnWeights(Sequence[NDArray[np.floating[Any]]]):
     """
 
     def __init__(self, net: Definition) -> None:
-        self._net = net
+        self._net, self.exponent = net, arithmetic_of(net).exponent_of_weights
 
-    def rows(self) -> Iterator[tuple[int, int, NDArray[np.floating[Any]]]]:
-        """Yield some rows after the other: the layer, the number of the first row, and the rows."""
+    def rows(self) -> Iterator[tuple[int, int, Integers]]:
+        """Yield some rows after the other, as they are drawn or as they were."""
+        if "units" in vars(self):
+            yield from super().rows()
+            return
         arithmetic = arithmetic_of(self._net)
-        for l, first, rows in self._net.drawn_weights():
-            yield l, first, _rounded(arithmetic, "weight", l, rows)
+        for l, first, drawn in self._net.drawn_weights():
+            rounded = _rounded(arithmetic, "weight", l, drawn)
+            yield l - 1, first, in_units(rounded, self.exponent)
 
     @cached_property
-    def _matrices(self) -> Matrices:
-        matrices = tuple(map(np.empty, self._net.weight_shapes))
-        for l, first, rows in self.rows():
-            matrices[l - 1][first : first + len(rows)] = rows
-        return matrices
+    def units(self) -> tuple[Integers, ...]:  # type: ignore[override]
+        """The integers, all of them."""
+        matrices = [np.zeros(shape, np.int8) for shape in self._net.weight_shapes]
+        for i, first, rows in self.rows():
+            held = np.promote_types(matrices[i].dtype, narrowed(rows).dtype)
+            matrices[i] = matrices[i].astype(held, copy=False)
+            matrices[i][first : first + len(rows)] = rows
+        return OnGrid(matrices, self.exponent).units
 
     def __len__(self) -> int:
         return self._net.n_layers
 
-    @overload
-    def __getitem__(self, index: int) -> NDArray[np.floating[Any]]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Matrices: ...
-    def __getitem__(self, index: Any) -> Any:
-        return self._matrices[index]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DrawnWeights, (self._net,)
 
 
-def rows_of(
-    weights: Sequence[NDArray[np.floating[Any]]],
-) -> Iterator[tuple[int, int, NDArray[np.floating[Any]]]]:
-    """Yield weights as `DrawnWeights.rows` does, and draw them where there are none yet."""
-    if isinstance(weights, DrawnWeights) and "_matrices" not in vars(weights):
-        yield from weights.rows()
-        return
-    for l, matrix in enumerate(weights, 1):
-        for first, rows in in_parts(matrix):
-            yield l, first, rows
+class LearningState(NamedTuple):
+    r"""The state that lasts from sample to sample, in the integers that it is.
+
+    Attributes
+    ----------
+    weights : OnGrid
+        :math:`W_1` to :math:`W_L`, of shape (n_in, n_out), or that of the connection.
+    backward_potentials : OnGrid
+        :math:`\psi_1` to :math:`\psi_{L-1}` after the last training sample, of shape (n_units,).
+    feedback : OnGrid
+        The random backward weights :math:`B_2` to :math:`B_L`, of shape (n_out, n_in); none with
+        ``feedback="transpose"``.
+    samples_seen : int
+        Training samples so far.
+    """
+
+    weights: OnGrid
+    backward_potentials: OnGrid
+    feedback: OnGrid
+    samples_seen: int
+
+    def with_reals(self, **arrays: Iterable[NDArray[Any]]) -> LearningState:
+        """Return the state with real numbers on the grid in place of some of its parts.
+
+        Raises
+        ------
+        ValueError
+            If a number is not on the grid.
+        """
+        known = self._asdict()
+        parts = {name: OnGrid.of(given, known[name].exponent) for name, given in arrays.items()}
+        return LearningState(**known | parts)
+
+    def reals(self) -> RealState:
+        """Return the same state in real numbers."""
+        return RealState(
+            weights=tuple(self.weights),
+            backward_potentials=tuple(self.backward_potentials),
+            feedback=tuple(self.feedback),
+            samples_seen=self.samples_seen,
+        )
+
+
+class RealState(NamedTuple):
+    """A `LearningState` in real numbers, as the step rules compute with it.
+
+    Attributes
+    ----------
+    weights, backward_potentials, feedback : tuple of ndarray
+        As those of a `LearningState`.
+    samples_seen : int
+        Training samples so far.
+    """
+
+    weights: Matrices
+    backward_potentials: Matrices
+    feedback: Matrices
+    samples_seen: int
+
+    def on_grid(self, net: Definition) -> LearningState:
+        """Return the same state in integers.
+
+        Raises
+        ------
+        ValueError
+            If a number is not on the grid of the definition.
+        """
+        arithmetic = arithmetic_of(net)
+        of_weights, of_states = arithmetic.exponent_of_weights, -arithmetic.fraction_bits
+        return LearningState(
+            weights=OnGrid.of(self.weights, of_weights),
+            backward_potentials=OnGrid.of(self.backward_potentials, of_states),
+            feedback=OnGrid.of(self.feedback, of_weights),
+            samples_seen=self.samples_seen,
+        )
+
+
+def in_units(values: NDArray[Any], exponent: int) -> NDArray[np.int64]:
+    """Return real numbers on the grid as integers, in units of 2**exponent.
+
+    Raises
+    ------
+    ValueError
+        If a number is not on the grid.
+    """
+    scaled = np.ldexp(values, -exponent)
+    units: NDArray[np.int64] = scaled.astype(np.int64)
+    if not np.array_equal(units, scaled):
+        wrong = values[units != scaled][0]
+        raise ValueError(f"what was learned must be multiples of 2**{exponent}; got {wrong}")
+    return units
+
+
+def narrowed(units: Integers, copy: bool = True) -> Integers:
+    """Return integers in the smallest type that holds them, as a copy or maybe as they are."""
+    lowest, highest = int(units.min(initial=0)), int(units.max(initial=0))
+    return units.astype(np.min_scalar_type(min(lowest, -1 - highest)), copy=copy)
 
 
 def in_parts(matrix: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -128,7 +258,7 @@ def initial_state(net: Definition, weights: Any = None, feedback: Any = None) ->
     if net.feedback == "transpose":
         if feedback is not None:
             raise wrong_argument("feedback", "None with feedback='transpose'", "matrices")
-        backward: Matrices = ()
+        backward = OnGrid((), arithmetic.exponent_of_weights)
     else:
         given = net.init_feedback() if feedback is None else feedback
         backward = _matrices(arithmetic, "feedback", given, net.feedback_shapes, first_layer=2)
@@ -136,7 +266,9 @@ def initial_state(net: Definition, weights: Any = None, feedback: Any = None) ->
         weights=DrawnWeights(net)
         if weights is None
         else _matrices(arithmetic, "weights", weights, net.weight_shapes, first_layer=1),
-        backward_potentials=tuple(map(np.zeros, net.layer_sizes[1:-1])),
+        backward_potentials=OnGrid(
+            (np.zeros(n, np.int8) for n in net.layer_sizes[1:-1]), -net.fraction_bits
+        ),
         feedback=backward,
         samples_seen=0,
     )
@@ -162,7 +294,7 @@ def _matrices(
     given: Any,
     shapes: tuple[tuple[int, ...], ...],
     first_layer: int,
-) -> Matrices:
+) -> OnGrid:
     try:
         matrices = list(given)
         came = [np.shape(matrix) for matrix in matrices]
@@ -176,10 +308,8 @@ def _matrices(
         array = finite(matrix, array_of(matrix, given_matrix, REALS, allowed), allowed)
         quantity = "weight" if name == "weights" else "feedback weight"
         rounded.append(_rounded(arithmetic, quantity, layer, array))
-    return tuple(rounded)
+    return OnGrid.of(rounded, arithmetic.exponent_of_weights)
 
 
-def _rounded(
-    arithmetic: FixedPoint, quantity: str, layer: int, values: NDArray[Any]
-) -> NDArray[np.floating[Any]]:
+def _rounded(arithmetic: FixedPoint, quantity: str, layer: int, values: NDArray[Any]) -> Reals:
     return arithmetic.check(arithmetic.round_weights(values), quantity, layer)

@@ -22,6 +22,7 @@ from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.structure import Structure
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.state import OnGrid, narrowed
 from spikebp_plugins.river.frames import columns_of, placed
 from spikebp_plugins.river.names import ONE_OR_MORE, FeatureReader, Places, capacity, with_new
 
@@ -300,6 +301,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
 def _cut(checkpoint: Checkpoint, n_inputs: int) -> Checkpoint:
     """Return a checkpoint without inputs that nothing has been learned from."""
     net, weights = checkpoint.net, checkpoint.state.weights
+    first, *others = weights.units
     sizes = (n_inputs, *net.layer_sizes[1:])
-    state = checkpoint.state._replace(weights=(weights[0][:n_inputs].copy(), *weights[1:]))
+    kept = OnGrid([narrowed(first[:n_inputs]), *others], weights.exponent)
+    state = checkpoint.state._replace(weights=kept)
     return Checkpoint(net.replace(layer_sizes=sizes, fraction_bits=net.fraction_bits), state)

@@ -12,7 +12,7 @@ from spikebp_plugins.network.arithmetic import Reals
 from spikebp_plugins.network.delays import Delays, delays_of, is_busy
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import MessageTotals, Operations, count_operations
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.state import RealState
 from spikebp_plugins.rules.step import (
     SampleState,
     Step,
@@ -24,7 +24,7 @@ from spikebp_plugins.rules.step import (
 )
 
 #: A function with the arguments and results of `step`.
-MakeStep = Callable[..., tuple[LearningState, SampleState, Step]]
+MakeStep = Callable[..., tuple[RealState, SampleState, Step]]
 
 
 class SampleRecord(NamedTuple):
@@ -47,12 +47,12 @@ class SampleRecord(NamedTuple):
 
 def run_sample(
     net: Definition,
-    learning: LearningState,
+    learning: RealState,
     x: NDArray[Any],
     y: Reals | None,
     n_steps: int,
     make_step: MakeStep | None = None,
-) -> tuple[LearningState, SampleRecord]:
+) -> tuple[RealState, SampleRecord]:
     """Show one sample, and learn from it if there is a target.
 
     The record lists the spikes and errors of each layer by the step of input they belong to.
@@ -61,7 +61,7 @@ def run_sample(
     ----------
     net : Definition
         The definition.
-    learning : LearningState
+    learning : RealState
         Weights and backward potentials.
     x : ndarray of shape (1, n_inputs) or (n_steps, n_inputs)
         Input on the grid (or spike counts), the same at all steps or one row a step.

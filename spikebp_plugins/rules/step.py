@@ -31,7 +31,7 @@ from spikebp_plugins.network.connections import Connection, WeightedCounts
 from spikebp_plugins.network.delays import ENDLESS, delays_of, is_busy
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.learning_rule import Limit, WeightRule
-from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
+from spikebp_plugins.network.state import RealState, drawn_backward_potentials
 from spikebp_plugins.rules.quantization import rectified, signed
 
 #: The magnitude that no summed error reaches: they are 64-bit integers ("Range" in
@@ -68,7 +68,7 @@ class SampleState(NamedTuple):
         Summed errors of layers 1..L.
     sent : Step
         Spikes and errors of the last step, zero for a layer that was idle.
-    before : LearningState or None
+    before : RealState or None
         The learning state at the start of the last step: `sent` goes through its weights. None
         before the first step, and where no connection takes a step.
     t : int
@@ -83,7 +83,7 @@ class SampleState(NamedTuple):
     c: tuple[Integers, ...]
     E: Layers
     sent: Step
-    before: LearningState | None = None
+    before: RealState | None = None
     t: int = 0
     shown: int = 0
 
@@ -109,7 +109,7 @@ def silence(net: Definition) -> Step:
     return Step(nothing, (None, *nothing[1:]))
 
 
-def open_training(net: Definition, learning: LearningState) -> LearningState:
+def open_training(net: Definition, learning: RealState) -> RealState:
     """Return the state with the backward potentials that a training sample starts from."""
     if net.backward_init == "carry":
         return learning
@@ -122,19 +122,19 @@ def open_training(net: Definition, learning: LearningState) -> LearningState:
 
 def step(
     net: Definition,
-    learning: LearningState,
+    learning: RealState,
     sample: SampleState,
     x: NDArray[Any],
     y: Reals | None,
     n_steps: int = ENDLESS,
-) -> tuple[LearningState, SampleState, Step]:
+) -> tuple[RealState, SampleState, Step]:
     """Advance a sample by one step.
 
     Parameters
     ----------
     net : Definition
         The definition.
-    learning : LearningState
+    learning : RealState
         Weights and backward potentials.
     sample : SampleState
         The sample so far.
@@ -148,7 +148,7 @@ def step(
 
     Returns
     -------
-    learning, sample : LearningState, SampleState
+    learning, sample : RealState, SampleState
         Both after the step.
     sent : Step
         The spikes and errors of the step.
@@ -262,13 +262,13 @@ def within_payload(net: Definition, k: Integers) -> Integers:
     return k if largest is None else np.clip(k, -largest, largest)
 
 
-def synaptic_weights(net: Definition, learning: LearningState) -> Layers:
+def synaptic_weights(net: Definition, learning: RealState) -> Layers:
     """Return W_1 to W_L, with the constant of connections that have no weights of their own."""
     pairs = zip(net.connections, learning.weights, strict=True)
     return (None, *(W if c.constant_weight is None else constant_in(net, c) for c, W in pairs))
 
 
-def backward_weights(net: Definition, learning: LearningState) -> Layers:
+def backward_weights(net: Definition, learning: RealState) -> Layers:
     """Return B_2 to B_L: the random feedback or, without it, the weights as errors read them."""
     W = synaptic_weights(net, learning)
     B: list[Any] = [None, None]
@@ -279,8 +279,8 @@ def backward_weights(net: Definition, learning: LearningState) -> Layers:
 
 
 def learn(
-    net: Definition, learning: LearningState, sample: SampleState, e: Sequence[Any]
-) -> tuple[LearningState, SampleState]:
+    net: Definition, learning: RealState, sample: SampleState, e: Sequence[Any]
+) -> tuple[RealState, SampleState]:
     """Rule 5: return both states after a step, with weights changed or with errors summed."""
     if not net.learning_rule.learns_once:
         return _descend(net, learning, sample, e), sample
@@ -296,7 +296,7 @@ def summed_errors(E: Integers, e: Integers, l: int) -> Integers:
     return E + e
 
 
-def close_training(net: Definition, learning: LearningState, sample: SampleState) -> LearningState:
+def close_training(net: Definition, learning: RealState, sample: SampleState) -> RealState:
     """Return the state after a training sample, with the update at its end if there is one."""
     if net.learning_rule.learns_once:
         learning = _descend(net, learning, sample, sample.E)
@@ -331,8 +331,8 @@ def cut_off(values: Integers, limit: Limit, sample: SampleState) -> Integers:
 
 
 def _descend(
-    net: Definition, learning: LearningState, sample: SampleState, e: Sequence[Any]
-) -> LearningState:
+    net: Definition, learning: RealState, sample: SampleState, e: Sequence[Any]
+) -> RealState:
     number = arithmetic_of(net).at(learning.samples_seen, sample.t)
     descended = (
         descend(net, number, W, *teaching_factors(net, sample, e, l), l)

@@ -34,7 +34,7 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.learning_rule import LARGEST_TRACE
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import check_batch
-from spikebp_plugins.network.state import LearningState, initial_state
+from spikebp_plugins.network.state import RealState, in_units, initial_state
 from spikebp_plugins.rules.sample import run_sample
 from spikebp_plugins.rules.step import SampleState, Step, step, synaptic_weights
 from spikebp_plugins.simulation.core_limits import CoreLimits
@@ -350,7 +350,7 @@ def hardware_report(
     if x is None:
         if y is not None:
             raise wrong_argument("y", "None without x", "targets")
-        extremes.include_weights(net, start.state)
+        extremes.include_weights(net, start.state.reals())
     else:
         operations = _show(extremes, start, x, y, progress)
     forward, *others = (connection.n_synapses for connection in net.connections)
@@ -379,7 +379,7 @@ def _show(
     extremes: Extremes, start: Checkpoint, x: Any, y: Any, progress: bool | None
 ) -> Operations:
     """Show samples, and return the operations of the run."""
-    net, learning, operations = start.net, start.state, Operations()
+    net, learning, operations = start.net, start.state.reals(), Operations()
     batch = check_batch(net, x, y)
     if not len(batch):
         raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
@@ -432,8 +432,8 @@ class Extremes:
         self._largest_weight = 0.0
 
     def observed_step(
-        self, net: Definition, learning: LearningState, before: SampleState, *arguments: Any
-    ) -> tuple[LearningState, SampleState, Step]:
+        self, net: Definition, learning: RealState, before: SampleState, *arguments: Any
+    ) -> tuple[RealState, SampleState, Step]:
         """Make a step of the reference, and include its values in the extremes."""
         learning, after, sent = step(net, learning, before, *arguments)
         units, L = self._number.encode, net.n_layers
@@ -456,11 +456,12 @@ class Extremes:
                 self._include("backward potential when it fires", l, fired, LARGEST_STATE)
         return learning, after, sent
 
-    def include_weights(self, net: Definition, learning: LearningState) -> None:
+    def include_weights(self, net: Definition, learning: RealState) -> None:
         """Include all weights after a sample, constant ones too."""
         number = self._number
         for l, weights in enumerate(synaptic_weights(net, learning)[1:], 1):
-            self._include("weight", l, number.weight_units(weights), HIGHEST_WEIGHT, LOWEST_WEIGHT)
+            units = in_units(weights, number.exponent_of_weights)
+            self._include("weight", l, units, HIGHEST_WEIGHT, LOWEST_WEIGHT)
             self._largest_weight = max(self._largest_weight, float(np.abs(weights).max()))
 
     def _include(

@@ -156,7 +156,7 @@ def _weighted_connections(checkpoint: Checkpoint) -> Iterator[_WeightedConnectio
 
 def _footprint(checkpoint: Checkpoint, n_weights: int) -> int:
     net, number = checkpoint.net, arithmetic_of(checkpoint.net)
-    units = [number.weight_units(W) for W in checkpoint.state.weights if W.size]
+    units = [W for W in checkpoint.state.weights.units if W.size]
     needed = max(bits_of(int(W.min()), int(W.max())) for W in units)
     of_weight = next(bits for bits in (8, 16, 32, 64) if needed <= bits)
     is_short = of_weight <= MOST_WEIGHT_BITS and number.fraction_bits <= MOST_FRACTION_BITS

@@ -505,7 +505,7 @@ class Simulator:
     @synchronized
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights :math:`W_1` to :math:`W_L`, as the connections have them."""
-        return [np.array(matrix, np.float64) for matrix in self._engine.state.weights]
+        return [matrix.copy() for matrix in self._engine.state.weights]
 
     @property
     @synchronized
@@ -542,7 +542,7 @@ class Simulator:
         if not (encoder is None or isinstance(encoder, WindowEncoder)):
             raise wrong_argument("encoder", "a WindowEncoder or None", repr(encoder))
         kept = None if replay is None else replay.copy()
-        state, encoder = self._engine.state.copy(), copy.deepcopy(encoder)
+        state, encoder = self._engine.state, copy.deepcopy(encoder)
         return Checkpoint(self.net, state, kept, encoder, self._input_is_scaled)
 
     def save(

@@ -153,7 +153,7 @@ def cases(draw, nears=NEAR):
         feedback = values("feedback", net.feedback_shapes, 0.5)
     start, grid = initial_state(net, weights, feedback), arithmetic_of(net)
     psi = [grid.round(v) for v in values("psi", [(n,) for n in net.layer_sizes[1:-1]], 0.3)]
-    start = start._replace(backward_potentials=tuple(psi))
+    start = start.with_reals(backward_potentials=psi)
     kind = draw(st.sampled_from(["labels", "constant", "changing"]))
     if "y" in near and kind == "labels":
         kind = "constant"

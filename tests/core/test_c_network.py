@@ -172,8 +172,8 @@ def test_a_sample_that_leaves_the_range_is_undone(kind):
     """Weights near the largest that 16 bits hold are driven beyond it, in the midst of a row."""
     net = KINDS[kind].replace(learning_rate=8.0, fraction_bits=8)
     start = checkpoint_of(net, scale=40.0)
-    weights = tuple(np.clip(w, -127.9, 127.9) for w in start.state.weights)
-    start = Checkpoint(net, start.state._replace(weights=weights))
+    weights = [np.clip(w, -127.875, 127.875) for w in start.state.weights]
+    start = Checkpoint(net, start.state.with_reals(weights=weights))
     c = CNetwork(start, 16)
     before, undone = c.state_bytes, 0
     for i, x in enumerate(inputs_of(net, 30)):
@@ -373,19 +373,28 @@ def test_sparse_connections_are_refused():
         to_c(checkpoint_of(net))
 
 
+def with_large(checkpoint, **numbers):
+    """Return a checkpoint with a number in place of the first one of some parts."""
+    state, parts = checkpoint.state, {}
+    for name, number in numbers.items():
+        first, *others = getattr(state, name)
+        first = first.copy()
+        first.flat[0] = number
+        parts[name] = [first, *others]
+    return Checkpoint(checkpoint.net, state.with_reals(**parts))
+
+
 def test_numbers_that_do_not_fit_are_refused():
     start = checkpoint_of(mlp(fraction_bits=14), scale=3.0)
     said = "at most 32767 units of the last place with weight_bits=16; one is .*weight_bits=32 is"
     with pytest.raises(OverflowError, match=f"each weight must be {said} enough"):
         to_c(start, 16)
     assert "int32_t net_weight_t" in to_c(start).header
-    start.state.weights[0][0, 0] = 2.0**18
-    start.state.backward_potentials[0][0] = 2.0**17
+    start = with_large(start, weights=2.0**18, backward_potentials=2.0**17)
     with pytest.raises(OverflowError, match=r"each weight .* weight_bits=64 is enough"):
         to_c(start, 32)
     assert "int64_t net_weight_t" in to_c(start).header
-    for w in start.state.weights:
-        w[:] = 0
+    start = with_large(checkpoint_of(start.net, scale=0.0), backward_potentials=2.0**17)
     with pytest.raises(OverflowError, match=r"each backward potential .* weight_bits=32 is enough"):
         to_c(start, 16)
 
@@ -396,7 +405,7 @@ def test_numbers_that_do_not_fit_are_refused():
 )
 def test_weights_have_room_to_become_sixteen_times_as_large(largest, fraction_bits, bits):
     start = checkpoint_of(mlp(fraction_bits=fraction_bits, learning_rate=1.0), scale=0.0)
-    start.state.weights[0][2, 1] = -largest
+    start = with_large(start, weights=-largest)
     assert f"int{bits}_t net_weight_t" in to_c(start).header
     assert to_state_bytes(start) == to_state_bytes(start, bits)
 

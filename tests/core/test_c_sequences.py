@@ -47,7 +47,7 @@ def random_network(random):
     start = Simulator(net, "reference", weights).checkpoint()
     most = (2**15 - 1) / 2**fraction_bits
     feedback = tuple(np.clip(b, -most, most) for b in start.state.feedback)
-    return Checkpoint(net, start.state._replace(feedback=feedback)), bits
+    return Checkpoint(net, start.state.with_reals(feedback=feedback)), bits
 
 
 class Session:

@@ -336,7 +336,7 @@ def test_what_is_handed_over_stays_when_weights_are_replaced_in_a_sample(learns)
             if replaces:
                 engine.replace_weights(1, engine.weights(1) * 2.0**-net.fraction_bits)
         states.append((engine.state, engine.summed_drive(2).tolist(), engine.operations))
-    np.testing.assert_equal(states[0], states[1])
+    assert states[0] == states[1]
 
 
 def test_errors_count_that_pass_weights_of_zero():

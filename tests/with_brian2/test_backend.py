@@ -302,7 +302,7 @@ def test_errors_are_added_exactly_to_a_large_backward_potential(timing):
     unit = 2.0**-net.fraction_bits
     potential = np.array([2.0**53 * unit - 0.75 - 3 * unit])
     with Simulator(net, "reference", [np.array([[1.0]]), np.array([[1.0, 0.25]])]) as sim:
-        state = sim.checkpoint().state._replace(backward_potentials=(potential,))
+        state = sim.checkpoint().state.with_reals(backward_potentials=[potential])
     ends = []
     for name in ("reference", "brian2:numpy"):
         with Checkpoint(net, state).simulate(name) as sim:

@@ -230,7 +230,7 @@ class Script(RuleBasedStateMachine):
         """Make a network with some past, and monitors of all that can be recorded."""
         state = initial_state(net, random_weights(net, self.random, 0.8))
         psi = [self.random.integers(-8, 9, len(psi)) / 4 for psi in state.backward_potentials]
-        start = Checkpoint(net, state._replace(backward_potentials=tuple(psi), samples_seen=3))
+        start = Checkpoint(net, state.with_reals(backward_potentials=psi)._replace(samples_seen=3))
         mlp, monitors = SpikingMLPGroup(start, **arguments, **self.timing), {}
         for l, layer in enumerate(mlp.layers):
             for event in layer.events.keys() & EVENTS:

@@ -12,7 +12,7 @@ from spikebp_lava.messages import FixedMessageConverter
 from spikebp_plugins import Checkpoint, Trace
 from spikebp_plugins.backends.outcome import recording_of
 from spikebp_plugins.network.samples import Batch, check_batch
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.state import RealState
 from spikebp_plugins.rules.sample import run_sample
 from spikebp_plugins.rules.step import SampleState, Step, step
 
@@ -47,12 +47,12 @@ class EngineMLP:
         The definition.
     rate : EngineRate
         The rate as the engine represents it.
-    state : LearningState
+    state : RealState
         What has been learned so far.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.net, self.state = checkpoint.net, checkpoint.state
+        self.net, self.state = checkpoint.net, checkpoint.state.reals()
         self.rate = EngineRate.of(self.net)
         self._messages = FixedMessageConverter(self.net)
         self._random = np.random.default_rng(SEED)
@@ -81,8 +81,8 @@ class EngineMLP:
         return Trace(*recording_of(self.net, records), scores, weights)
 
     def _step(
-        self, net: Any, learning: LearningState, sample: SampleState, *now: Any
-    ) -> tuple[LearningState, SampleState, Step]:
+        self, net: Any, learning: RealState, sample: SampleState, *now: Any
+    ) -> tuple[RealState, SampleState, Step]:
         """Make a step of the definition, but let the engine's rule learn the weights."""
         after, sample, sent = step(net, learning, sample, *now)
         self._messages.spikes(sent.k[0], 0)

@@ -11,7 +11,7 @@ from spikebp_lava.memory import shared_array
 from spikebp_plugins import Operations
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import MessageTotals, count_operations
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.state import LearningState, RealState
 
 Array = NDArray[Any]
 
@@ -37,6 +37,8 @@ class SharedState:
     ----------
     weights, backward_potentials : list of ndarray
         Of layers 1 to L, and of layers 1 to L - 1.
+    feedback : OnGrid
+        Of layers 2 to L, if it is random.
     spikes, errors : ndarray of shape (L + 1, 2), int64
         Spikes and error spikes since the start, by layer, and the messages that carried them.
     updates : ndarray of shape (L + 1,), int64
@@ -50,7 +52,7 @@ class SharedState:
     """
 
     def __init__(self, net: Definition, state: LearningState) -> None:
-        self._net, self._feedback = net, state.feedback
+        self._net, self.feedback = net, state.feedback
         self.weights, self.backward_potentials = (
             list(map(_shared, part)) for part in (state.weights, state.backward_potentials)
         )
@@ -65,12 +67,13 @@ class SharedState:
     @property
     def state(self) -> LearningState:
         """A copy of what was learned from whole samples."""
-        return LearningState(
-            weights=tuple(values.copy() for values in self.weights),
-            backward_potentials=tuple(values.copy() for values in self.backward_potentials),
-            feedback=self._feedback,
+        learned = RealState(
+            weights=tuple(self.weights),
+            backward_potentials=tuple(self.backward_potentials),
+            feedback=tuple(self.feedback),
             samples_seen=int(self.samples[2]),
         )
+        return learned.on_grid(self._net)
 
     def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
         """Replace W_l at an index."""

@@ -29,6 +29,7 @@ from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.state import OnGrid, narrowed
 
 #: The ways to update transposed matrices: they learn the same changes, or are copied after each.
 FOLLOWING: Final = ("learn", "copy")
@@ -161,8 +162,11 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         bit more.
         """
         checkpoint = super().checkpoint()
-        weights = tuple(map(arithmetic_of(self.net).round_weights, checkpoint.state.weights))
-        return replace(checkpoint, state=checkpoint.state._replace(weights=weights))
+        weights, ends = checkpoint.state.weights, arithmetic_of(self.net).range_of_weights
+        held = OnGrid(
+            (narrowed(np.clip(W.astype(np.int64), *ends)) for W in weights.units), weights.exponent
+        )
+        return replace(checkpoint, state=checkpoint.state._replace(weights=held))
 
     def prepare(self, models: list[type]) -> None:
         """Check that the models have the network's tag; called before processes are started."""
@@ -229,7 +233,7 @@ class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
         name = f"backward_{l}"
         memory = self._shared.memory
         if self._net.feedback == "random":
-            return self._synapses.that_stay(memory.state.feedback[l - 2].T, name)
+            return self._synapses.that_stay(memory.feedback[l - 2].T, name)
         weights = memory.weights[l - 1]
         if self._copies:
             copy = self._synapses.that_stay(weights, name)
