@@ -1,4 +1,7 @@
-"""Archives of arrays: equal arrays give equal bytes, and a file is written whole or not at all."""
+"""Archives of arrays: a file is written whole or not at all.
+
+Equal arrays give equal bytes, if the same library compresses them.
+"""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ A file is an npz of little-endian arrays, which are compressed, in this order:
 =======================  =======================================================================
 
 Matrices and potentials are integers, each array in the smallest of int8 to int64 that holds it:
-in units of 2^-f, and weights of a chip in units of 2^g. Nothing depends on time, machine or back
-end: equal states give equal bytes.
+in units of 2^-f, and weights of a chip in units of 2^g. No array depends on time, machine or back
+end; of equal states a machine makes equal bytes.
 """
 
 from __future__ import annotations

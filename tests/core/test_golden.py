@@ -5,8 +5,11 @@ from unittest.mock import Mock
 
 import pytest
 
+from spikebp_plugins import Checkpoint
+from spikebp_plugins.common.archive import equal_arrays
 from spikebp_plugins.conformance import CASES
 from tests import golden
+from tests.core.small_nets import arrays_in
 from tests.golden import __main__ as command
 
 BACKENDS = ("reference", "compiled")
@@ -55,7 +58,7 @@ def test_what_has_not_changed_is_left_alone(copies, monkeypatch, capsys):
 
 def test_what_has_changed_is_overwritten_only_if_accepted(copies, monkeypatch, capsys):
     path = copies / "training.npz"
-    right = path.read_bytes()
+    right = arrays_in(path)
     trace = golden.read(copies.name).training
     trace.spikes[1][2, 3, 4] += 1
     trace.save(path)
@@ -66,20 +69,24 @@ def test_what_has_changed_is_overwritten_only_if_accepted(copies, monkeypatch, c
     assert "spikes differ at sample 2, step 3, layer 1, unit 4" in capsys.readouterr().out
     monkeypatch.setattr("sys.argv", ["golden", "--accept"])
     assert command.main() == 0
-    assert path.read_bytes() == right
+    assert equal_arrays(arrays_in(path), right)
 
 
 def test_the_run_of_a_case_is_kept(copies, monkeypatch):
-    kept = {path.name: path.read_bytes() for path in copies.iterdir()}
+    kept = {path.name: arrays_in(path) for path in copies.iterdir()}
     shutil.rmtree(copies)
     monkeypatch.setattr("sys.argv", ["golden", copies.name])
     assert command.main() == 0
-    assert {path.name: path.read_bytes() for path in copies.iterdir()} == kept
+    assert kept.keys() == {path.name for path in copies.iterdir()}
+    assert all(equal_arrays(arrays_in(copies / name), kept[name]) for name in kept)
 
 
 def test_a_changed_number_is_found(monkeypatch):
     run = golden.read("3-layers-of-weights")
-    run.end.state.weights[0][0, 0] += 1
+    first, *others = (matrix.copy() for matrix in run.end.state.weights)
+    first[0, 0] += 1
+    state = run.end.state.with_reals(weights=[first, *others])
+    run = run._replace(end=Checkpoint(run.end.net, state))
     monkeypatch.setattr(golden, "read", Mock(return_value=run))
     with pytest.raises(AssertionError, match="weights"):
         golden.assert_repeated("3-layers-of-weights", "compiled")

@@ -527,8 +527,8 @@ def test_a_message_of_more_than_127_spikes_is_refused_as_input():
 
 def test_a_checkpoint_with_other_weights_than_8_bits_is_refused():
     arrays = to_arrays(trained(small_net(**CHIP))[0])
-    arrays["weights_1"] = arrays["weights_1"] + 1
-    with pytest.raises(ValueError, match="weights_1 must hold weights of the arithmetic"):
+    arrays["weights_1"] = np.full_like(arrays["weights_1"], 128, np.int16)
+    with pytest.raises(ValueError, match="weights_1 must lie from -128 to 127"):
         from_arrays("file", arrays)
 
 

@@ -17,12 +17,12 @@ def test_the_initial_state_has_the_rounded_initial_weights():
     scale = 2.0**net.fraction_bits
     assert_all_equal(state.weights, [np.rint(w * scale) / scale for w in net.init_weights()])
     assert_all_equal(state.backward_potentials, [np.zeros(5), np.zeros(4)])
-    assert state.feedback == ()
+    assert len(state.feedback) == 0
     assert state.samples_seen == 0
 
 
 def test_a_network_of_one_layer_has_no_backward_potentials():
-    assert initial_state(small_net((3, 2))).backward_potentials == ()
+    assert len(initial_state(small_net((3, 2))).backward_potentials) == 0
 
 
 def test_weights_are_rounded_to_the_grid_and_ties_go_to_even():
