@@ -162,12 +162,12 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
         name = f"weight_{l}"
         if values.shape != shape:
             raise wrong_argument(name, f"of shape {shape}", f"shape {values.shape}")
-        rounded = arithmetic.round_weights(values)
-        if not np.array_equal(rounded, values):
+        scaled = np.ldexp(values, -arithmetic.exponent_of_weights)
+        if np.any(off := np.rint(scaled) != scaled):
             allowed = "on the grid: multiples of 2**-fraction_bits (whole numbers in fixed_pt)"
-            raise wrong_argument(name, allowed, given[rounded != values][0])
+            raise wrong_argument(name, allowed, given[off][0])
         arithmetic.check(values, "weight", l)
-        self._memory.replace_weights(l, rounded, where)
+        self._memory.replace_weights(l, values, where)
 
     def prepare(self, models: list[type]) -> None:
         """Check a graph; called before its processes are started."""

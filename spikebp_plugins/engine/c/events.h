@@ -71,12 +71,14 @@ static int rests(const struct network *net)
     return 1;
 }
 
-static void count(const struct counted *to, int64_t unit, int64_t weight)
+/* Count an event; return how many units have counts, of which there were n. */
+static int count(const struct counted *to, int n, int64_t unit, int64_t weight)
 {
+    const int is_new = !to->is_listed[unit];
     to->counts[unit] += weight;
-    to->unit[*to->n] = (int32_t)unit;
-    *to->n += !to->is_listed[unit];
+    to->unit[n] = (int32_t)unit;
     to->is_listed[unit] = 1;
+    return n + is_new;
 }
 
 /* Show a step of counts, and clear them; 0 if it may be out of range. */
@@ -106,7 +108,8 @@ static int show_events(struct network *net, struct block *block, const struct ev
     int is_in_range = 1, n_left = block->n_steps;
     while (i < given->n_steps && n_left > 0 && is_in_range) {
         for (; a < given->n_events && given->at[a] == i; a++)
-            count(&given->counted, given->unit[a], given->weight[a]);
+            *given->counted.n = count(
+                &given->counted, *given->counted.n, given->unit[a], given->weight[a]);
         if (*given->counted.n == 0 && target.y == NULL && rests(net)) {
             i = a < given->n_events ? given->at[a] : given->n_steps;
             continue;
@@ -142,12 +145,12 @@ static int are_allowed(const struct feeding *given)
     return 1;
 }
 
-static void count_event(const struct feeding *given, struct event e)
+static int count_event(const struct feeding *given, int n, struct event e)
 {
     int64_t unit = e.y * given->width + e.x;
     if (given->planes)
         unit += e.p * given->width * given->height;
-    count(&given->counted, unit, given->signs ? 2 * e.p - 1 : 1);
+    return count(&given->counted, n, unit, given->signs ? 2 * e.p - 1 : 1);
 }
 
 /* Take events, and show the steps that they or the time `until` complete, at most `n_left`.
@@ -173,13 +176,15 @@ static void feed(struct network *net, struct feeding *given)
         /* Events of the unfinished step; a division for each would take longer than the rest. */
         const uint64_t begun = (uint64_t)given->times[2] * length;
         struct event e = {0};
+        int n_units = *given->counted.n;
         for (; a < n; a++) {
             e = event_at(given, a);
             if ((uint64_t)e.t - start - begun >= length)
                 break;
-            count_event(given, e);
+            n_units = count_event(given, n_units, e);
             given->times[1] = e.t;
         }
+        *given->counted.n = n_units;
         given->n_taken = a;
         int64_t reached = given->until > given->times[1] ? given->until : given->times[1];
         if (a < n)
