@@ -2,7 +2,7 @@
 
 A network of 100 hidden units learns and predicts rows with 50 active inputs of ever more, in blocks
 and one row a call; it learns events of ever larger sensors; it starts with weights of its own; and
-it gets another learning rate. Each case has a process of its own, for its peak memory. Another
+it gets another learning rate; it is saved, and loaded beside itself. Each case has a process of its own, for its peak memory. Another
 checkout of the package takes turns with this one, and is given arrays if it takes nothing else::
 
     git worktree add /tmp/before COMMIT
@@ -17,19 +17,20 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
-from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
+from spikebp_plugins import EVENT_DTYPE, Checkpoint, EventEncoder, Simulator, SpikingMLP
 
 ACTIVE, HIDDEN, SAMPLES, CALLS, EVENTS = 50, 100, 500, 100, 20_000
 CASES = (
     *("rows 1024", "rows 16384", "rows 262144"),
     *("events 34x34", "events 128x128", "events 640x480"),
-    *("start 614400", "rate 100000"),
+    *("start 614400", "rate 100000", "keep 614400"),
 )
 
 
@@ -109,11 +110,28 @@ def of_rate(n_inputs):
     return {"new rate": microseconds(change, 1)}
 
 
+def of_files(n_inputs):
+    """Save and load what a network has learned, in weights that take 32 bits."""
+    before = peak()
+    net = SpikingMLP((n_inputs, HIDDEN, 10), weight_init="paper", fraction_bits=22)
+    sim = Simulator(net, n_jobs=1)
+    sim.train(np.zeros((1, n_inputs), np.uint8), [1])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.npz"
+        found = {
+            "save, s": microseconds(lambda: sim.save(path), 1e6),
+            "load, s": microseconds(lambda: Checkpoint.load(path), 1e6),
+            "file, MB": path.stat().st_size / 1e6,
+        }
+    return found | {"peak over weights": (peak() - before) / (n_inputs * HIDDEN * 4e-6)}
+
+
 def work(case):
     kind, size = case.split()
     if kind == "events":
         return of_events(*map(int, size.split("x")))
-    return {"rows": of_rows, "start": of_start, "rate": of_rate}[kind](int(size))
+    one = {"rows": of_rows, "start": of_start, "rate": of_rate, "keep": of_files}[kind]
+    return one(int(size))
 
 
 def worked(checkout, case):

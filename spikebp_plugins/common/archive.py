@@ -156,9 +156,14 @@ def write_archive(path: FileLike, arrays: Mapping[str, NDArray[Any]]) -> None:
             plain = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
             # Without a date, since a name is all that is given.
             with archive.open(f"{name}.npy", "w", force_zip64=plain.nbytes > LARGE) as entry:
-                np.lib.format.write_array(  # type: ignore[no-untyped-call]
-                    entry, plain, (1, 0), allow_pickle=False
+                header = np.lib.format.header_data_from_array_1_0(  # type: ignore[no-untyped-call]
+                    plain
                 )
+                np.lib.format.write_array_header_1_0(  # type: ignore[no-untyped-call]
+                    entry, header
+                )
+                for part in _parts(plain):
+                    entry.write(part)
             written = archive.getinfo(f"{name}.npy")
             written.create_system, written.external_attr = 3, 0o644 << 16
 
@@ -220,6 +225,13 @@ def name_of(path: FileLike) -> str:
     return os.fspath(path) if isinstance(path, (str, os.PathLike)) else f"the {type(path).__name__}"
 
 
+def _parts(array: NDArray[Any]) -> Iterator[memoryview]:
+    """Yield the bytes of an array that lies in the order of C, some at a time."""
+    content: Any = array.reshape(-1).view(np.uint8)
+    for start in range(0, len(content), PART):
+        yield memoryview(content[start : start + PART])
+
+
 def _array(name: str, file: IO[bytes], size: int) -> NDArray[Any]:
     """Return the numbers of an npy file, which may state another shape than it has bytes for."""
     if np.lib.format.read_magic(file) != (1, 0):  # type: ignore[no-untyped-call]
@@ -229,10 +241,7 @@ def _array(name: str, file: IO[bytes], size: int) -> NDArray[Any]:
     if dtype.kind not in "biuf" or file.tell() + math.prod(shape) * dtype.itemsize != size:
         raise ValueError(f"its array {name} does not hold {dtype} of shape {shape}")
     array: NDArray[Any] = np.empty(shape, dtype, order="F" if is_fortran else "C")
-    content: Any = (array.T if is_fortran else array).reshape(-1).view(np.uint8)
-    to = memoryview(content)
-    for start in range(0, len(to), PART):
-        part = to[start : start + PART]
+    for part in _parts(array.T if is_fortran else array):
         part[:] = file.read(len(part))
     if file.read(1):  # with the last byte its checksum is compared
         raise ValueError(f"its array {name} has more than its shape")

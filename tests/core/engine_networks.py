@@ -79,6 +79,7 @@ OF_ONE_STEP = st.sampled_from(
 KIND_OF = {
     "deep": definitions(timing="immediate", **LIVELY),
     "chip": chip_definitions(**LIMITS),
+    "delays": definitions(timing="pipelined", **STEPS),
     "wired": WIRED,
     "constant": WITH_CONSTANT_INPUT,
     "stream": OF_ONE_STEP,

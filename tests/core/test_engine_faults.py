@@ -14,7 +14,7 @@ skip_without_compiler()
 
 #: Networks among which one shows a fault: few at first, since many faults show in one build alone,
 #: after a few; and networks that the engine passes without one.
-FEW, MOST, N = 100, 1000, 100
+FEW, MOST, N = 100, 1000, 20
 
 #: Tests by hand that show what random networks do not: bounds that are measured after hundreds of
 #: samples, or within a sample that is dropped; counts beyond what numbers hold; memory that a
@@ -313,7 +313,7 @@ FAULTS = [
     ("connections.h", "times * row[begin[m]]", "row[begin[m]]"),
     ("connections.h", "            keep_fan(a, erring[i]);", "            ;", "wired", "steps"),
     ("connections.h", "            keep_row(a, 0);", "            ;", "wired", "steps"),
-    ("connections.h", "net->by_unit[a[-1].active.index[i]] = splat(0);", ";"),
+    ("connections.h", "net->by_unit[a[-1].active.index[i]] = splat(0);", ";", "wired"),
     # chip.h
     ("chip.h", "        clear(a->arriving, a->width);\n", "", "chip"),
     ("chip.h", "        clear(a->arriving_back, a->width);\n", "", "chip"),
@@ -366,7 +366,7 @@ FAULTS = [
     ),
     ("engine.c", "a->weight_bound = a->feedback_bound = a->psi_bound = INFINITY;", ";", WITHIN),
     ("engine.c", "        a->last.is_known = 0;", "        ;"),
-    ("engine.c", "keep_row(&net->layer[l], rows[r]);", ";", "steps", "x"),
+    ("engine.c", "keep_row(&net->layer[l], rows[r]);", ";", *REFUSED),
     ("engine.c", "        prepare(net);\n", ""),
     # sample.h
     ("sample.h", "top = fmax(top, largest(", "top = fmin(top, largest(", OF_ROWS),
@@ -427,13 +427,19 @@ FAULTS = [
     ("sample.h", "if (net->is.starts_at_zero)", "if (0)"),
     ("sample.h", "lead(net, block, i) >= block->margin", "lead(net, block, i) > block->margin"),
     ("sample.h", "        a->k[before.index[i]] = splat(0);", "        ;"),
-    ("sample.h", "const int t = net->step - d * l;", "const int t = net->step - d * (l > 0);"),
+    (
+        "sample.h",
+        "const int t = net->step - d * l;",
+        "const int t = net->step - d * (l > 0);",
+        "delays",
+    ),
     (
         "sample.h",
         "const int t = net->step - d * (2 * L - l);",
         "const int t = net->step - d * (2 * L - l + 1);",
+        "delays",
     ),
-    ("sample.h", "net->delay * (2 * L - l);", "net->delay * (2 * L - l - 1);"),
+    ("sample.h", "net->delay * (2 * L - l);", "net->delay * (2 * L - l - 1);", "delays"),
     (  # what is sent passes the weights before they learn
         "sample.h",
         "    for (int l = 1; d && l <= L; l++)\n",
@@ -441,6 +447,7 @@ FAULTS = [
             "    target.y = d && target.y && learn_step(net) ? 0 : target.y;\n"
             "    for (int l = 1; d && l <= L; l++)\n"
         ),
+        "delays",
     ),
     ("sample.h", "    clear(a->arriving, a->width);\n", ""),
     ("sample.h", "    clear(a->arriving_back, a->width);\n", ""),
