@@ -1,9 +1,10 @@
 """Time and memory against the number of inputs, where few of them are active.
 
 A network of 100 hidden units learns and predicts rows with 50 active inputs of ever more, in blocks
-and one row a call; it learns events of ever larger sensors; it starts with weights of its own; and
-it gets another learning rate; it is saved, and loaded beside itself. Each case has a process of its own, for its peak memory. Another
-checkout of the package takes turns with this one, and is given arrays if it takes nothing else::
+and one row a call; it learns events of ever larger sensors; it starts with weights of its own; it
+gets another learning rate; it is saved, and loaded beside itself. Each case has a process of its
+own, for its peak memory. Another checkout of the package takes turns with this one, and is given
+arrays if it takes nothing else::
 
     git worktree add /tmp/before COMMIT
     (cd /tmp/before && PYTHONPATH=. python -m spikebp_plugins.engine.building)

@@ -148,7 +148,8 @@ class Checkpoint:
         Parameters
         ----------
         checkpoints : sequence of Checkpoint
-            At least one; all with the same layer sizes, arithmetic and fraction bits.
+            At least one; all with the same layer sizes, arithmetic, fraction bits and exponent of
+            weights.
 
         Returns
         -------
@@ -158,12 +159,12 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If there is none, or layer sizes, arithmetic or fraction bits differ.
+            If there is none, or they differ in one of these.
         """
         if not checkpoints:
             raise wrong_argument("checkpoints", "at least one checkpoint", repr(checkpoints))
         last = checkpoints[-1]
-        for name in ("layer_sizes", "arithmetic", "fraction_bits"):
+        for name in ("layer_sizes", "arithmetic", "fraction_bits", "weight_exponent"):
             found = {getattr(checkpoint.net, name) for checkpoint in checkpoints}
             if len(found) > 1:
                 raise wrong_argument("checkpoints", f"of one {name}", repr(sorted(found, key=repr)))

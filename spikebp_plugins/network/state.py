@@ -215,7 +215,8 @@ def in_units(values: NDArray[Any], exponent: int) -> NDArray[np.int64]:
         If a number is not on the grid.
     """
     scaled = np.ldexp(values, -exponent)
-    units: NDArray[np.int64] = scaled.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # of what no integer is
+        units: NDArray[np.int64] = scaled.astype(np.int64)
     if not np.array_equal(units, scaled):
         wrong = values[units != scaled][0]
         raise ValueError(f"what was learned must be multiples of 2**{exponent}; got {wrong}")

@@ -662,7 +662,13 @@ class TestAveraged:
         return Simulator(self.NET, weights=weights).checkpoint()
 
     @pytest.mark.parametrize(
-        ("units", "mean"), [((1, 2), 2), ((2, 3), 2), ((-1, -2), -2), ((1, 1, 2), 1), ((7,), 7)]
+        ("units", "mean"),
+        [
+            *[((1, 2), 2), ((2, 3), 2), ((-1, -2), -2), ((-3, -2), -2), ((1, 1, 2), 1), ((7,), 7)],
+            # In doubles the sum would be rounded, too.
+            ((2**53 - 1, 2**53 - 1, 2**53 - 3), 2**53 - 2),
+            ([2**53 - 1] * 600, 2**53 - 1),  # whose sum takes more than 64 bits
+        ],
     )
     def test_means_are_on_the_grid_with_ties_to_even(self, units, mean):
         found = Checkpoint.mean([self.checkpoint(unit) for unit in units])
@@ -686,6 +692,12 @@ class TestAveraged:
         with pytest.raises(ValueError, match="checkpoints must be at least one checkpoint"):
             Checkpoint.mean([])
         other = Simulator(self.NET.replace(fraction_bits=13)).checkpoint()
+        chips = [
+            Simulator(SpikingMLP.paper((2, 2), arithmetic="loihi2", weight_exponent=e)).checkpoint()
+            for e in (-8, -7)
+        ]
+        with pytest.raises(ValueError, match=r"checkpoints must be of one weight_exponent; got \["):
+            Checkpoint.mean(chips)
         with pytest.raises(
             ValueError, match=r"checkpoints must be of one fraction_bits; got \[12,"
         ):

@@ -1,9 +1,12 @@
 """What a network starts from."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
-from spikebp_plugins import SpikingMLP
+from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.network.state import drawn_backward_potentials, initial_state
 from tests.core.small_nets import assert_all_equal, lively_weights, small_net
 
@@ -23,6 +26,57 @@ def test_the_initial_state_has_the_rounded_initial_weights():
 
 def test_a_network_of_one_layer_has_no_backward_potentials():
     assert len(initial_state(small_net((3, 2))).backward_potentials) == 0
+
+
+def test_a_state_is_integers_in_the_smallest_type():
+    weights = [np.array([[127, -128, 0], [1, 2, 3]]) / 16]
+    state = initial_state(COARSE, weights)
+    assert state.weights.exponent == -4
+    assert state.weights.units[0].dtype == np.int8
+    assert_all_equal([*state.weights], weights)
+    wider = state.with_reals(weights=[weights[0] + 1 / 16])
+    assert wider.weights.units[0].dtype == np.int16
+    assert wider.weights.units[0].tolist() == [[128, -127, 1], [2, 3, 4]]
+    assert (state == wider, state == initial_state(COARSE, weights)) == (False, True)
+    assert repr(wider.weights) == "<int16 of shape (2, 3), in units of 2**-4>"
+
+
+def test_weights_of_a_chip_have_an_exponent_of_their_own():
+    net = SpikingMLP.paper((2, 3), arithmetic="loihi2", fraction_bits=12, weight_exponent=-3)
+    state = initial_state(net, [np.array([[1, 2, 99], [-1, -99, 0.125]])])
+    assert state.weights.exponent == -3
+    assert state.backward_potentials.exponent == -12
+    assert state.weights.units[0].tolist() == [[8, 16, 127], [-8, -128, 1]]
+
+
+@pytest.mark.parametrize("value", [1 / 32, np.nan, np.inf])
+def test_what_is_not_on_the_grid_is_refused(value):
+    state = initial_state(COARSE)
+    wrong = state.weights[0].copy()
+    wrong[1, 2] = value
+    with pytest.raises(ValueError, match=rf"multiples of 2\*\*-4; got {value}"):
+        state.with_reals(weights=[wrong])
+    with pytest.raises(ValueError, match="multiples of 2"):
+        state.reals()._replace(weights=(wrong,)).on_grid(COARSE)
+    assert state.reals().on_grid(COARSE) == state
+
+
+def test_nothing_changes_a_state():
+    """A real number that is written would be lost."""
+    state = initial_state(small_net(), lively_weights(small_net()))
+    for arrays in (state.weights, state.weights.units, state.backward_potentials):
+        with pytest.raises(ValueError, match="read-only"):
+            arrays[0][...] = 1
+    copied, pickled = copy.deepcopy(state), pickle.loads(pickle.dumps(state))
+    assert copied == pickled == state
+    drawn = initial_state(small_net())
+    assert pickle.loads(pickle.dumps(drawn)) == drawn
+
+
+def test_a_checkpoint_of_real_numbers_is_refused():
+    net = small_net()
+    with pytest.raises(ValueError, match="state must be a LearningState, whose numbers are OnGrid"):
+        Checkpoint(net, initial_state(net).reals())
 
 
 def test_weights_are_rounded_to_the_grid_and_ties_go_to_even():
