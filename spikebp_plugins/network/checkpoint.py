@@ -298,7 +298,8 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
         "definition": np.frombuffer(definition, np.uint8),
         "samples_seen": np.array(state.samples_seen, np.int64),
     }
-    learned = chain.from_iterable(numbers.units for numbers in state[:3])
+    units = chain.from_iterable(numbers.units for numbers in state[:3])
+    learned = (narrowed(array, copy=False) for array in units)
     arrays |= dict(zip((name for name, _ in _expected(net)), learned, strict=True))
     if checkpoint.input_is_scaled:
         arrays["input_is_scaled"] = np.array(True)

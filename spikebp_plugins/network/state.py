@@ -26,14 +26,21 @@ class OnGrid(Sequence[Doubles]):
     Parameters
     ----------
     units : iterable of ndarray of int
-        The integers, each array in the smallest type that holds it: see `narrowed`.
+        The integers, which nobody else changes, each array in the smallest type: see `narrowed`.
     exponent : int
         They stand for themselves times 2**exponent.
+
+    Raises
+    ------
+    ValueError
+        If an array has other numbers than signed integers.
     """
 
     def __init__(self, units: Iterable[Integers], exponent: int) -> None:
         self.units, self.exponent = tuple(units), exponent
         for array in self.units:
+            if array.dtype.kind != "i":
+                raise wrong_argument("units", "arrays of signed integers", str(array.dtype))
             array.flags.writeable = False
 
     @classmethod

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Checkpoint, SpikingMLP
-from spikebp_plugins.network.state import drawn_backward_potentials, initial_state
+from spikebp_plugins.network.state import OnGrid, drawn_backward_potentials, initial_state
 from tests.core.small_nets import assert_all_equal, lively_weights, small_net
 
 #: One step and a rate of 1, so that any grid holds the rate.
@@ -59,6 +59,12 @@ def test_what_is_not_on_the_grid_is_refused(value):
     with pytest.raises(ValueError, match="multiples of 2"):
         state.reals()._replace(weights=(wrong,)).on_grid(COARSE)
     assert state.reals().on_grid(COARSE) == state
+
+
+def test_units_are_signed_integers():
+    for wrong in (np.zeros(2), np.zeros(2, np.uint8)):
+        with pytest.raises(ValueError, match=f"arrays of signed integers; got {wrong.dtype}"):
+            OnGrid([wrong], -4)
 
 
 def test_nothing_changes_a_state():
