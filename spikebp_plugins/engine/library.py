@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final, NamedTuple
+from types import SimpleNamespace
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,8 +17,8 @@ class EngineMissingError(ImportError):
     """There is no library of the engine that could be loaded; the message says why."""
 
 
-class Build(NamedTuple):
-    """The functions of a build of the engine, by the names that they have in C.
+class Build(SimpleNamespace):
+    """The functions of a build of the engine, by the names that they have in C: see `SIGNATURES`.
 
     Attributes
     ----------
@@ -32,33 +33,10 @@ class Build(NamedTuple):
     number: type
     largest: float
     most_bits: int
-    size: Callable[..., int]
-    header_size: Callable[..., int]
-    place: Callable[..., int]
-    array: Callable[..., int]
-    forget_bounds: Callable[..., None]
-    take_bounds: Callable[..., None]
-    shown: Callable[..., int]
-    trained: Callable[..., int]
-    write_counts: Callable[..., None]
-    show: Callable[..., int]
-    size_before: Callable[..., int]
-    place_before: Callable[..., None]
-    before: Callable[..., int]
-    keep_rows: Callable[..., None]
-    show_steps: Callable[..., None]
-    show_events: Callable[..., int]
-    feed: Callable[..., None]
-    write_updates: Callable[..., None]
-    sample_counts: Callable[..., None]
-    reopen: Callable[..., None]
-    close_sample: Callable[..., int]
-    drop_sample: Callable[..., None]
-    find_scores: Callable[..., None]
 
 
 POINTER: Final = ctypes.c_void_p
-_SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
+SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "size": (ctypes.c_int64, [POINTER, POINTER]),
     "header_size": (ctypes.c_int64, [POINTER]),
     "place": (POINTER, [POINTER, POINTER, POINTER]),
@@ -71,8 +49,8 @@ _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "show": (ctypes.c_int64, [POINTER]),
     "size_before": (ctypes.c_int64, [POINTER]),
     "place_before": (None, [POINTER, POINTER]),
-    "before": (ctypes.c_int32, [POINTER, ctypes.c_int32, POINTER, POINTER, POINTER]),
-    "keep_rows": (None, [POINTER, ctypes.c_int32, POINTER, ctypes.c_int32]),
+    "before": (ctypes.c_int32, [POINTER, ctypes.c_int32, POINTER]),
+    "keep_row": (None, [POINTER, ctypes.c_int32, ctypes.c_int32]),
     "show_steps": (None, [POINTER]),
     "show_events": (ctypes.c_int32, [POINTER, POINTER]),
     "feed": (None, [POINTER]),
@@ -132,8 +110,9 @@ def best_level() -> int:
 @cache
 def build_of(bits: int, level: int | None = None) -> Build:
     """Return the build for numbers of 32 or of 64 bits, by default the best for this processor."""
-    numbers = (np.int32, 2.0**29, 22) if bits == 32 else (np.int64, 2.0**53, 40)
-    return Build(*numbers, **functions_of(_SIGNATURES, bits, level))
+    number, largest, most_bits = (np.int32, 2.0**29, 22) if bits == 32 else (np.int64, 2.0**53, 40)
+    functions = functions_of(SIGNATURES, bits, level)
+    return Build(number=number, largest=largest, most_bits=most_bits, **functions)
 
 
 def functions_of(

@@ -22,6 +22,7 @@ from spikebp_plugins.engine.structs import (
     B,
     CBlock,
     CRows,
+    CRowsBefore,
     W,
 )
 from spikebp_plugins.engine.wiring import Connections, padded
@@ -206,15 +207,15 @@ class EngineNetwork:
         rows : ndarray of shape (n, length)
             Views of the rows in units of 2^-f.
         """
-        found = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_int64()
-        n = self.build.before(self._place, l, *map(ctypes.byref, found))
+        found = CRowsBefore()
+        n = self.build.before(self._place, l, ctypes.byref(found))
         if not n:
             return np.empty(0, np.int32), np.empty((0, 1), self.build.number)
         index, rows = (
             np.ctypeslib.as_array((np.ctypeslib.as_ctypes_type(number) * size).from_address(start))
             for number, size, start in (
-                (np.int32, n, found[0].value or 0),
-                (self.build.number, n * found[2].value, found[1].value or 0),
+                (np.int32, n, found.index),
+                (self.build.number, n * found.length, found.numbers),
             )
         )
         return index, rows.reshape(n, -1)
@@ -278,18 +279,18 @@ class EngineNetwork:
             rows = np.flatnonzero(is_changed.any(axis=1)) + first
         else:
             rows = np.arange(is_changed.size if is_changed.ndim == 1 else 1)
-        rows = rows.astype(np.int32)
-        self.build.keep_rows(self._place, l, rows.ctypes.data, len(rows))
+        for row in rows.tolist():
+            self.build.keep_row(self._place, l, row)
 
     @property
     def samples_seen(self) -> int:
         """Training samples so far."""
-        return int(self.block.n_learned) + self.build.trained(self._place)
+        return int(self.block.n_learned + self.build.trained(self._place))
 
     @property
     def n_shown(self) -> int:
         """Samples that it has shown."""
-        return self.build.shown(self._place)
+        return int(self.build.shown(self._place))
 
     def counts(self) -> list[int]:
         """Return the counts of the engine, as `counted_operations` reads them."""

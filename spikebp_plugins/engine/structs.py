@@ -115,6 +115,16 @@ class CBlock(ctypes.Structure):
     ]
 
 
+class CRowsBefore(ctypes.Structure):
+    """``struct rows_before``."""
+
+    _fields_: ClassVar = [
+        ("index", ctypes.c_void_p),
+        ("numbers", ctypes.c_void_p),
+        ("length", ctypes.c_int64),
+    ]
+
+
 class CCounted(ctypes.Structure):
     """``struct counted``."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from functools import cache
-from typing import Any, ClassVar, Final, NamedTuple
+from types import SimpleNamespace
+from typing import Any, ClassVar, Final
 
 from spikebp_plugins.engine.library import POINTER, functions_of
 
@@ -47,18 +47,11 @@ class CBlock(ctypes.Structure):
     ]
 
 
-class Build(NamedTuple):
+class Build(SimpleNamespace):
     """The functions of a build, by the names that they have in C behind "event_"."""
 
-    size: Callable[..., int]
-    place: Callable[..., int]
-    array: Callable[..., int]
-    write_counts: Callable[..., None]
-    write_fault: Callable[..., None]
-    show: Callable[..., int]
 
-
-_SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
+SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "size": (ctypes.c_int64, [POINTER, POINTER]),
     "place": (POINTER, [POINTER, POINTER, POINTER]),
     "array": (POINTER, [POINTER, ctypes.c_int32, ctypes.c_int32]),
@@ -72,4 +65,4 @@ _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
 def build_of(arithmetic: str, level: int | None = None) -> Build:
     """Return the build for an arithmetic, by default the best for this processor."""
     bits = 32 if arithmetic == "float32" else 64
-    return Build(**functions_of(_SIGNATURES, bits, level, "event_"))
+    return Build(**functions_of(SIGNATURES, bits, level, "event_"))

@@ -335,7 +335,7 @@ FAULTS = [
     ("learning.h", "(double)rate * (double)below.largest", "(double)rate"),
     ("learning.h", "(double)below.largest * (double)top", "(double)below.largest"),
     ("learning.h", "return a->weight_bound < PROVEN / 2;", "return 1;"),
-    ("learning.h", "below->is_signed ? magnitude(c) : c", "c", "x"),
+    ("learning.h", "most(top, magnitude(c))", "most(top, c)", "x"),
     ("learning.h", "below.n_units * a->n_erring", "(a - 1)->n * a->n_erring"),
     ("learning.h", "if (!a->wiring)\n        net", "net"),
     (
@@ -366,7 +366,7 @@ FAULTS = [
     ),
     ("engine.c", "a->weight_bound = a->feedback_bound = a->psi_bound = INFINITY;", ";", WITHIN),
     ("engine.c", "        a->last.is_known = 0;", "        ;"),
-    ("engine.c", "keep_row(&net->layer[l], rows[r]);", ";", *REFUSED),
+    ("engine.c", "keep_row(&net->layer[l], row);", ";", *REFUSED),
     ("engine.c", "        prepare(net);\n", ""),
     # sample.h
     ("sample.h", "top = fmax(top, largest(", "top = fmin(top, largest(", OF_ROWS),

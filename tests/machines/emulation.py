@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from spikebp_plugins.engine import library
 from spikebp_plugins.engine.building import ZIG, build, library_name
-from spikebp_plugins.event_order.library import Build as EventBuild
+from spikebp_plugins.event_order.library import SIGNATURES as OF_EVENTS
 
 HERE = Path(__file__).parent
 
@@ -114,9 +114,14 @@ BOARDS = {
 LEVEL = 1
 FUNCTIONS = (
     "sources",
-    f"show_relu_{LEVEL}_32",
-    *(f"{name}_{LEVEL}_{bits}" for name in library.Build._fields[3:] for bits in (32, 64)),
-    *(f"event_{name}_{LEVEL}_{bits}" for name in EventBuild._fields for bits in (32, 64)),
+    *(f"{name}_{LEVEL}_{bits}" for name in library.SIGNATURES for bits in (32, 64)),
+    *(f"event_{name}_{LEVEL}_{bits}" for name in OF_EVENTS for bits in (32, 64)),
+)
+#: So many arguments of a call reach another machine.
+MOST_ARGUMENTS = 3
+assert all(
+    len(arguments) <= MOST_ARGUMENTS
+    for _, arguments in [*library.SIGNATURES.values(), *OF_EVENTS.values()]
 )
 
 

@@ -119,21 +119,25 @@ void NAMED(place_before, BUILD)(struct network *net, char *at)
     lay_out_before(net, &arena);
 }
 
-/* Find the rows of W_l that have changed in the open sample, and what they were before it; return
- * how many, and write how long a row is. */
-int32_t NAMED(before, BUILD)(
-    struct network *net, int32_t l, void **index, void **rows, int64_t *length)
+/* Rows of weights as they were before the open sample: which they are, and how long each is. */
+struct rows_before {
+    const int32_t *index;
+    const num *numbers;
+    int64_t length;
+};
+
+/* Find the rows of W_l that have changed in the open sample; return how many. */
+int32_t NAMED(before, BUILD)(struct network *net, int32_t l, struct rows_before *found)
 {
     const struct weights_before *before = &net->layer[l].before;
-    *index = before->rows.index, *rows = before->numbers, *length = before->length;
+    *found = (struct rows_before){before->rows.index, before->numbers, before->length};
     return before->rows.n ? *before->rows.n : 0;
 }
 
-/* Keep rows of W_l that others are about to change in an open sample. */
-void NAMED(keep_rows, BUILD)(struct network *net, int32_t l, const int32_t *rows, int32_t n)
+/* Keep a row of W_l that others are about to change in an open sample. */
+void NAMED(keep_row, BUILD)(struct network *net, int32_t l, int32_t row)
 {
-    for (int r = 0; r < n; r++)
-        keep_row(&net->layer[l], rows[r]);
+    keep_row(&net->layer[l], row);
 }
 
 /* Show single steps up to one that may be out of range; all functions that follow need

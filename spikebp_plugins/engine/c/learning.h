@@ -75,7 +75,7 @@ static struct factors keep_counts(const struct network *net, struct layer *a,
         const vec c = counts[active[i]];
         to[i] = c;
         silent += c == 0;
-        top = most(top, below->is_signed ? magnitude(c) : c);
+        top = most(top, magnitude(c));
     }
     p->at[p->n + 1] = p->at[p->n] + n;
     const num largest = largest_of(top);
