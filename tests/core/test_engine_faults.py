@@ -15,6 +15,8 @@ skip_without_compiler()
 #: Networks among which one shows a fault: few at first, since many faults show in one build alone,
 #: after a few; and networks that the engine passes without one.
 FEW, MOST, N = 100, 1000, 20
+#: Networks that show most faults soon: they correct by many updates of several layers.
+FIRST = (32, 40, ("deep",))
 
 #: Tests by hand that show what random networks do not: bounds that are measured after hundreds of
 #: samples, or within a sample that is dropped; counts beyond what numbers hold; memory that a
@@ -576,8 +578,9 @@ QUICK = ("-= change * p->error[i]", "if (!(net->input_bound + half < PROVEN))")
 )
 def test_random_networks_show_a_fault(edit, near, tmp_path):
     library = build(tmp_path / "engine.so", ["-O0"], edit.sources(tmp_path), only=[1])
-    runs = [(bits, n) for n in (FEW, MOST) for bits in (32, 64)]
-    assert any(shows_fault(run_networks(library, 1, bits, n, near)) for bits, n in runs)
+    runs = [] if near else [FIRST]
+    runs += [(bits, n, near) for n in (FEW, MOST) for bits in (32, 64)]
+    assert any(shows_fault(run_networks(library, 1, *each)) for each in runs)
 
 
 #: The same in the order of events, of which the first is looked for in the ordinary run.
