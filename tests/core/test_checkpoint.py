@@ -14,7 +14,13 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Checkpoint, ReplayBuffer, Simulator, SpikingMLP
-from spikebp_plugins.common.archive import file_target, unreadable, whole_file, write_archive
+from spikebp_plugins.common.archive import (
+    equal_arrays,
+    file_target,
+    unreadable,
+    whole_file,
+    write_archive,
+)
 from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
     arrays_in,
@@ -171,6 +177,28 @@ def test_the_file_is_what_the_documentation_says(file):
     assert definition.dtype == np.uint8
     text = definition.tobytes().decode()
     assert text == json.dumps(NETS["random feedback"].to_dict(), sort_keys=True)
+
+
+@pytest.mark.parametrize("large", [0, 2**30])
+def test_other_tools_read_the_file(tmp_path, large, monkeypatch):
+    """Whether its arrays are large, or not."""
+    monkeypatch.setattr("spikebp_plugins.common.archive.LARGE", large)
+    arrays = {"a": np.arange(10**6), "b": np.zeros((0, 3)), "c": np.array(5), "d": np.eye(3).T}
+    write_archive(tmp_path / "all.npz", arrays)
+    with zipfile.ZipFile(tmp_path / "all.npz") as archive:
+        assert archive.testzip() is None
+        entries = archive.infolist()
+    with np.load(tmp_path / "all.npz") as found:
+        assert equal_arrays(found, arrays)
+    content = (tmp_path / "all.npz").read_bytes()
+    # What stands before an array is what the list of contents says: other tools read either.
+    for entry in entries:
+        header = content[entry.header_offset :]
+        assert int.from_bytes(header[8:10], "little") == zipfile.ZIP_DEFLATED
+        assert int.from_bytes(header[14:18], "little") == entry.CRC
+        if large:
+            sizes = np.frombuffer(header[18:26], "<u4").tolist()
+            assert sizes == [entry.compress_size, entry.file_size]
 
 
 def smallest_type(units):
