@@ -54,7 +54,7 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
     """
     bias = choice("bias", bias, (None, "input"))
     checkpoint = checkpoint_of(source)
-    layers = [AffineLayer(W, None) for W in _matrices(checkpoint)]
+    layers = [AffineLayer(W.copy(), None) for W in _matrices(checkpoint)]
     weights = [W for W, _ in scores_in_spikes(checkpoint.net, layers)]
     if bias is None:
         return weights

@@ -23,7 +23,7 @@ from spikebp_plugins.network.draws import draw_key, draws_of
 from spikebp_plugins.network.fields import LOIHI2_RATE_BITS, Definition
 
 Array = NDArray[Any]
-Reals = NDArray[np.floating[Any]]
+Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 #: Magnitudes of values (in units of 2^-f) and of spike counts stay below this ("Range" in

@@ -14,11 +14,10 @@ from spikebp_plugins.network.arithmetic import FixedPoint, Reals, arithmetic_of
 from spikebp_plugins.network.fields import VALUES_PER_DRAW, Definition
 
 Integers = NDArray[np.signedinteger[Any]]
-Doubles = NDArray[np.float64]
-Matrices = tuple[Doubles, ...]
+Matrices = tuple[Reals, ...]
 
 
-class OnGrid(Sequence[Doubles]):
+class OnGrid(Sequence[Reals]):
     """Arrays of numbers on a grid: integers times a power of 2, which are read as real numbers.
 
     Nothing changes them: what is read is read-only, too.
@@ -58,13 +57,13 @@ class OnGrid(Sequence[Doubles]):
         return len(self.units)
 
     @overload
-    def __getitem__(self, index: int) -> Doubles: ...
+    def __getitem__(self, index: int) -> Reals: ...
     @overload
     def __getitem__(self, index: slice) -> Matrices: ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return tuple(self[i] for i in range(*index.indices(len(self))))
-        reals: Doubles = np.ldexp(self.units[index].astype(np.float64), self.exponent)
+        reals: Reals = np.ldexp(self.units[index].astype(np.float64), self.exponent)
         reals.flags.writeable = False
         return reals
 
