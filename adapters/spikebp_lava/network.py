@@ -120,7 +120,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
     @property
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights of `checkpoint` as real numbers, of ``net.weight_shapes``."""
-        return [matrix.copy() for matrix in self._learned().weights]
+        return self._learned().weights.copies()
 
     @property
     def operations(self) -> Operations:

@@ -223,6 +223,42 @@ def _lead(drive: Array, label: int | None) -> float:
     return float(drive[first] - np.delete(drive, first).max())
 
 
+class StatefulBackend(Backend):
+    """A back end that shows samples in the same way whether it learns from them or not.
+
+    Subclasses define `_show`, and keep what was learned and the operations in `_so_far`. They
+    replace both in one assignment, so that after an interrupt both are those of the same sample
+    boundary. One that keeps something else than a `LearningState` defines `state`.
+    """
+
+    def __init__(self, net: Definition, state: LearningState) -> None:
+        super().__init__(net, state)
+        self._so_far: tuple[Any, Operations] = (state, Operations())
+
+    @property
+    def state(self) -> LearningState:
+        """The learning state after the samples so far."""
+        state: LearningState = self._so_far[0]
+        return state
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown so far."""
+        return self._so_far[1]
+
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+        return self._show(batch, record)
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing."""
+        return self._show(batch, record)
+
+    @abstractmethod
+    def _show(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples, and learn from each if the batch has targets."""
+
+
 def report_nothing(shown: int) -> None:
     """Ignore a report of how many samples have been shown."""
 

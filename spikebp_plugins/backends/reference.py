@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import Backend, Steps, UnsupportedError
+from spikebp_plugins.backends.base import StatefulBackend, Steps, UnsupportedError
 from spikebp_plugins.backends.outcome import Outcome, recording_of
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.delays import delays_of
@@ -28,7 +28,7 @@ WHOLE_SAMPLES: Final = (
 )
 
 
-class ReferenceBackend(Backend):
+class ReferenceBackend(StatefulBackend):
     """The executable specification: slow, and right by inspection."""
 
     choices: ClassVar = CHOICES
@@ -41,7 +41,8 @@ class ReferenceBackend(Backend):
     @property
     def learned(self) -> RealState:
         """What was learned, in real numbers."""
-        return self._so_far[0]
+        learned: RealState = self._so_far[0]
+        return learned
 
     @property
     def state(self) -> LearningState:
@@ -52,19 +53,6 @@ class ReferenceBackend(Backend):
     def samples_seen(self) -> int:
         """Training samples so far."""
         return self.learned.samples_seen
-
-    @property
-    def operations(self) -> Operations:
-        """Synaptic operations of all samples shown so far."""
-        return self._so_far[1]
-
-    def train(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples in order and learn from each."""
-        return self._show(batch, record)
-
-    def predict(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples and learn nothing."""
-        return self._show(batch, record)
 
     def block_size(self, n_steps: int) -> int:
         """Return the number of samples of a block."""

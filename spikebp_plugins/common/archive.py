@@ -153,8 +153,9 @@ def write_archive(path: FileLike, arrays: Mapping[str, NDArray[Any]]) -> None:
             plain = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
             parts: list[bytes | memoryview] = [_header(plain), *_parts(plain)]
             is_large = plain.nbytes > LARGE
-            # The search for what repeats, which zipfile cannot leave out, takes twice as long and
-            # finds nothing in weights: equal bytes in a row are found without.
+            # The search for what repeats takes twice as long and finds nothing in weights: equal
+            # bytes in a row are found without. Since zipfile cannot leave it out, it is given what
+            # is compressed, and then what its header and its list of contents are to say.
             packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, strategy=zlib.Z_RLE)
             size = checksum = 0
             # Without a date, since a name is all that is given.

@@ -239,16 +239,11 @@ class Checkpoint:
         larger = net.replace(layer_sizes=sizes, fraction_bits=net.fraction_bits)
         start = initial_state(larger)
 
-        def grown(matrix: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
-            matrix = matrix.copy()
-            matrix[tuple(map(slice, known.shape))] = known
-            return matrix
-
-        state = self.state.with_reals(
-            weights=map(grown, start.weights, self.state.weights),
-            feedback=map(grown, start.feedback, self.state.feedback),
-        )
-        return replace(self, net=larger, state=state)
+        grown = {"weights": start.weights.copies(), "feedback": start.feedback.copies()}
+        for name, matrices in grown.items():
+            for matrix, known in zip(matrices, getattr(self.state, name), strict=True):
+                matrix[tuple(map(slice, known.shape))] = known
+        return replace(self, net=larger, state=self.state.with_reals(**grown))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Checkpoint) and equal_arrays(to_arrays(self), to_arrays(other))

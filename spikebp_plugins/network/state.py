@@ -63,8 +63,17 @@ class OnGrid(Sequence[Reals]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return tuple(self[i] for i in range(*index.indices(len(self))))
-        reals: Reals = np.ldexp(self.units[index].astype(np.float64), self.exponent)
+        reals = self._reals(index)
         reals.flags.writeable = False
+        return reals
+
+    def copies(self) -> list[Reals]:
+        """Return all arrays in real numbers, which may be changed."""
+        return [self._reals(i) for i in range(len(self))]
+
+    def _reals(self, i: int) -> Reals:
+        reals: Reals = self.units[i].astype(np.float64)
+        reals *= 2.0**self.exponent
         return reals
 
     def rows(self) -> Iterator[tuple[int, int, Integers]]:
@@ -220,8 +229,8 @@ def in_units(values: NDArray[Any], exponent: int) -> NDArray[np.int64]:
     ValueError
         If a number is not on the grid.
     """
-    scaled = np.ldexp(values, -exponent)
-    with np.errstate(invalid="ignore"):  # of what no integer is
+    with np.errstate(over="ignore", invalid="ignore"):  # of what no integer is
+        scaled = values * 2.0**-exponent
         units: NDArray[np.int64] = scaled.astype(np.int64)
     if not np.array_equal(units, scaled):
         wrong = values[units != scaled][0]

@@ -505,7 +505,7 @@ class Simulator:
     @synchronized
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights :math:`W_1` to :math:`W_L`, as the connections have them."""
-        return [matrix.copy() for matrix in self._engine.state.weights]
+        return self._engine.state.weights.copies()
 
     @property
     @synchronized

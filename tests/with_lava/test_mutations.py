@@ -189,8 +189,12 @@ class TestStandardParts:
         assert self.difference(make_line, PIPELINED).sample > 0
 
     def test_traces_that_decay_are_found(self, monkeypatch, make_line):
+        """They leave weights off the grid, which nobody reads as what was learned."""
         monkeypatch.setattr(synapses, "NEVER", 2**16 - 1)
-        assert self.difference(make_line, PIPELINED) is not None
+        with pytest.raises(
+            ValueError, match=r"what was learned must be multiples of 2\*\*-15; got"
+        ):
+            self.difference(make_line, PIPELINED)
 
     def test_copies_that_are_made_too_late_are_found(self, monkeypatch, make_line):
         late = property(lambda self: self._copies and self._clock.learns and self._clock.closes)
