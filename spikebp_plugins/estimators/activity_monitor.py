@@ -1,14 +1,17 @@
-"""Warnings of an estimator whose network cannot learn from what it is shown."""
+"""Warnings of an estimator about what it is shown, or whose network cannot learn from it."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.estimators.running_scale import OUTLYING
 from spikebp_plugins.estimators.samples import is_sparse
+from spikebp_plugins.estimators.scaling import LIMIT, InputScaling
 
 Array = NDArray[np.float64]
 
@@ -21,7 +24,8 @@ LOUD: Final = 40.0
 class ActivityMonitor:
     """Observes the input and the scores of a network, and warns once of each kind of trouble.
 
-    The kinds are outputs that stay silent, and input that sends very many spikes.
+    The kinds are outputs that stay silent, input that sends very many spikes, and readings that are
+    far from all others.
     """
 
     def __init__(self) -> None:
@@ -59,6 +63,26 @@ class ActivityMonitor:
     def end_epoch(self) -> None:
         """Check the input at the end of an epoch, which may be shorter than `SILENT` samples."""
         self._check_loudness()
+
+    def warn_of_outlier(self, scaling: InputScaling | None, names: Sequence[Any] | None) -> None:
+        """Warn of a reading that is far from all others of its feature.
+
+        Parameters
+        ----------
+        scaling : InputScaling or None
+            The scaling of the features.
+        names : sequence or None
+            Their names; None if they have none.
+        """
+        if scaling is not None and scaling.outlier is not None:
+            feature, value = scaling.outlier
+            name = feature if names is None else repr(names[feature])
+            self._warn(
+                "outlier",
+                f"feature {name} has a reading of {value:.6g}, more than {OUTLYING} deviations "
+                f"away from its mean: readings are cut at {LIMIT} deviations, and where many are, "
+                "the scale is found anew",
+            )
 
     def _check_silence(self) -> None:
         self._warn(

@@ -251,9 +251,9 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         return y
 
     def _rate_after(
-        self, rate: LearningRate, scores: NDArray[np.float64], y: NDArray[Any]
+        self, rate: LearningRate, scores: NDArray[np.float64], targets: NDArray[Any]
     ) -> LearningRate:
-        return rate.after(scores.argmax(axis=1) != y, y)
+        return rate.after(scores.argmax(axis=1) != targets, targets)
 
     def _goodness(
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None

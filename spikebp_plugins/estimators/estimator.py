@@ -24,7 +24,7 @@ from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters, ParametersInUse
 from spikebp_plugins.estimators.repetition import WeightRemainders
 from spikebp_plugins.estimators.samples import ROWS_AT_ONCE, Samples, is_sparse, parts_of
-from spikebp_plugins.estimators.scaling import InputScaling
+from spikebp_plugins.estimators.scaling import InputScaling, scaled_in_turn
 from spikebp_plugins.estimators.structure import HIDDEN_LAYER_SIZES, Structure
 from spikebp_plugins.estimators.validation import checked_data
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -130,9 +130,15 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return the targets of the network: labels, or real targets of its outputs."""
 
+    def _targets_in_turn(
+        self, y: NDArray[Any], is_new: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Return the targets of a stream, and the attributes to set once they are learned."""
+        return self._targets(y), {}
+
     @abstractmethod
     def _rate_after(
-        self, rate: LearningRate, scores: NDArray[np.float64], y: NDArray[Any]
+        self, rate: LearningRate, scores: NDArray[np.float64], targets: NDArray[Any]
     ) -> LearningRate:
         """Return the learning rate after samples, given their scores."""
 
@@ -263,6 +269,10 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """Scale features to all samples, before any has been learned."""
         if self._scaling is not None:
             self._scaling = self._scaling.of_all(samples.X, samples.weights)
+            self._warn_of_outlier()
+
+    def _warn_of_outlier(self) -> None:
+        self._monitor.warn_of_outlier(self._scaling, getattr(self, "feature_names_in_", None))
 
     def _seed(self) -> int:
         if is_integer(self.random_state):
@@ -357,7 +367,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _inputs(self, X: Any) -> Any:
         """Return the input for features; of a sparse matrix a sparse one if none is scaled."""
         if self._scaling is not None:
-            X = self._scaling.scaled(X.toarray() if is_sparse(X) else X)
+            X = self._scaling.scaled(X)
         return self._with_intercept(X)
 
     def _with_intercept(self, X: Any) -> Any:
@@ -390,23 +400,24 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             if samples.are_inputs:
                 inputs = X
             elif in_turn and scaling is not None:
-                scaling, scaled = scaling.in_turn(X.toarray() if is_sparse(X) else X)
+                scaling, scaled = scaled_in_turn(scaling, X.toarray() if is_sparse(X) else X)
                 inputs = self._with_intercept(scaled)
             else:
                 inputs = self._inputs(X)
-            scores.append(self._learn(inputs, y))
-            self._scaling = scaling
+            targets, changes = self._targets_in_turn(y, None) if in_turn else (self._targets(y), {})
+            scores.append(self._learn(inputs, targets))
+            self.__dict__.update(changes | {"_scaling": scaling})
             self._learned_from(scores[-1], y)
             self._monitor.observe(inputs * net.input_factor, scores[-1], net.n_steps)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
-    def _learn(self, inputs: Any, y: NDArray[Any]) -> NDArray[np.float64]:
+    def _learn(self, inputs: Any, targets: NDArray[Any]) -> NDArray[np.float64]:
         """Learn from samples at the rate that follows their errors, and return their scores."""
 
         def after(rate: LearningRate, scores: NDArray[np.float64], rows: slice) -> LearningRate:
-            return self._rate_after(rate, scores, y[rows])
+            return self._rate_after(rate, scores, targets[rows])
 
-        return self._learned.train(self.backend, inputs, self._targets(y), after)
+        return self._learned.train(self.backend, inputs, targets, after)
 
     def _train_again(
         self,
@@ -430,12 +441,16 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                 X = mixture.x
                 if in_turn and scaling is not None:
                     X = X.toarray() if is_sparse(X) else X
-                    scaling, scaled = scaling.in_turn(X, mixture.is_new)
+                    scaling, scaled = scaled_in_turn(scaling, X, mixture.is_new)
                     inputs = self._with_intercept(scaled)
                 else:
                     inputs = self._inputs(X)
-                reached = self._learn(inputs, mixture.y)
-                self._scaling = scaling
+                if in_turn:
+                    targets, changes = self._targets_in_turn(mixture.y, mixture.is_new)
+                else:
+                    targets, changes = self._targets(mixture.y), {}
+                reached = self._learn(inputs, targets)
+                self.__dict__.update(changes | {"_scaling": scaling})
             scores.append(reached[mixture.is_new])
             self._learned_from(scores[-1], samples.y[rows])
             shown = inputs[mixture.is_new] * net.input_factor
@@ -459,6 +474,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             order = self._carry.shown(samples.weights, kinds)
         if len(order):
             self._train(samples, order, in_turn=True)
+            self._warn_of_outlier()
         self.n_iter_ += 1
 
     def _train_epochs(self, samples: Samples, *, goes_on: bool) -> None:

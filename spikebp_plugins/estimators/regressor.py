@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
 
 from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import boolean, positive, wrong_argument
@@ -16,6 +17,8 @@ from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.samples import Samples
+from spikebp_plugins.estimators.scaling import scaled_in_turn
+from spikebp_plugins.estimators.target_scaling import TargetScaling
 from spikebp_plugins.estimators.validation import (
     check_pixels,
     checked_data,
@@ -88,30 +91,6 @@ def distances(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> NDAr
     """
     summed: NDArray[np.float64] = np.abs(np.maximum(scores, 0) - targets).sum(axis=1)
     return summed
-
-
-def automatic_scale(
-    y: NDArray[np.float64], typical: float, weights: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
-    """Return the power of two that brings each target's root mean square closest to `typical`.
-
-    A scale is a power of two for two reasons: the last bit of a mean depends on the machine, but
-    the targets of the network must not; and predictions can be divided by it exactly. A target
-    that is zero in all samples has the scale 1.
-    """
-    columns: NDArray[np.float64] = y.reshape(len(y), -1)
-    if weights is not None:
-        columns, weights = columns[weights > 0], weights[weights > 0]
-    largest = np.abs(columns).max(axis=0)
-    all_zero = largest == 0
-    largest[all_zero] = 1
-    # Targets are divided by their largest magnitude first, so that no square overflows.
-    mean_square = np.average((columns / largest) ** 2, axis=0, weights=weights)
-    mean_square[all_zero] = typical**2
-    size = np.log2(largest) + np.log2(mean_square) / 2
-    exponents = np.rint(np.log2(typical) - size).clip(-1000, 1000)
-    scale: NDArray[np.float64] = np.ldexp(1.0, exponents.astype(int))
-    return scale
 
 
 @with_shared_parameters
@@ -221,7 +200,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
             Predicted targets, in the units and the shape of `y`.
         """
         scores = self._scores(X)
-        return self._coding.decoded(scores)
+        return self._decoded(scores)
 
     def _prepared(
         self, X: Any, y: Any, sample_weight: Any, *, first: bool, has_epochs: bool
@@ -238,28 +217,51 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         samples = Samples(X, y, weights)
         if first and samples.are_left_out:
             return samples
-        coding = self._new_coding(y, weights) if first else self._coding
+        coding = self._new_coding(y) if first else self._coding
         coding.check(y)
         if first:
             self._start(coding.n_outputs)
             self._coding: TargetCoding = coding
-            self.target_scale_ = coding.scale
+            self._target_scaling: TargetScaling | None = None
+            if self._scale is None:
+                are_few = sends_few_spikes(self.spikes, self.arithmetic)
+                spread = FEW_SPIKES if are_few else TYPICAL_SPIKES
+                unknown = TargetScaling.unknown
+                self._target_scaling = unknown(len(coding.scale), spread, is_centred=coding.signed)
             return samples
-        if self._scale is not None and np.any(coding.scale != self._scale):
-            raise self._changed("target_scale", coding.scale, self.target_scale)
+        if self._scale is not None:
+            if self._target_scaling is not None:
+                raise self._changed("target_scale", "auto", self.target_scale)
+            if np.any(coding.scale != self._scale):
+                raise self._changed("target_scale", coding.scale, self.target_scale)
         if self.signed_output != coding.signed:
             raise self._changed("signed_output", coding.signed, self.signed_output)
         self._resume()
         return samples
 
-    def _new_coding(
-        self, y: NDArray[np.float64], weights: NDArray[np.float64] | None
-    ) -> TargetCoding:
-        are_few = sends_few_spikes(self.spikes, self.arithmetic)
-        scale = automatic_scale(y, FEW_SPIKES if are_few else TYPICAL_SPIKES, weights)
-        if self._scale is not None:
-            scale[:] = self._scale
+    def _new_coding(self, y: NDArray[np.float64]) -> TargetCoding:
+        n_targets = 1 if y.ndim == 1 else y.shape[1]
+        scale = np.full(n_targets, 1.0 if self._scale is None else self._scale)
         return TargetCoding(y.shape[1:], scale, bool(self.signed_output))
+
+    def _scale_to(self, samples: Samples) -> None:
+        super()._scale_to(samples)
+        if self._target_scaling is not None:
+            y = samples.y.reshape(len(samples.y), -1)
+            self._target_scaling = self._target_scaling.of_all(y, samples.weights)
+
+    @property
+    def target_scaling_(self) -> TargetScaling | None:
+        """The scaling of targets to spikes a step; None for a scale that was given."""
+        check_is_fitted(self)
+        return self._target_scaling
+
+    @property
+    def target_scale_(self) -> NDArray[np.float64]:
+        """Spikes a step for a target of 1."""
+        check_is_fitted(self)
+        scaling = self._target_scaling
+        return self._coding.scale if scaling is None else scaling.factor
 
     def _check_values(self) -> None:
         scale, allowed = self.target_scale, "'auto' or a positive finite number"
@@ -269,14 +271,33 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         super()._check_values()
 
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
+        scaling = self._target_scaling
+        if scaling is not None:
+            y = scaling.scaled(y.reshape(len(y), -1))
         return self._coding.encoded(y)
 
+    def _targets_in_turn(
+        self, y: NDArray[Any], is_new: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        scaling = self._target_scaling
+        if scaling is None:
+            return self._targets(y), {}
+        scaling, asked = scaled_in_turn(scaling, y.reshape(len(y), -1), is_new)
+        return self._coding.encoded(asked), {"_target_scaling": scaling}
+
+    def _decoded(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        answers, scaling = self._coding.decoded(scores), self._target_scaling
+        if scaling is None:
+            return answers
+        restored: NDArray[np.float64] = scaling.restored(answers.reshape(len(answers), -1))
+        return restored.reshape(answers.shape)
+
     def _rate_after(
-        self, rate: LearningRate, scores: NDArray[np.float64], y: NDArray[Any]
+        self, rate: LearningRate, scores: NDArray[np.float64], targets: NDArray[Any]
     ) -> LearningRate:
-        return rate.after(distances(scores, self._coding.encoded(y)))
+        return rate.after(distances(scores, targets))
 
     def _goodness(
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None
     ) -> float:
-        return float(r2_score(y, self._coding.decoded(scores), sample_weight=weights))
+        return float(r2_score(y, self._decoded(scores), sample_weight=weights))

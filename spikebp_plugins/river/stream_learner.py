@@ -18,7 +18,7 @@ from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters
-from spikebp_plugins.estimators.scaling import InputScaling
+from spikebp_plugins.estimators.scaling import InputScaling, scaled_in_turn
 from spikebp_plugins.estimators.structure import Structure
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
@@ -248,7 +248,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
             return np.empty((0, n_outputs))
         scaling, scaled = self._scaling, rows
         if scaling is not None:
-            scaling, scaled = scaling.resized(rows.shape[1]).in_turn(rows)
+            scaling, scaled = scaled_in_turn(scaling.resized(rows.shape[1]), rows)
         shown, net = self._with_constant(scaled, learned.net), learned.net
         is_at_stake = learned is self._learned and len(rows) > 1
         before = self._learned.copy() if is_at_stake else None
@@ -265,6 +265,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
                 self._learned = before
         heard = shown if self.window is not None else shown[:, : len(places) + 1]
         self._monitor.observe(heard * net.input_factor, scores, net.n_steps)
+        if scaling is not None and scaling.outlier is not None:
+            self._monitor.warn_of_outlier(scaling, list(places))
         return scores
 
     def _shown_one(self, x: Mapping[Any, Any]) -> Array:

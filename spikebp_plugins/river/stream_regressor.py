@@ -14,7 +14,8 @@ from spikebp_plugins.common.errors import positive, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.regressor import TargetCoding, distances
-from spikebp_plugins.estimators.scaling import InputScaling
+from spikebp_plugins.estimators.scaling import scaled_in_turn
+from spikebp_plugins.estimators.target_scaling import TargetScaling
 from spikebp_plugins.river.frames import real_numbers, targets_of
 from spikebp_plugins.river.names import is_real
 from spikebp_plugins.river.stream_learner import StreamLearner
@@ -67,15 +68,15 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
 
     def __post_init__(self) -> None:
         scale = self.target_scale
-        self._target_scaling: InputScaling | None = None
+        self._target_scaling: TargetScaling | None = None
         if isinstance(scale, str) and scale == "auto":
-            self._target_scaling = InputScaling.unknown(1, TARGET_SPREAD)
+            self._target_scaling = TargetScaling.unknown(1, TARGET_SPREAD)
         else:
             positive("target_scale", scale, "'auto' or a positive finite number")
         self._start(self.hidden_layer_sizes, CODING.n_outputs)
 
     @property
-    def target_scaling(self) -> InputScaling | None:
+    def target_scaling(self) -> TargetScaling | None:
         """The scaling of the target to spikes a step; None for a scale that was given."""
         return self._target_scaling
 
@@ -132,7 +133,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
         if scaling is None:
             asked = asked * self.target_scale
         else:
-            scaling, asked = scaling.in_turn(asked)
+            scaling, asked = scaled_in_turn(scaling, asked)
         targets = CODING.encoded(asked)
         outputs = CODING.n_outputs
 

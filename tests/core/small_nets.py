@@ -78,6 +78,16 @@ def arrays_in(path):
         return dict(archive)
 
 
+def assert_same_scalings(one, other):
+    """Compare scalings, which are tuples of arrays, numbers and such tuples."""
+    assert type(one) is type(other)
+    if isinstance(one, tuple):
+        for parts in zip(one, other, strict=True):
+            assert_same_scalings(*parts)
+    else:
+        np.testing.assert_array_equal(one, other)
+
+
 def assert_all_equal(first, second):
     """Assert that two sequences of arrays are equal, types included."""
     assert len(first) == len(second)

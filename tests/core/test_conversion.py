@@ -567,7 +567,9 @@ def test_what_scales_the_features_of_an_estimator_becomes_weights_too():
     assert model.input_scaling_.centre.any()
     layers = to_relu(from_relu(model, fraction_bits=36), "input")
     plain = to_relu(from_relu(to_relu(model), fraction_bits=36))
-    expected = scores_of([(W, None) for W in plain], model.network_inputs(x))
+    scaling = model.input_scaling_
+    inputs = scaling.spread * (x * scaling.factor - scaling.centre)  # not rounded
+    expected = scores_of([(W, None) for W in plain], np.column_stack([inputs, np.ones(60)]))
     np.testing.assert_allclose(scores_of(layers, x), expected, atol=1e-6)
 
 

@@ -39,11 +39,11 @@ from spikebp_plugins.estimators import (
     samples,
 )
 from spikebp_plugins.estimators.learning_rate import MARKS, LearningRate
-from spikebp_plugins.estimators.regressor import automatic_scale
 from spikebp_plugins.estimators.samples import Samples
-from spikebp_plugins.estimators.scaling import InputScaling
+from spikebp_plugins.estimators.scaling import InputScaling, scaling_after
 from spikebp_plugins.estimators.temperature import Temperature, softmax
 from spikebp_plugins.network.state import initial_state
+from tests.core.small_nets import assert_same_scalings
 from tests.documentation import ROOT, sections
 
 #: Updates at every step and at one rate, of features as they are.
@@ -464,7 +464,7 @@ def test_in_a_stream_a_weight_is_a_number_of_copies_that_are_scaled_too(iris, cl
     for model in (weighted, one_by_one):
         assert equal_weights(model, copied)
         assert model.input_scaling_.n_seen == weights.sum()
-        assert all(map(np.array_equal, model.input_scaling_, copied.input_scaling_))
+        assert_same_scalings(model.input_scaling_, copied.input_scaling_)
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
@@ -726,7 +726,7 @@ def test_a_stream_scales_each_sample_by_what_came_so_far(iris, rows_at_once):
         model.partial_fit(X[rows], y[rows], [0, 1, 2])
     scaling, inputs = InputScaling.unknown(4, 2.0), []
     for x in X:
-        scaling = scaling.after(x)
+        scaling = scaling_after(scaling, x[np.newaxis])
         inputs.append(scaling.scaled(x))
     net = SpikingMLP((5, 6, 3), learning_rate=0.5, seed=5)
     with Simulator(net) as sim:
@@ -735,38 +735,11 @@ def test_a_stream_scales_each_sample_by_what_came_so_far(iris, rows_at_once):
         scores = sim.predict(shown(scaling, X))
     np.testing.assert_array_equal(model.predict(X), scores.argmax(axis=1))
     assert model.checkpoint_.net == net
-    for found, expected in zip(model.input_scaling_, scaling, strict=True):
-        np.testing.assert_array_equal(found, expected)
+    assert_same_scalings(model.input_scaling_, scaling)
     np.testing.assert_array_equal(model.network_inputs(X), shown(scaling, X))
 
 
-def test_exponents_and_centres_are_those_of_the_definition():
-    random = np.random.RandomState(0)
-    X = random.standard_normal((500, 5)) * [3e-4, 1.3, 1.5, 900.0, 0.0] + [0, 0, 20, -1e5, 7]
-    found = InputScaling.unknown(5, 1.0).of_all(X, None)
-    exponents = -np.rint(np.log2(X[:, :4].std(axis=0)))
-    np.testing.assert_array_equal(found.factor, [*2.0**exponents, 0.0])
-    centres = np.rint(8 * X[:, :4].mean(axis=0) * found.factor[:4]) / 8
-    assert np.abs(found.centre[:4] - centres).max() == 0
-    inputs = found.scaled(X)
-    assert not inputs[:, 4].any()
-    assert np.abs(inputs[:, :4].mean(axis=0)).max() <= 1 / 8
-    assert (np.abs(np.log2(inputs[:, :4].std(axis=0))) <= 0.5).all()
-    np.testing.assert_array_equal(found._replace(spread=2.0).scaled(X), 2 * inputs)
-
-
-def test_a_scaling_follows_a_stream_that_changes():
-    random = np.random.RandomState(0)
-    scaling, factors = InputScaling.unknown(1, 1.0), []
-    for i in range(3000):
-        scaling = scaling.after(random.standard_normal(1) * (1 if i < 300 else 100) + 5)
-        factors.append(scaling.factor[0])
-    assert set(factors[100:300]) == {1.0}
-    assert factors[-1] in (2.0**-7, 2.0**-6)
-    assert np.all(np.diff(factors[100:]) <= 0)
-    assert 1 <= np.count_nonzero(np.diff(factors[100:])) <= 6
-
-
+@pytest.mark.filterwarnings("ignore:feature 0 has a reading of")
 def test_weights_count_for_the_scaling(iris):
     X, y = iris
     weights = np.random.RandomState(1).randint(0, 3, 150)
@@ -1055,18 +1028,6 @@ def test_a_sine_is_learned_in_any_size(size):
 def test_targets_of_a_regressor_are_not_taken_for_labels():
     X, y = np.array([[0.0], [1.0]]), np.array([-1.0, 1.0])
     SpikingMLPRegressor(**TINY, target_scale=1.0).fit(X, y).partial_fit(X, y)
-
-
-def test_the_automatic_scale_is_a_power_of_two():
-    y = np.array([[3.0, 0.0, 1e-300, -1e300], [-3.0, 0.0, 1e-300, 1e300]])
-    scale = automatic_scale(y, 2.0)
-    assert scale[:2].tolist() == [0.5, 1.0]
-    assert np.all(np.log2(scale) % 1 == 0)
-    assert 2**0.5 <= scale[2] * 1e-300 <= 2**1.5
-    assert 2**0.5 <= scale[3] * 1e300 <= 2**1.5
-    assert automatic_scale(y, 0.5)[:2].tolist() == [2**-3, 1.0]
-    assert automatic_scale(y[:, 0], 2.0).tolist() == [0.5]
-    assert np.isfinite(automatic_scale(np.full((1, 1), 5e-324), 2.0)).all()
 
 
 def test_targets_keep_their_shape(iris):

@@ -16,6 +16,7 @@ import pandas as pd
 from spikebp_plugins import SpikingMLP, to_relu
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
+from spikebp_plugins.estimators.scaling import scaling_after
 from spikebp_plugins.river import SpikingMLPClassifier, SpikingMLPRegressor
 from tests.core.literal import LiteralNetwork, asked_by
 from tests.core.streams import (
@@ -58,7 +59,7 @@ def literal_weights(model, stream):
     net = model.checkpoint.net
     literal = LiteralNetwork(net, net.init_weights(), net.init_feedback())
     scaling = model.input_scaling
-    scaling = None if scaling is None else type(scaling).unknown(len(scaling.mean), scaling.spread)
+    scaling = None if scaling is None else type(scaling).unknown(net.n_inputs - 1, scaling.spread)
     features = {name: i for i, name in enumerate(model.features)}
     known = []
     for x, label in samples(stream):
@@ -67,7 +68,7 @@ def literal_weights(model, stream):
         for name, value in x.items():
             row[features[name]] = value
         if scaling is not None:
-            scaling = scaling.after(row)
+            scaling = scaling_after(scaling, row[np.newaxis])
             row = scaling.scaled(row)
         shown = [1.0, *row.tolist()]
         literal.known = range(len(known))
@@ -139,7 +140,7 @@ def test_memory_follows_what_was_seen():
         assert model._learned.net.n_inputs <= 2 * (i + 2)
     # Memory for inputs doubles, so that a long stream of new features does not always copy all.
     assert len({n_inputs for n_inputs, _, _ in sizes}) == 8
-    assert len(model.input_scaling.mean) == 100
+    assert len(model.input_scaling.factor) == 100
 
 
 def stream_model(**fields):

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from spikebp_plugins import ReplayBuffer, Simulator, SpikingMLP, load_dataset
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators import SpikingMLPClassifier, SpikingMLPRegressor, estimator
-from spikebp_plugins.estimators.scaling import InputScaling
+from spikebp_plugins.estimators.scaling import InputScaling, scaling_after
 from tests.core.small_nets import checkpoint_bytes
 
 RANDOM = np.random.RandomState(0)
@@ -90,7 +90,7 @@ def test_samples_of_the_past_are_scaled_as_new_ones_are():
     buffer, scaling = ReplayBuffer(6, seed=5), InputScaling.unknown(4, 2.0)
     with Simulator(model.checkpoint_.net) as sim:
         for x, y in zip(X, LABELS, strict=True):
-            mixture, scaling = buffer.mix([x], [y]), scaling.after(x)
+            mixture, scaling = buffer.mix([x], [y]), scaling_after(scaling, x[np.newaxis])
             inputs = scaling.scaled(mixture.x)
             sim.train(np.column_stack([inputs, np.ones(len(inputs))]), mixture.y)
             buffer.keep(mixture)

@@ -144,6 +144,7 @@ def test_the_state_that_a_copy_is_made_of_changes_no_more():
     assert pickle.dumps(state) == before
 
 
+@pytest.mark.filterwarnings("ignore:feature 0 has a reading of")
 def test_a_conversion_is_of_one_moment():
     class LearningMeanwhile(SpikingMLPClassifier):
         @property

@@ -1,0 +1,380 @@
+r"""Centre and scale of readings that keep coming, in integers, which no wrong reading spoils.
+
+A reading x becomes the integer
+
+.. math:: y = \mathrm{clip}(\mathrm{rint}(2^{10 - e} x) - c, \; \pm 2^{10} k)
+
+with the exponent e of its feature, where :math:`2^e` is about its deviation, its centre c, and
+the k deviations at which readings are cut. Behind this border there is no floating-point number:
+arrays of doubles hold integers of at most 53 bits.
+
+The sums of y and of its square give mean and variance. A cut reading counts as cut, so that what is
+far away moves neither by much. At the end of a block of readings e and c are corrected, if the
+variance is more than three times that of :math:`2^e`, or less than a third, or if the mean is more
+than an eighth of it away from c. A feature that has not varied twice is not known.
+
+Two counters find that a feature has become another one, in another unit, say. It begins anew if
+more than a quarter of the last readings were cut; or if readings differ, but nearly all of them by
+less than a sixteenth of the usual difference. So slow features are not taken for new ones, and
+neither are those that stay constant: a reading that has come 16 times in a row does not count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+#: The bits of one deviation.
+BITS: Final = 10
+ONE: Final = 1 << BITS
+#: The mean may be so far away from the centre.
+OFF_CENTRE: Final = ONE // 8
+#: The readings that count of a run of equal ones.
+REPEATED: Final = 16
+#: The readings, other than the first one, with the last of which a feature is known.
+DIFFERENT: Final = 2
+#: Of so many readings, one may be cut.
+CUT_OF: Final = 4
+#: Differences below the usual one divided by this power of two are small, and may be one of
+#: `SMALL_OF`.
+SMALL_BITS: Final = 4
+SMALL_OF: Final = 5
+#: So many cut readings, or small differences, in a row begin a feature anew.
+IN_A_ROW: Final = 32
+#: Fewer readings than this adapt by themselves.
+YOUNG: Final = 64
+#: Sums of so many readings are halved.
+MOST_BITS: Final = 16
+#: Exponents have this magnitude at most, so that powers of two stay normal numbers.
+LARGEST_EXPONENT: Final = 1000
+#: Readings that differ by less than their size divided by this power of two count as equal.
+ROUNDING: Final = 40
+#: The rows that tell where to begin, if all are there, and how often their scale is corrected.
+SAMPLED: Final = 4096
+CORRECTIONS: Final = 8
+#: The deviations from the centre that are worth a warning.
+OUTLYING: Final = 64
+
+
+class WholeWeights(NamedTuple):
+    """Weights of samples as integers.
+
+    Attributes
+    ----------
+    times : ndarray of shape (n_samples,), int64
+        Weights times 2^bits, less than 2^36 in sum.
+    bits : int
+        0 for weights that are integers: they count as copies do.
+    """
+
+    times: Integers
+    bits: int
+
+    @classmethod
+    def of(cls, weights: Array | None, n_samples: int) -> Self:
+        """Return weights as integers, of samples that count once for None."""
+        if weights is None:
+            return cls(np.ones(n_samples, np.int64), 0)
+        room = 35 - int(_n_bits(weights.sum()))
+        bits = 0 if np.array_equal(weights, np.rint(weights)) else max(min(20, room), 0)
+        return cls(np.rint(np.ldexp(weights, bits)).astype(np.int64), bits)
+
+    @property
+    def total(self) -> int:
+        """Their sum."""
+        return int(self.times.sum())
+
+    def take(self, places: Any) -> Self:
+        """Return the weights of some samples."""
+        return self._replace(times=self.times[places])
+
+
+class RunningScale(NamedTuple):
+    """The centres and scales of features. Each array has an entry for each of them.
+
+    Attributes
+    ----------
+    is_centred : bool
+        Whether features have centres. Otherwise the centre is 0, and the root mean square takes the
+        place of the deviation.
+    limit : int
+        The largest magnitude of y.
+    factor : ndarray of float64
+        The integers that a reading of 1 stands for, 2^(10 - e); 0 for a feature that is not known.
+    exponent, centre : ndarray of int64
+        e and c.
+    n, total, squares : ndarray of int64
+        The number of readings that count, 0 for a feature that is not known, and the sums of their
+        y and of its square.
+    n_changes, changes : ndarray of int64
+        The number of readings that differ from the one before, and the sum of these differences.
+    cut, small : ndarray of int64
+        The counters of readings that were cut, and of small differences. Of a feature that is not
+        known `cut` counts readings that differ from the first one.
+    threshold : ndarray of int64
+        What a small difference is below.
+    last : ndarray of float64
+        The last reading; the first one, of a feature that is not known.
+    repeated : ndarray of int64
+        How often it has been repeated.
+    """
+
+    is_centred: bool
+    limit: int
+    factor: Array
+    exponent: Integers
+    centre: Integers
+    n: Integers
+    total: Integers
+    squares: Integers
+    n_changes: Integers
+    changes: Integers
+    cut: Integers
+    small: Integers
+    threshold: Integers
+    last: Array
+    repeated: Integers
+
+    @classmethod
+    def beginning(cls, first: Array, limit: int, *, is_centred: bool = True) -> RunningScale:
+        """Return what is known after the first reading of each feature; 0 if they are not centred.
+
+        Parameters
+        ----------
+        first : ndarray of shape (n_features,)
+            Readings.
+        limit : int
+            The deviations at which readings are cut.
+        is_centred : bool, default=True
+            Whether the features are centred.
+        """
+        nothing = np.zeros(len(first), np.int64)
+        last = first.astype(np.float64)
+        return cls._make([is_centred, limit * ONE, 0 * last, *[nothing] * 10, last, nothing])
+
+    @classmethod
+    def of_all(
+        cls, X: Array, weights: WholeWeights, limit: int, *, is_centred: bool = True
+    ) -> RunningScale:
+        """Return the scale of readings that are all there.
+
+        It begins with the median, and with that of the distances from it, and is corrected until
+        it stays.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_readings, n_features)
+            Readings.
+        weights : WholeWeights
+            How often each counts.
+        limit, is_centred
+            As for `beginning`.
+        """
+        some = X[:: -(-len(X) // SAMPLED)]
+        middle = np.median(some, axis=0) if is_centred else np.zeros(X.shape[1])
+        halves = np.abs(some / 2 - middle / 2)
+        typical = np.array([np.median(half[half > 0]) if half.any() else 0.0 for half in halves.T])
+        found = cls.beginning(middle, limit, is_centred=is_centred)
+        found = found._started(2 * (middle / 2 + typical), typical > 0)
+        first = [(some, WholeWeights.of(None, len(some)))] if len(some) < len(X) else []
+        for rows, times in (*first, (X, weights)):
+            for _ in range(CORRECTIONS):
+                before, found = found, found._counted(rows, times)
+                if all(map(np.array_equal, before[3:5], found[3:5])):
+                    break
+        return found._replace(last=X[-1])
+
+    def take(self, places: Any) -> RunningScale:
+        """Return some of the features."""
+        return RunningScale._make([*self[:2], *(values[places] for values in self[2:])])
+
+    def joined(self, other: Self) -> RunningScale:
+        """Return these features and others."""
+        pairs = zip(self[2:], other[2:], strict=True)
+        return RunningScale._make([*self[:2], *map(np.concatenate, pairs)])
+
+    def units(self, X: Array) -> Array:
+        """Return y for readings, of the shape of `X`, which has features in its last axis."""
+        y = self._uncut(X)
+        return np.clip(y, -self.limit, self.limit, out=y)
+
+    def readings(self, y: Array) -> Array:
+        """Return the readings for y; of a feature that is not known, the first one."""
+        unit = np.ldexp(1.0, self.exponent - BITS)
+        readings: Array = np.where(self.n > 0, (y + self.centre) * unit, self.last)
+        return readings
+
+    def outliers(self, X: Array) -> Mask:
+        """Return which readings, of the shape of `X`, are far from all that was known before."""
+        far: Mask = (np.abs(self._uncut(X)) > OUTLYING * ONE) & (self.n >= YOUNG)
+        return far
+
+    def after(self, X: Array) -> RunningScale:
+        """Return the scale after the rows of a block, of shape (n_rows, n_features)."""
+        unknown = self.n == 0
+        if unknown.any() and (self.last != X)[:, unknown].any():
+            new = self
+            for row in X:  # a feature may begin with any of them
+                new = new.begun(row)._summed(row[np.newaxis])
+        else:
+            new = self._summed(X)
+        return new._begun_anew()._halved()._with_centres()._with_exponents()._with_threshold()
+
+    def begun(self, x: Array) -> RunningScale:
+        """Return the scale with features that are known once they have a reading as well."""
+        differs = (self.n == 0) & (x != self.last)
+        before = np.where(self.repeated < REPEATED, self.cut, 0)  # one wrong reading is forgotten
+        new = self._replace(cut=np.where(differs, before + 1, self.cut))
+        return new._started(x, differs & (new.cut >= (DIFFERENT if self.is_centred else 1)))
+
+    def _uncut(self, X: Array) -> Array:
+        with np.errstate(over="ignore"):  # what is infinite will be cut
+            y: Array = np.rint(X * self.factor)
+        y -= self.centre
+        return y
+
+    def _started(self, x: Array, starts: Mask) -> RunningScale:
+        """Return the scale with features that are known by their first reading and this one."""
+        half = np.abs(x / 2 - self.last / 2)  # half of the difference, which may be infinite
+        size = np.maximum(np.abs(x), np.abs(self.last))
+        starts = starts & (half > np.ldexp(size, -ROUNDING))
+        if not starts.any():
+            return self
+        exponent = _n_bits(half).clip(-LARGEST_EXPONENT, LARGEST_EXPONENT)
+        one = np.where(starts, np.ldexp(1.0, BITS - exponent), 0.0)
+        centre = np.rint(self.last * one) * self.is_centred
+        y = np.rint((self.last if self.is_centred else x) * one) - centre
+        y = y.clip(-self.limit, self.limit)
+        begun = {"exponent": exponent, "centre": centre, "n": 1, "total": y, "squares": y * y}
+        changes: dict[str, Any] = {
+            name: np.where(starts, values, getattr(self, name)).astype(np.int64)
+            for name, values in (begun | {"cut": 0}).items()
+        }
+        return self._replace(**changes)._with_factors()
+
+    def _summed(self, X: Array) -> RunningScale:
+        known = self.n > 0
+        rows = np.concatenate([self.last[np.newaxis], X])
+        y = self.units(rows)
+        differences = np.abs(y[1:] - y[:-1])
+        varies = rows[1:] != rows[:-1]
+        place = np.arange(1, len(X) + 1)[:, np.newaxis]
+        since = place - np.maximum.accumulate(np.where(varies, place, -self.repeated))
+        counts = (since < REPEATED) & known
+        y = y[1:] * counts
+        squares = y * y
+        n, n_changes = np.add.reduce(counts), np.add.reduce(varies & known)
+        n_small = np.add.reduce(varies & (differences < self.threshold))
+        n_cut = np.add.reduce(squares == self.limit * self.limit)
+        return self._replace(
+            n=self.n + n,
+            total=self.total + np.add.reduce(y).astype(np.int64),
+            squares=self.squares + np.add.reduce(squares).astype(np.int64),
+            n_changes=self.n_changes + n_changes,
+            changes=self.changes + np.add.reduce(differences).astype(np.int64),
+            cut=self.cut + CUT_OF * n_cut - n,
+            small=self.small + SMALL_OF * n_small - (SMALL_OF - 1) * n_changes,
+            last=np.where(known, X[-1], self.last),
+            repeated=since[-1],
+        )
+
+    def _counted(self, X: Array, weights: WholeWeights) -> RunningScale:
+        """Return the scale with the sums of these readings alone, and corrected by them."""
+        y = self.units(X).astype(np.int64)
+        n = weights.total
+        by = max(n.bit_length() - MOST_BITS, weights.bits)
+        new = self._replace(
+            n=np.where(self.n > 0, max(n >> by, 1), 0),
+            total=weights.times @ y >> by,
+            squares=weights.times @ (y * y) >> by,
+        )
+        return new._with_centres(are_nearest=True)._with_exponents(are_nearest=True)
+
+    def _begun_anew(self) -> RunningScale:
+        known, young = self.n > 0, self.n < YOUNG
+        cut = np.where(known & young, 0, np.maximum(self.cut, 0))
+        small = np.maximum(self.small, 0)
+        new = self._replace(cut=cut, small=small)
+        ends = known & ((cut >= IN_A_ROW * (CUT_OF - 1)) | (small >= IN_A_ROW))
+        if not ends.any():
+            return new
+        kept = [np.where(ends, 0, values) for values in new[2:-2]]
+        return RunningScale._make([*self[:2], *kept, *self[-2:]])._with_factors()
+
+    def _halved(self) -> RunningScale:
+        changes: dict[str, Any] = {}
+        for count, *sums in (("n", "total", "squares"), ("n_changes", "changes")):
+            is_full = getattr(self, count) >> MOST_BITS > 0
+            if is_full.any():
+                changes |= {name: getattr(self, name) >> is_full for name in (count, *sums)}
+        return self._replace(**changes)
+
+    def _with_centres(self, *, are_nearest: bool = False) -> RunningScale:
+        """Return the scale with other centres, where they are off, or may be nearer."""
+        if not self.is_centred:
+            return self
+        n = np.maximum(self.n, 1)
+        is_off = (np.abs(self.total) > OFF_CENTRE * n) | are_nearest
+        if not is_off.any():
+            return self
+        by = np.where(is_off, (2 * self.total + n) // (2 * n), 0)  # the mean, rounded
+        return self._replace(
+            centre=self.centre + by,
+            total=self.total - by * self.n,
+            squares=self.squares - 2 * by * self.total + by * by * self.n,
+        )
+
+    def _with_exponents(self, *, are_nearest: bool = False) -> RunningScale:
+        """Return the scale with other exponents, where they are off, or may be nearer."""
+        n = np.maximum(self.n, 1)
+        variance = self.n * self.squares - (self.total * self.total if self.is_centred else 0)
+        of_one = n * n << 2 * BITS
+        is_off = (variance > 3 * of_one) | (3 * variance < of_one) | are_nearest
+        is_off &= variance > 0
+        if not is_off.any():
+            return self
+        # log2 of the deviation, rounded, is half the bits of the variance, rounded down.
+        by = np.where(is_off, _n_bits(variance // (n * n)) // 2 - BITS, 0)
+        # No unit is below what doubles resolve.
+        least = _n_bits(self.centre) - ROUNDING - BITS
+        by = np.maximum(by, np.maximum(least, -LARGEST_EXPONENT - self.exponent))
+        by = np.minimum(by, LARGEST_EXPONENT - self.exponent)
+        new = self._replace(
+            exponent=self.exponent + by,
+            centre=_divided(self.centre, by),
+            total=_divided(self.total, by),
+            squares=_divided(self.squares, 2 * by),
+            changes=_divided(self.changes, by),
+        )
+        return new._with_centres(are_nearest=are_nearest)._with_factors()
+
+    def _with_factors(self) -> RunningScale:
+        factor = np.where(self.n > 0, np.ldexp(1.0, BITS - self.exponent), 0.0)
+        return self._replace(factor=factor)
+
+    def _with_threshold(self) -> RunningScale:
+        usual = self.changes // np.maximum(self.n_changes, 1) >> SMALL_BITS
+        return self._replace(threshold=np.where(self.n_changes < IN_A_ROW, 0, usual))
+
+
+def _n_bits(numbers: NDArray[Any]) -> Integers:
+    """Return p for numbers of magnitude m 2^p, with m from 1/2 up to 1; 0 for 0."""
+    exponents: Integers = np.frexp(numbers.astype(np.float64))[1].astype(np.int64)
+    return exponents
+
+
+def _divided(numbers: Integers, by: Integers) -> Integers:
+    """Return integers divided by powers of two and rounded; multiplied by negative ones."""
+    right, left = np.maximum(by, 0), np.maximum(-by, 0)
+    half = np.left_shift(1, right) >> 1
+    divided: Integers = (numbers + half >> right) << left
+    return divided

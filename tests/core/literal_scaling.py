@@ -1,0 +1,193 @@
+"""The scaling of features, one reading after the other, in Python's integers.
+
+What a program in C would do: only `Feature.units` sees a reading, and every other number is an
+integer that `kept` asserts to fit 64 bits.
+"""
+
+from fractions import Fraction
+from math import isqrt
+
+ONE = 1024
+
+
+def kept(number):
+    assert -(2**63) <= number < 2**63
+    return number
+
+
+def divided(number, by):
+    return number << -by if by < 0 else (number + ((1 << by) >> 1)) >> by
+
+
+def half_distance_exponent(a, b):
+    """Return p for half a distance of m 2^p, with m from 1/2 up to 1."""
+    distance, p = abs(Fraction(a) - Fraction(b)) / 2, 0
+    while distance >= 1:
+        distance, p = distance / 2, p + 1
+    while distance < Fraction(1, 2):
+        distance, p = distance * 2, p - 1
+    return p
+
+
+class Feature:
+    def __init__(self, first, limit, is_centred=True):
+        self.limit, self.is_centred, self.last = limit * ONE, is_centred, first
+        self.exponent = self.repeated = 0
+        self.forget()
+
+    def forget(self):
+        self.centre = self.n = self.total = self.squares = 0
+        self.n_changes = self.changes = self.cut = self.small = self.threshold = 0
+        self.exponent = 0
+
+    def units(self, x):
+        y = round(Fraction(x) * Fraction(2) ** (10 - self.exponent)) - self.centre
+        return max(-self.limit, min(self.limit, y))
+
+    def read(self, x):
+        if self.n == 0 and x != self.last:
+            self.cut = 1 + (self.cut if self.repeated < 16 else 0)
+            is_other = (
+                abs(Fraction(x) - Fraction(self.last)) / 2
+                > max(abs(Fraction(x)), abs(Fraction(self.last))) / 2**40
+            )
+            if is_other and self.cut >= (2 if self.is_centred else 1):
+                self.begin(x)
+        self.repeated = 0 if x != self.last else self.repeated + 1
+        if self.n == 0:
+            return
+        y, before = self.units(x), self.units(self.last)
+        if x != self.last:
+            self.n_changes += 1
+            self.changes += abs(y - before)
+            self.small += 1 if abs(y - before) < self.threshold else -4
+        self.last = x
+        if self.repeated < 16:
+            self.n += 1
+            self.total += y
+            self.squares += y * y
+            self.cut += 3 if abs(y) == self.limit else -1
+
+    def begin(self, x):
+        self.exponent = max(-1000, min(1000, half_distance_exponent(x, self.last)))
+        self.centre, self.cut, self.n = 0, 0, 1
+        first = self.last if self.is_centred else x
+        at = round(Fraction(first) * Fraction(2) ** (10 - self.exponent))
+        if self.is_centred:
+            self.centre = at
+        y = max(-self.limit, min(self.limit, at - self.centre))
+        self.total, self.squares = y, y * y
+
+    def end_block(self):
+        if 0 < self.n < 64:
+            self.cut = 0
+        self.cut, self.small = max(self.cut, 0), max(self.small, 0)
+        if self.n and (self.cut >= 96 or self.small >= 32):
+            self.forget()
+        if self.n >= 2**16:
+            self.n, self.total, self.squares = self.n >> 1, self.total >> 1, self.squares >> 1
+        if self.n_changes >= 2**16:
+            self.n_changes, self.changes = self.n_changes >> 1, self.changes >> 1
+        self.move_centre()
+        self.move_exponent()
+        usual = self.changes // max(self.n_changes, 1)
+        self.threshold = 0 if self.n_changes < 32 else usual >> 4
+
+    def move_centre(self):
+        if self.is_centred and abs(self.total) > ONE // 8 * max(self.n, 1):
+            by = (2 * self.total + self.n) // (2 * self.n)
+            self.centre += by
+            self.squares = kept(self.squares - 2 * by * self.total + by * by * self.n)
+            self.total -= by * self.n
+
+    def move_exponent(self):
+        variance = kept(self.n * self.squares) - (self.total**2 if self.is_centred else 0)
+        of_one = self.n**2 * ONE**2
+        if variance <= 0 or (of_one <= kept(3 * variance) and variance <= kept(3 * of_one)):
+            return
+        by = (variance // self.n**2).bit_length() // 2 - 10
+        by = max(by, self.centre.bit_length() - 50, -1000 - self.exponent)
+        by = min(by, 1000 - self.exponent)
+        self.exponent += by
+        self.centre, self.total = divided(self.centre, by), divided(self.total, by)
+        self.squares, self.changes = kept(divided(self.squares, 2 * by)), divided(self.changes, by)
+        self.move_centre()
+
+
+class Features:
+    """Dense and sparse features; `show` returns the input of the network for a sample."""
+
+    def __init__(self, n, spread):
+        self.n, self.spread, self.n_seen, self.block = n, spread, 0, []
+        self.nonzero, self.since, self.dense = [0] * n, [-1] * n, {}
+        self.length = Feature(0, 4, is_centred=False)
+        self.shown = [(0, 0, 0)] * n
+
+    def show(self, row):
+        self.n_seen += 1
+        self.block.append(row)
+        if self.n_seen <= 16 or self.n_seen % 16 == 0:
+            self.end_block()
+            self.block = []
+        return [self.input(i, x) for i, x in enumerate(row)]
+
+    def input(self, i, x):
+        factor, centre, limit = self.shown[i]
+        y = round(Fraction(x) * Fraction(factor)) - centre
+        return self.spread * max(-limit, min(limit, y)) / ONE
+
+    def read_length(self, row):
+        entries = [abs(x) for i, x in enumerate(row) if i not in self.dense and x]
+        if not entries:
+            return
+        if self.length.n == 0:
+            self.length.repeated = 0
+            self.length.begin(max(entries))
+        squared = sum(self.length.units(x) ** 2 for x in entries)
+        unit = Fraction(2) ** (self.length.exponent - 10)
+        self.length.read(float(isqrt(squared) * unit))
+
+    def end_block(self):
+        for row in self.block:
+            for i, feature in self.dense.items():
+                feature.read(row[i])
+            self.read_length(row)
+            for i, x in enumerate(row):
+                self.nonzero[i] += x != 0
+        for feature in self.dense.values():
+            feature.end_block()
+        if self.length.n:
+            self.length.end_block()
+        self.change_kinds()
+        n_sparse = sum(since >= 0 for since in self.since) - len(self.dense)
+        bits = 2 * n_sparse.bit_length() // 3 - 3 + 10
+        for i in range(self.n):
+            if i in self.dense:
+                feature = self.dense[i]
+                factor = Fraction(2) ** (10 - feature.exponent) if feature.n else 0
+                self.shown[i] = factor, feature.centre if feature.n else 0, feature.limit
+            elif self.n_seen >= 16 and self.since[i] >= 0 and self.length.n:
+                self.shown[i] = Fraction(2) ** (bits - self.length.exponent), 0, 2 << bits
+            else:
+                self.shown[i] = 0, 0, 0
+
+    def change_kinds(self):
+        before = set(self.dense)
+        for i in range(self.n):
+            if self.nonzero[i] and self.since[i] < 0:
+                self.since[i] = self.n_seen
+            age = self.n_seen - self.since[i] if self.since[i] >= 0 else 0
+            if age >= 512:
+                age, self.nonzero[i] = age >> 1, self.nonzero[i] >> 1
+                self.since[i] = self.n_seen - age
+            if i in self.dense:
+                if 6 * self.nonzero[i] < age:
+                    del self.dense[i]
+            elif self.nonzero[i] >= 4 and 4 * self.nonzero[i] > age + 16:
+                self.dense[i] = Feature(self.block[-1][i], 4)
+        if set(self.dense) != before:
+            self.length = Feature(0, 4, is_centred=False)
+            for row in self.block:
+                self.read_length(row)
+            if self.length.n:
+                self.length.end_block()

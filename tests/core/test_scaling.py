@@ -1,0 +1,325 @@
+"""The scaling of features and targets: its definition, and what wrong readings do to it."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from spikebp_plugins.estimators.running_scale import ONE
+from spikebp_plugins.estimators.scaling import InputScaling, scaled_in_turn
+from spikebp_plugins.estimators.target_scaling import TargetScaling
+from tests.core.literal_scaling import Features
+from tests.core.small_nets import assert_same_scalings
+from tests.profiles import examples
+
+N = 2000
+ROWS = np.arange(N)[:, np.newaxis]
+
+
+def stream(seed=0):
+    """Return readings of features of several kinds and sizes."""
+    random = np.random.RandomState(seed)
+    X = random.standard_normal((N, 8)) * [3e-4, 1.3, 900.0, 1e300, 2e-300, 1, 1, 1]
+    X += [0, 20, -1e5, 0, 0, 0, 0, 0]
+    X[:, 5] = random.randint(2, size=N)
+    X[:, 6] = np.sin(np.arange(N) / 10)
+    X[:, 7] *= random.rand(N) < 0.1
+    return X
+
+
+def shown(X, spread=1.0):
+    return scaled_in_turn(InputScaling.unknown(X.shape[1], spread), X)
+
+
+def size(inputs):
+    """Return the mean magnitude of each input."""
+    return np.abs(inputs).mean(axis=0)
+
+
+# --- the definition ------------------------------------------------------------------------------
+
+
+@st.composite
+def streams(draw):
+    """Return readings with all that happens to streams, from a seed that is drawn."""
+    random = np.random.RandomState(draw(st.integers(0, 2**32 - 1)))
+    n, width = random.randint(1, 500), random.randint(1, 5)
+    X = random.standard_normal((n, width)) * 2.0 ** random.randint(-30, 30, width)
+    X += random.standard_normal(width) * 2.0 ** random.randint(-30, 30, width)
+    for column in X.T:
+        share = random.choice([0, 0.1, 0.2, 0.3, 0.8])
+        column[random.rand(n) < share] = random.choice([0.0, column[0]])
+        for _ in range(random.randint(4)):
+            a, b = np.sort(random.randint(n + 1, size=2))
+            part = column[a:b]
+            change = random.randint(6)
+            if change == 0:
+                part *= 2.0 ** random.randint(-40, 40)
+            elif change == 1:
+                part += random.standard_normal() * 2.0 ** random.randint(-10, 10)
+            elif change == 2:
+                part[:] = column[a - 1]
+            elif change == 3:
+                part[:] = 0
+            elif change == 4:
+                part[:] = np.cumsum(part) / 64
+            elif b > a:
+                column[a] = random.choice([1e9, -9999.0, 1e300, -1e-300])
+    return X
+
+
+@settings(max_examples=examples(150))
+@given(streams())
+def test_a_scaling_is_that_of_integers(X):
+    literal = Features(X.shape[1], 2.0)
+    _, found = shown(X, 2.0)
+    for i, row in enumerate(X.tolist()):
+        assert literal.show(row) == found[i].tolist(), i
+
+
+@settings(max_examples=examples(30))
+@given(streams(), st.integers(0, 2**32 - 1))
+def test_how_samples_are_divided_has_no_effect(X, seed):
+    random = np.random.RandomState(seed)
+    scaling, inputs = shown(X)
+    parts, start, found = InputScaling.unknown(X.shape[1], 1.0), 0, []
+    while start < len(X):
+        part = X[start : start + random.randint(1, 40)]
+        parts, scaled = scaled_in_turn(parts, part)
+        parts = pickle.loads(pickle.dumps(parts))
+        found.append(scaled)
+        start += len(part)
+    np.testing.assert_array_equal(np.concatenate(found), inputs)
+    assert_same_scalings(parts, scaling)
+
+
+def test_what_is_not_new_is_scaled_as_what_came_before_it():
+    X = stream()[:300]
+    again = np.repeat(X, 2, axis=0)
+    scaling, inputs = shown(X)
+    found, both = scaled_in_turn(
+        InputScaling.unknown(X.shape[1], 1.0), again, np.arange(len(again)) % 2 == 0
+    )
+    np.testing.assert_array_equal(both, np.repeat(inputs, 2, axis=0))
+    assert_same_scalings(found, scaling)
+
+
+def test_dense_features_have_about_one_deviation_and_no_mean():
+    X = stream()
+    scaling, inputs = shown(X)
+    assert scaling.dense.tolist() == [0, 1, 2, 3, 4, 5, 6]
+    for found in (inputs[1000:], InputScaling.unknown(8, 1.0).of_all(X, None).scaled(X)):
+        dense = found[:, :7]
+        assert (np.abs(np.log2(dense.std(axis=0))) < 0.85).all()
+        assert np.abs(dense.mean(axis=0)).max() < 0.25
+        np.testing.assert_array_equal(np.rint(found * ONE), found * ONE)
+
+
+def test_the_scale_of_all_is_the_nearest_power_of_two():
+    random = np.random.RandomState(0)
+    X = random.standard_normal((500, 5)) * [3e-4, 1.3, 1.5, 900.0, 0.0] + [0, 0, 20, -1e5, 7]
+    found = InputScaling.unknown(5, 1.0).of_all(X, None)
+    exponents = -np.rint(np.log2(X[:, :4].std(axis=0)))
+    np.testing.assert_array_equal(found.factor, [*2.0**exponents, 0.0])
+    centres = X.mean(axis=0) * found.factor
+    assert np.abs(found.centre - centres).max() < 2 / ONE
+    inputs = found.scaled(X)
+    assert not inputs[:, 4].any()
+    np.testing.assert_array_equal(found._replace(spread=2.0).scaled(X), 2 * inputs)
+    assert np.abs(inputs - (X * found.factor - found.centre)).max() <= 0.5 / ONE
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weights_count_as_copies(seed):
+    X = stream(seed)
+    times = np.random.RandomState(seed).randint(0, 4, N)
+    unknown = InputScaling.unknown(8, 1.0)
+    X = X[times > 0]
+    times = times[times > 0]
+    order = np.argsort(-times, kind="stable")  # any order
+    weighted = unknown.of_all(X[order], times[order].astype(float))
+    copied = unknown.of_all(np.repeat(X, times, axis=0), None)
+    np.testing.assert_array_equal(weighted.dense, copied.dense)
+    np.testing.assert_array_equal(weighted.factor, copied.factor)
+    np.testing.assert_array_equal(weighted.centre, copied.centre)
+    np.testing.assert_array_equal(weighted.scale.n, copied.scale.n)
+
+
+# --- sparse features -----------------------------------------------------------------------------
+
+
+def words(n=400, width=300, seed=0):
+    return sparse.random(n, width, density=0.02, format="csr", random_state=seed)
+
+
+def test_sparse_features_share_a_factor_and_are_not_centred():
+    X = words()
+    scaling = InputScaling.unknown(300, 2.0).of_all(X, None)
+    assert not len(scaling.dense)
+    assert len(set(scaling.factor)) == 1
+    assert not scaling.centre.any()
+    inputs = scaling.scaled(X)
+    assert inputs.nnz == X.nnz
+    lengths = np.sqrt(inputs.multiply(inputs).sum(axis=1))
+    typical = float(np.sqrt(np.mean(np.square(lengths))))
+    assert 2 * 2**3 / 2**0.85 < typical < 2 * 2**3 * 2**0.85  # 300 has nine bits
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_dense_array_and_its_sparse_matrix_are_scaled_alike(mixed):
+    X = words()
+    if mixed:
+        numbers = np.random.RandomState(0).standard_normal((400, 3)) * [1, 50, 0.1] + 5
+        X = sparse.hstack([X[:, :100], numbers, X[:, 100:]], format="csr")
+    unknown = InputScaling.unknown(X.shape[1], 2.0)
+    weights = np.random.RandomState(1).rand(400) + 0.1
+    for given_weights in (None, weights):
+        of_array = unknown.of_all(X.toarray(), given_weights)
+        of_matrix = unknown.of_all(X, given_weights)
+        assert of_array.dense.tolist() == ([100, 101, 102] if mixed else [])
+        assert_same_scalings(of_array, of_matrix)
+    found = of_array.scaled(X)
+    found = found.toarray() if sparse.issparse(found) else found
+    np.testing.assert_array_equal(found, of_array.scaled(X.toarray()))
+
+
+def test_a_stream_finds_both_kinds():
+    X = words(2000).toarray()
+    numbers = np.random.RandomState(0).standard_normal((2000, 2)) * [1, 1e4] + [0, 3e5]
+    scaling, _ = shown(np.column_stack([X, numbers]))
+    assert {300, 301} == set(scaling.dense)
+    of_all = InputScaling.unknown(302, 1.0).of_all(np.column_stack([X, numbers]), None)
+    assert abs(np.log2(scaling.factor[0] / of_all.factor[0])) <= 1
+
+
+def test_kinds_follow_a_stream():
+    random = np.random.RandomState(0)
+    X = random.standard_normal((N, 2)) + 3
+    X[:1000, 0] *= random.rand(1000) < 0.05  # becomes dense
+    X[1000:, 1] *= random.rand(1000) < 0.05  # becomes sparse
+    dense = [shown(X[:n])[0].dense.tolist() for n in (900, N)]
+    assert dense == [[1], [0]]
+    late = np.zeros((N, 1))
+    late[1000:] = X[1000:, :1]
+    scaling, inputs = shown(late)
+    assert scaling.dense.tolist() == [0]
+    assert 0.5 < inputs[1100:].std() < 2
+
+
+# --- what is wrong, and what changes --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [1e3, -9999.0, 1e6, 1e9, 1e300])
+@pytest.mark.parametrize("place", [0, 2, 20, 1000])
+def test_nothing_that_a_wrong_reading_does_lasts(value, place):
+    X = stream()
+    wrong = X.copy()
+    wrong[place] = value
+    right, found = shown(X)[1], shown(wrong)[1]
+    later = slice(place + 300, None)
+    assert (np.abs(np.log2(size(found[later, :7]) / size(right[later, :7]))) < 0.6).all()
+    assert np.abs(found).max() < 20
+
+
+@pytest.mark.parametrize("value", [-9999.0, 1e9])
+def test_one_wrong_reading_of_a_thousand_costs_no_scale(value):
+    X = stream()
+    wrong = np.where(np.random.RandomState(5).rand(N, 1) < 1e-3, value, X)
+    right, found = (np.median(np.abs(shown(rows)[1][500:, :7]), axis=0) for rows in (X, wrong))
+    assert (np.abs(np.log2(found / right)) < 1).all()
+    of_all = [InputScaling.unknown(8, 1.0).of_all(rows, None) for rows in (X, wrong)]
+    ratio = np.log2(of_all[1].factor[:7] / of_all[0].factor[:7])
+    assert (np.abs(ratio) <= 1).all()
+
+
+CHANGES = {
+    "a thousandth": lambda X: X * 1e-3,
+    "a thousand": lambda X: X * 1e3,
+    "a shift": lambda X: X + 20 * X.std(axis=0),
+    "another sensor": lambda X: -3 - X / 50,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_scaling_follows_a_change(change):
+    X = np.random.RandomState(0).standard_normal((N, 4)) * [1, 30, 1e-3, 1e5] + [0, 100, 0, 1e5]
+    changed = np.where(ROWS < 1000, X, CHANGES[change](X))
+    inputs = shown(changed)[1][1000 + 150 :]
+    assert (np.abs(np.log2(inputs.std(axis=0))) < 0.85).all()
+    assert np.abs(inputs.mean(axis=0)).max() < 0.3
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.0, 50.0])
+def test_a_feature_that_was_constant_is_known_when_it_comes_back(constant):
+    X = np.random.RandomState(0).standard_normal((N, 1))
+    away = np.where((ROWS >= 500) & (ROWS < 1500), constant, X)
+    right, found = shown(X)[1], shown(away)[1]
+    assert abs(np.log2(size(found[1500:]) / size(right[1500:]))) < 0.2
+
+
+def test_a_feature_that_begins_to_vary_is_learned():
+    X = np.random.RandomState(0).standard_normal((N, 1)) / 100 + 7
+    X[:1000] = 7
+    _, inputs = shown(X)
+    assert not inputs[:1000].any()
+    assert 0.5 < inputs[1050:].std() < 2
+    # One wrong reading does not make a constant feature known.
+    X[:] = 7
+    X[500] = 1e6
+    scaling, inputs = shown(X)
+    assert not scaling.factor.any()
+    assert not inputs.any()
+
+
+def test_slow_features_are_not_forgotten():
+    X = np.sin(ROWS * [0.05, 0.01]) + 1e-3 * np.random.RandomState(0).standard_normal((N, 2))
+    scaling, inputs = shown(X)
+    assert (scaling.scale.n > N - 200).all()
+    assert (np.abs(np.log2(inputs[1000:].std(axis=0))) < 0.85).all()
+    days = np.repeat(np.random.RandomState(0).standard_normal((N // 50, 1)), 50, axis=0)
+    scaling, _ = shown(days)
+    assert scaling.scale.n[0] > 16 * (N // 50 - 10)
+
+
+def test_the_first_outlier_is_remembered():
+    X = stream()
+    assert shown(X)[0].outlier is None
+    assert InputScaling.unknown(8, 1.0).of_all(X, None).outlier is None
+    X[1200, 1] = -9999.0
+    assert shown(X)[0].outlier == (1, -9999.0)
+    assert InputScaling.unknown(8, 1.0).of_all(X, None).outlier == (1, -9999.0)
+
+
+# --- targets -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(0, 1), (273, 1.5), (1e300, 1e298), (2000, 1e-8)])
+def test_targets_are_centred_and_can_be_restored(mean, deviation):
+    y = mean + deviation * np.random.RandomState(0).standard_normal((500, 1))
+    unknown = TargetScaling.unknown(1, 16.0)
+    for scaling in (unknown.of_all(y, None), scaled_in_turn(unknown, y)[0]):
+        spikes = scaling.scaled(y)
+        assert abs(spikes.mean()) < 3
+        assert 9 < spikes.std() < 29
+        assert np.abs(scaling.restored(spikes) - y).max() <= 2.0**-10 * deviation
+
+
+def test_targets_without_centre_have_a_root_mean_square():
+    y = np.array([[3.0, 0.0, 1e-300, 1e300]] * 20)
+    unknown = TargetScaling.unknown(4, 2.0, is_centred=False)
+    spikes = unknown.of_all(y, None).scaled(y)[0]
+    assert not spikes[1]
+    assert (np.abs(np.log2(spikes[[0, 2, 3]] / 2)) <= 0.51).all()
+
+
+def test_targets_that_stay_the_same_are_predicted():
+    y = np.full((20, 1), 7.0)
+    for scaling in (
+        TargetScaling.unknown(1, 16.0).of_all(y, None),
+        scaled_in_turn(TargetScaling.unknown(1, 16.0), y)[0],
+    ):
+        assert not scaling.scaled(y).any()
+        assert scaling.restored(np.zeros((1, 1))) == 7
