@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-#: The root mean square of targets, in spikes a step, that the automatic scale is to reach; where
-#: units send few spikes, so that one with binary spikes still reaches targets of twice that size.
+#: Spikes a step for a deviation of the targets; where units send few spikes, so many that one with
+#: binary spikes still reaches targets of twice that size.
 TYPICAL_SPIKES: Final = 16.0
 FEW_SPIKES: Final = 0.5
 
@@ -103,20 +103,21 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     prediction is the difference of their rectified scores. With ``signed_output=False`` one unit
     stands for each target, and a negative target is refused.
 
-    The network's target for y is ``target_scale * y`` spikes a step. The automatic scale needs the
-    many samples of `fit`; to learn from single samples, give a number. Features may have any size
-    (`input_scale`). Inputs as `network_inputs` returns them, learned in the same order, give the
-    same integers in a `spikebp_plugins.Simulator`, on every back end.
+    Targets are scaled by powers of two, and centred: `fit` looks at all of them first, and
+    `partial_fit` finds their scale as they come. Features may have any size (`input_scale`). Inputs
+    as `network_inputs` returns them, learned in the same order, give the same integers in a
+    `spikebp_plugins.Simulator`, on every back end.
 
     Parameters
     ----------
     target_scale : float or "auto", default="auto"
-        Spikes a step for a target of 1. With more spikes learning is faster and predictions are
-        finer; with fewer, learning is more stable. "auto" takes, for each target, the power of two
-        that brings the root mean square of the first `y` closest to 16 spikes a step (1/2 with
-        ``spikes="binary"`` or ``arithmetic="loihi2"``).
+        Spikes a step for a target of 1, which is not centred then. With more spikes learning is
+        faster and predictions are finer; with fewer, learning is more stable. "auto" centres each
+        target, and asks for about 16 spikes a step for one deviation (1/2 with ``spikes="binary"``
+        or ``arithmetic="loihi2"``). Targets are cut at eight deviations.
     signed_output : bool, default=True
-        Whether targets may be negative.
+        Whether targets may be negative. If not, "auto" does not centre them, and their root mean
+        square takes the place of the deviation.
 
     Attributes
     ----------
@@ -125,7 +126,9 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if `X` had names that are all strings.
     target_scale_ : ndarray of shape (n_targets,)
-        Spikes a step for a target of 1.
+        Spikes a step for a target of 1; 0 for one that has been constant so far.
+    target_scaling_ : TargetScaling or None
+        The scaling of targets to spikes a step; None for a `target_scale` that was given.
     n_iter_ : int
         Epochs of `fit` and calls of `partial_fit` that the network has seen.
     loss_curve_ : list of float

@@ -11,7 +11,8 @@ arrays of doubles hold integers of at most 53 bits.
 The sums of y and of its square give mean and variance. A cut reading counts as cut, so that what is
 far away moves neither by much. At the end of a block of readings e and c are corrected, if the
 variance is more than three times that of :math:`2^e`, or less than a third, or if the mean is more
-than an eighth of it away from c. A feature that has not varied twice is not known.
+than an eighth of it away from c. A feature is not known before it
+has varied twice.
 
 Two counters find that a feature has become another one, in another unit, say. It begins anew if
 more than a quarter of the last readings were cut; or if readings differ, but nearly all of them by
@@ -40,8 +41,6 @@ ONE: Final = 1 << BITS
 OFF_CENTRE: Final = ONE // 8
 #: The readings that count of a run of equal ones.
 REPEATED: Final = 16
-#: The readings, other than the first one, with the last of which a feature is known.
-DIFFERENT: Final = 2
 #: Of so many readings, one may be cut.
 CUT_OF: Final = 4
 #: Differences below the usual one divided by this power of two are small, and may be one of
@@ -61,7 +60,8 @@ ROUNDING: Final = 40
 #: The rows that tell where to begin, if all are there, and how often their scale is corrected.
 SAMPLED: Final = 4096
 CORRECTIONS: Final = 8
-#: The deviations from the centre that are worth a warning.
+#: The deviations from the centre that are worth a warning, and how many times a difference is the
+#: other if a reading is wrong.
 OUTLYING: Final = 64
 
 
@@ -119,13 +119,15 @@ class RunningScale(NamedTuple):
         The number of readings that differ from the one before, and the sum of these differences.
     cut, small : ndarray of int64
         The counters of readings that were cut, and of small differences. Of a feature that is not
-        known `cut` counts readings that differ from the first one.
+        known `cut` is 1 once it has a second reading.
     threshold : ndarray of int64
         What a small difference is below.
     last : ndarray of float64
         The last reading; the first one, of a feature that is not known.
+    second : ndarray of float64
+        The first reading that differs from the first one, of a feature that is not known.
     repeated : ndarray of int64
-        How often it has been repeated.
+        How often the last reading has been repeated.
     """
 
     is_centred: bool
@@ -142,6 +144,7 @@ class RunningScale(NamedTuple):
     small: Integers
     threshold: Integers
     last: Array
+    second: Array
     repeated: Integers
 
     @classmethod
@@ -159,7 +162,7 @@ class RunningScale(NamedTuple):
         """
         nothing = np.zeros(len(first), np.int64)
         last = first.astype(np.float64)
-        return cls._make([is_centred, limit * ONE, 0 * last, *[nothing] * 10, last, nothing])
+        return cls._make([is_centred, limit * ONE, 0 * last, *[nothing] * 10, last, last, nothing])
 
     @classmethod
     def of_all(
@@ -184,7 +187,7 @@ class RunningScale(NamedTuple):
         halves = np.abs(some / 2 - middle / 2)
         typical = np.array([np.median(half[half > 0]) if half.any() else 0.0 for half in halves.T])
         found = cls.beginning(middle, limit, is_centred=is_centred)
-        found = found._started(2 * (middle / 2 + typical), typical > 0)
+        found = found._started(typical, middle, typical > 0)
         first = [(some, WholeWeights.of(None, len(some)))] if len(some) < len(X) else []
         for rows, times in (*first, (X, weights)):
             for _ in range(CORRECTIONS):
@@ -230,11 +233,23 @@ class RunningScale(NamedTuple):
         return new._begun_anew()._halved()._with_centres()._with_exponents()._with_threshold()
 
     def begun(self, x: Array) -> RunningScale:
-        """Return the scale with features that are known once they have a reading as well."""
+        """Return the scale with features that are known once they have a reading as well.
+
+        Those with a centre need a third reading. The one in the middle is the centre, and the
+        larger difference from it is typical, unless it is so large that one reading is wrong.
+        """
         differs = (self.n == 0) & (x != self.last)
-        before = np.where(self.repeated < REPEATED, self.cut, 0)  # one wrong reading is forgotten
-        new = self._replace(cut=np.where(differs, before + 1, self.cut))
-        return new._started(x, differs & (new.cut >= (DIFFERENT if self.is_centred else 1)))
+        if not self.is_centred:
+            return self._started(np.abs(x) / 2, x, differs)
+        is_third = differs & (self.cut > 0) & (self.repeated < REPEATED)
+        is_second = differs & ~is_third
+        new = self._replace(
+            cut=np.where(is_second, 1, self.cut), second=np.where(is_second, x, self.second)
+        )
+        low, middle, high = np.sort([self.last, self.second, x], axis=0)
+        halves = np.sort([middle / 2 - low / 2, high / 2 - middle / 2], axis=0)  # none is infinite
+        is_wrong = (halves[0] > 0) & (halves[1] / OUTLYING > halves[0])
+        return new._started(np.where(is_wrong, halves[0], halves[1]), middle, is_third)
 
     def _uncut(self, X: Array) -> Array:
         with np.errstate(over="ignore"):  # what is infinite will be cut
@@ -242,22 +257,18 @@ class RunningScale(NamedTuple):
         y -= self.centre
         return y
 
-    def _started(self, x: Array, starts: Mask) -> RunningScale:
-        """Return the scale with features that are known by their first reading and this one."""
-        half = np.abs(x / 2 - self.last / 2)  # half of the difference, which may be infinite
-        size = np.maximum(np.abs(x), np.abs(self.last))
-        starts = starts & (half > np.ldexp(size, -ROUNDING))
+    def _started(self, half: Array, middle: Array, starts: Mask) -> RunningScale:
+        """Return the scale with features that are known by half a difference and a centre."""
+        starts = starts & (half > np.ldexp(np.abs(middle), -ROUNDING))
         if not starts.any():
             return self
         exponent = _n_bits(half).clip(-LARGEST_EXPONENT, LARGEST_EXPONENT)
-        one = np.where(starts, np.ldexp(1.0, BITS - exponent), 0.0)
-        centre = np.rint(self.last * one) * self.is_centred
-        y = np.rint((self.last if self.is_centred else x) * one) - centre
-        y = y.clip(-self.limit, self.limit)
-        begun = {"exponent": exponent, "centre": centre, "n": 1, "total": y, "squares": y * y}
+        one = np.where(starts, np.ldexp(1.0, BITS - exponent), 0.0) * self.is_centred
+        begun = {"exponent": exponent, "centre": np.rint(middle * one)}
+        begun |= {"n": 1, "squares": ONE * ONE, "cut": 0}
         changes: dict[str, Any] = {
             name: np.where(starts, values, getattr(self, name)).astype(np.int64)
-            for name, values in (begun | {"cut": 0}).items()
+            for name, values in begun.items()
         }
         return self._replace(**changes)._with_factors()
 
@@ -307,8 +318,8 @@ class RunningScale(NamedTuple):
         ends = known & ((cut >= IN_A_ROW * (CUT_OF - 1)) | (small >= IN_A_ROW))
         if not ends.any():
             return new
-        kept = [np.where(ends, 0, values) for values in new[2:-2]]
-        return RunningScale._make([*self[:2], *kept, *self[-2:]])._with_factors()
+        kept = [np.where(ends, 0, values) for values in new[2:-3]]
+        return RunningScale._make([*self[:2], *kept, *self[-3:]])._with_factors()
 
     def _halved(self) -> RunningScale:
         changes: dict[str, Any] = {}

@@ -44,9 +44,10 @@ SINGLE: Final = 16
 BLOCK: Final = 16
 #: The deviations at which dense features are cut.
 LIMIT: Final = 4
-#: A feature is dense if more than one of so many readings is not zero, and if there are so many.
+#: A feature is dense if more than one of so many readings is not zero, one more aside, and if
+#: there are so many.
 DENSE_OF: Final = 4
-FEWEST: Final = 4
+FEWEST: Final = 3
 #: A feature is sparse again if less than one of so many readings is not zero.
 SPARSE_OF: Final = 6
 #: Counts of readings are halved once there were so many.
@@ -279,7 +280,7 @@ class InputScaling(NamedTuple):
         is_dense = np.where(
             was_dense,
             SPARSE_OF * nonzero >= n,
-            (nonzero >= FEWEST) & (DENSE_OF * nonzero > n + BLOCK),
+            (nonzero >= FEWEST) & (DENSE_OF * (nonzero - 1) > n),
         )
         new = self._replace(nonzero=nonzero, since=since)
         return new if np.array_equal(was_dense, is_dense) else new._with_dense(is_dense, X)

@@ -68,4 +68,4 @@ class TargetScaling(NamedTuple):
 
     def restored(self, spikes: Array) -> Array:
         """Return the targets for spikes a step; of a target that is not known, the first one."""
-        return self.scale.readings(np.rint(spikes * (ONE / self.spread)))
+        return self.scale.readings(spikes * (ONE / self.spread))

@@ -19,13 +19,13 @@ def divided(number, by):
     return number << -by if by < 0 else (number + ((1 << by) >> 1)) >> by
 
 
-def half_distance_exponent(a, b):
-    """Return p for half a distance of m 2^p, with m from 1/2 up to 1."""
-    distance, p = abs(Fraction(a) - Fraction(b)) / 2, 0
-    while distance >= 1:
-        distance, p = distance / 2, p + 1
-    while distance < Fraction(1, 2):
-        distance, p = distance * 2, p - 1
+def n_bits(number):
+    """Return p for a number of m 2^p, with m from 1/2 up to 1."""
+    p = 0
+    while number >= 1:
+        number, p = number / 2, p + 1
+    while number < Fraction(1, 2):
+        number, p = number * 2, p - 1
     return p
 
 
@@ -46,13 +46,12 @@ class Feature:
 
     def read(self, x):
         if self.n == 0 and x != self.last:
-            self.cut = 1 + (self.cut if self.repeated < 16 else 0)
-            is_other = (
-                abs(Fraction(x) - Fraction(self.last)) / 2
-                > max(abs(Fraction(x)), abs(Fraction(self.last))) / 2**40
-            )
-            if is_other and self.cut >= (2 if self.is_centred else 1):
-                self.begin(x)
+            if self.cut and self.repeated < 16:
+                low, middle, high = sorted(map(Fraction, (self.last, self.second, x)))
+                small, large = sorted([(middle - low) / 2, (high - middle) / 2])
+                self.begin(small if 0 < small * 64 < large else large, middle)
+            else:
+                self.cut, self.second = 1, x
         self.repeated = 0 if x != self.last else self.repeated + 1
         if self.n == 0:
             return
@@ -68,15 +67,12 @@ class Feature:
             self.squares += y * y
             self.cut += 3 if abs(y) == self.limit else -1
 
-    def begin(self, x):
-        self.exponent = max(-1000, min(1000, half_distance_exponent(x, self.last)))
-        self.centre, self.cut, self.n = 0, 0, 1
-        first = self.last if self.is_centred else x
-        at = round(Fraction(first) * Fraction(2) ** (10 - self.exponent))
-        if self.is_centred:
-            self.centre = at
-        y = max(-self.limit, min(self.limit, at - self.centre))
-        self.total, self.squares = y, y * y
+    def begin(self, half, middle):
+        if half > abs(middle) / 2**40:
+            self.exponent = max(-1000, min(1000, n_bits(half)))
+            self.centre, self.cut, self.n, self.squares = 0, 0, 1, ONE**2
+            if self.is_centred:
+                self.centre = round(middle * Fraction(2) ** (10 - self.exponent))
 
     def end_block(self):
         if 0 < self.n < 64:
@@ -142,7 +138,7 @@ class Features:
             return
         if self.length.n == 0:
             self.length.repeated = 0
-            self.length.begin(max(entries))
+            self.length.begin(Fraction(max(entries)) / 2, Fraction(max(entries)))
         squared = sum(self.length.units(x) ** 2 for x in entries)
         unit = Fraction(2) ** (self.length.exponent - 10)
         self.length.read(float(isqrt(squared) * unit))
@@ -183,7 +179,7 @@ class Features:
             if i in self.dense:
                 if 6 * self.nonzero[i] < age:
                     del self.dense[i]
-            elif self.nonzero[i] >= 4 and 4 * self.nonzero[i] > age + 16:
+            elif self.nonzero[i] >= 3 and 4 * (self.nonzero[i] - 1) > age:
                 self.dense[i] = Feature(self.block[-1][i], 4)
         if set(self.dense) != before:
             self.length = Feature(0, 4, is_centred=False)

@@ -148,6 +148,22 @@ without_fann = pytest.mark.skipif(FANN is None, reason="SPIKEBP_FANN names no so
 
 
 @pytest.mark.parametrize("fann", [None, pytest.param(FANN, marks=without_fann, id="fann")])
+def test_scaling_survives_what_goes_wrong():
+    only = ("--only", "unit x 0.001", "--seeds", "1")
+    (labels, numbers) = run("scaling.py", "--streams", "rbf", "--regressed", "friedman", *only)
+    assert [row["lost"] for row in labels] == ["unit x 0.001, one", "unit x 0.001, all"]
+    assert all(abs(row["rbf"]) < 2 for row in labels)
+    assert all(abs(row["friedman"]) < 0.05 for row in numbers)
+    sets = ("--sets", "wine,one-hot 20 x 10", "--seeds", "1")
+    found, means = run("scaling.py", "--nested", "--settings", "1", *sets)
+    assert [row["data"] for row in found] == ["wine", "one-hot 20 x 10"]
+    assert all(row["best of all here"] >= row["defaults"] for row in found)
+    assert means[0]["setting"] == "default"
+    (rows,) = run("scaling.py", "--kinds", *sets)
+    default, all_dense = rows[:2]
+    assert default["one-hot 20 x 10"] > all_dense["one-hot 20 x 10"] + 2
+
+
 def test_a_board_compares_instructions_with_other_networks(fann):
     missing = loaded(FOLDER.parent / "examples" / "board" / "emulated.py").why_no_board()
     if missing is not None:

@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
 
+pytest.importorskip("river", reason="river is not installed")
+pytest.importorskip("pandas", reason="pandas is not installed")
+
+import pandas as pd
+from scipy import sparse
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.preprocessing import StandardScaler
+
+from spikebp_plugins import SpikingMLPClassifier, SpikingMLPRegressor
 from spikebp_plugins.estimators.running_scale import ONE
 from spikebp_plugins.estimators.scaling import InputScaling, scaled_in_turn
 from spikebp_plugins.estimators.target_scaling import TargetScaling
+from spikebp_plugins.river import SpikingMLPClassifier as StreamClassifier
+from spikebp_plugins.river import SpikingMLPRegressor as StreamRegressor
 from tests.core.literal_scaling import Features
 from tests.core.small_nets import assert_same_scalings
 from tests.profiles import examples
@@ -220,7 +230,7 @@ def test_nothing_that_a_wrong_reading_does_lasts(value, place):
     wrong[place] = value
     right, found = shown(X)[1], shown(wrong)[1]
     later = slice(place + 300, None)
-    assert (np.abs(np.log2(size(found[later, :7]) / size(right[later, :7]))) < 0.6).all()
+    assert (np.abs(np.log2(size(found[later, :7]) / size(right[later, :7]))) < 1.1).all()
     assert np.abs(found).max() < 20
 
 
@@ -257,7 +267,7 @@ def test_a_feature_that_was_constant_is_known_when_it_comes_back(constant):
     X = np.random.RandomState(0).standard_normal((N, 1))
     away = np.where((ROWS >= 500) & (ROWS < 1500), constant, X)
     right, found = shown(X)[1], shown(away)[1]
-    assert abs(np.log2(size(found[1500:]) / size(right[1500:]))) < 0.2
+    assert abs(np.log2(size(found[1500:]) / size(right[1500:]))) < 0.5
 
 
 def test_a_feature_that_begins_to_vary_is_learned():
@@ -323,3 +333,139 @@ def test_targets_that_stay_the_same_are_predicted():
     ):
         assert not scaling.scaled(y).any()
         assert scaling.restored(np.zeros((1, 1))) == 7
+
+
+# --- in estimators -------------------------------------------------------------------------------
+
+
+def blobs(n, seed=0):
+    """Return samples of three classes, whose features have several sizes."""
+    random = np.random.RandomState(seed)
+    y = random.randint(3, size=n)
+    X = random.standard_normal((n, 5)) + 2.5 * np.eye(3, 5)[y]
+    return X * [1, 1e3, 1e-3, 5, 1] + [0, 1e4, 0, 0, 2], y
+
+
+X, Y = blobs(1500)
+X_TEST, Y_TEST = blobs(500, seed=1)
+WRONG = {
+    "one feature": lambda rows: np.where(np.arange(5) == 1, -9999.0, rows),
+    "all features": lambda rows: np.full_like(rows, 1e9),
+}
+LEARNERS = {
+    "fit": lambda rows: SpikingMLPClassifier(random_state=0, max_iter=5).fit(rows, Y),
+    "partial_fit": lambda rows: SpikingMLPClassifier(random_state=0).partial_fit(
+        rows, Y, [0, 1, 2]
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:feature . has a reading of")
+@pytest.mark.parametrize("learned", LEARNERS.values(), ids=LEARNERS)
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("places", [[700], [2], [100, 500, 900]])
+def test_an_estimator_learns_in_spite_of_wrong_readings(learned, wrong, places):
+    changed = X.copy()
+    changed[places] = wrong(X[places])
+    right, found = (learned(rows).score(X_TEST, Y_TEST) for rows in (X, changed))
+    assert right > 0.9
+    assert found > right - 0.02
+
+
+@pytest.mark.filterwarnings("ignore:feature . has a reading of")
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_an_estimator_learns_on_in_another_unit(factor):
+    model = SpikingMLPClassifier(random_state=0).partial_fit(X, Y, [0, 1, 2])
+    before = model.score(X_TEST, Y_TEST)
+    model.partial_fit(factor * X[:300], Y[:300])
+    assert model.score(factor * X_TEST, Y_TEST) > before - 0.02
+
+
+def test_a_warning_names_the_feature_once():
+    frame = pd.DataFrame(X.copy(), columns=list("abcde"))
+    frame.loc[1000, "b"] = -1e9
+    message = "feature 'b' has a reading of -1e.09, more than 64 deviations away from its mean"
+    for learned in LEARNERS.values():
+        with pytest.warns(RuntimeWarning, match=message) as caught:
+            learned(frame).partial_fit(frame, Y)
+        assert len(caught) == 1
+    model = StreamClassifier(hidden_layer_sizes=(5,))
+    with pytest.warns(RuntimeWarning, match=message) as caught:
+        model.learn_many(frame, pd.Series(Y))
+    model.learn_one(frame.loc[1000].to_dict(), 0)
+    assert len(caught) == 1
+    wrong = X.copy()
+    wrong[700, 3] = 1e9
+    with pytest.warns(RuntimeWarning, match=r"feature 3 has a reading of 1e\+09"):
+        SpikingMLPClassifier((5,), random_state=0, max_iter=1).fit(wrong, Y)
+
+
+@pytest.mark.parametrize(("offset", "size"), [(273.15, 1.5), (2000, 10), (0, 1e-200), (-1e9, 1e4)])
+def test_targets_far_from_zero_need_no_transformer(offset, size):
+    x = np.random.RandomState(0).uniform(-3, 3, (400, 1))
+    y = offset + size * np.sin(x[:, 0])
+    model = SpikingMLPRegressor(max_iter=60, random_state=0)
+    transformed = TransformedTargetRegressor(model, transformer=StandardScaler())
+    expected = transformed.fit(x[:300], y[:300]).score(x[300:], y[300:])
+    assert model.fit(x[:300], y[:300]).score(x[300:], y[300:]) > expected - 0.02 > 0.9
+    streamed = SpikingMLPRegressor(random_state=0)
+    for _ in range(20):
+        streamed.partial_fit(x[:300], y[:300])
+    assert streamed.score(x[300:], y[300:]) > 0.9
+    assert streamed.target_scaling_.n_seen == 6000
+
+
+def test_targets_of_a_stream_are_scaled_in_turn():
+    y = 30 + X[:, :2] @ [[1, 0], [0, 2e-3]]
+    settings = {"random_state": 0, "replay_capacity": 20}
+    at_once = SpikingMLPRegressor((5,), **settings).partial_fit(X, y)
+    one_by_one = SpikingMLPRegressor((5,), **settings)
+    for start in range(0, len(X), 7):
+        rows = slice(start, start + 7)
+        one_by_one.partial_fit(X[rows], y[rows])
+        if start == 700:
+            one_by_one = pickle.loads(pickle.dumps(one_by_one))
+    assert one_by_one.checkpoint_ == at_once.checkpoint_
+    assert_same_scalings(one_by_one.target_scaling_, at_once.target_scaling_)
+    expected, _ = scaled_in_turn(TargetScaling.unknown(2, 16.0), y)
+    assert_same_scalings(at_once.target_scaling_, expected)
+
+
+@pytest.mark.parametrize("value", [1e3, -9999.0, 1e6, 1e9])
+def test_a_wrong_target_costs_a_stream_nothing(value):
+    x = np.random.RandomState(0).uniform(-3, 3, 3000)
+    found = []
+    for wrong in (False, True):
+        model, errors = StreamRegressor(), []
+        for i, one in enumerate(x.tolist()):
+            y = np.sin(one)
+            errors.append((model.predict_one({"x": one}) - y) ** 2)
+            model.learn_one({"x": one}, value if wrong and i == 1500 else y)
+        found.append(1 - np.mean(errors[1800:]) / np.var(np.sin(x)))
+    assert found[0] > 0.8
+    assert found[1] > found[0] - 0.05
+
+
+def test_targets_without_sign_are_not_centred():
+    x = np.random.RandomState(0).uniform(0, 3, (400, 1))
+    y = 100 * x[:, 0]
+    model = SpikingMLPRegressor(max_iter=60, random_state=0, signed_output=False)
+    model.fit(x[:300], y[:300])
+    assert model.score(x[300:], y[300:]) > 0.95
+    assert not model.target_scaling_.scale.centre.any()
+    assert model.checkpoint_.net.n_outputs == 1
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_sparse_matrix_is_learned_as_its_array_is(mixed):
+    rows, labels = words(), np.arange(400) % 3
+    if mixed:
+        numbers = np.random.RandomState(0).standard_normal((400, 3)) * [1, 50, 0.1] + 5
+        rows = sparse.hstack([rows, numbers], format="csr")
+    settings = {"hidden_layer_sizes": (5,), "random_state": 0, "max_iter": 2}
+    fitted = [SpikingMLPClassifier(**settings).fit(x, labels) for x in (rows, rows.toarray())]
+    for model, x in zip(fitted, (rows, rows.toarray()), strict=True):
+        model.partial_fit(x, labels)
+        assert mixed or sparse.issparse(model.input_scaling_.scaled(rows))
+    assert fitted[0].checkpoint_ == fitted[1].checkpoint_
+    np.testing.assert_array_equal(fitted[0].predict(rows), fitted[1].predict(rows.toarray()))
