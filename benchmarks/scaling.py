@@ -102,14 +102,24 @@ def rows_of(name, seed):
     return np.array([list(row.values()) for row in rows], float), list(y)
 
 
-def predictions(model, X, y):
+def predictions(name, seed, X, y):
     """Return what a model predicts for each sample before it learns it."""
-    found = []
-    for row, target in zip(X.tolist(), y, strict=True):
-        x = dict(enumerate(row))
-        found.append(model.predict_one(x))
-        model.learn_one(x, target)
+    make = StreamRegressor if name in REGRESSED else StreamClassifier
+    model, found = make(seed=seed, backend=ONE_THREAD), []
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of outliers, and of networks in which nothing fires
+        for row, target in zip(X.tolist(), y, strict=True):
+            x = dict(enumerate(row))
+            found.append(model.predict_one(x))
+            model.learn_one(x, target)
     return found
+
+
+@cache
+def as_it_is(name, seed):
+    """Return a stream, and what is predicted if nothing goes wrong."""
+    X, y = rows_of(name, seed)
+    return X, y, predictions(name, seed, X, y)
 
 
 def goodness(found, y, wrong, start):
@@ -123,25 +133,19 @@ def goodness(found, y, wrong, start):
 
 def lost(name, seed, change, in_all):
     """Return what a wrong reading costs on a stream."""
-    with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of outliers, and of networks in which nothing fires
-        X, y = rows_of(name, seed)
-        make = StreamRegressor if name in REGRESSED else StreamClassifier
-        drawn = np.random.RandomState(seed)
-        chosen = np.arange(X.shape[1]) if in_all else drawn.randint(X.shape[1], size=1)
-        changed, told = X.copy(), list(y)
-        if change in TARGETS:
-            told[AT] = TARGETS[change]
-        else:
-            WRONG[change](changed, chosen, drawn)
-        lasts = change.startswith(("unit", "shift", "another", "constant"))
-        wrong = np.zeros(N, bool) if lasts else (changed != X).any(axis=1)
-        start = AT + LATER + (CONSTANT if change.startswith("constant") else 0)
-        found = [
-            goodness(predictions(make(seed=seed, backend=ONE_THREAD), *pair), y, wrong, start)
-            for pair in ((X, y), (changed, told))
-        ]
-    return found[0] - found[1]
+    X, y, expected = as_it_is(name, seed)
+    drawn = np.random.RandomState(seed)
+    chosen = np.arange(X.shape[1]) if in_all else drawn.randint(X.shape[1], size=1)
+    changed, told = X.copy(), list(y)
+    if change in TARGETS:
+        told[AT] = TARGETS[change]
+    else:
+        WRONG[change](changed, chosen, drawn)
+    found = predictions(name, seed, changed, told)
+    lasts = change.startswith(("unit", "shift", "another", "constant"))
+    wrong = np.zeros(N, bool) if lasts else (changed != X).any(axis=1)
+    start = AT + LATER + (CONSTANT if change.startswith("constant") else 0)
+    return goodness(expected, y, wrong, start) - goodness(found, y, wrong, start)
 
 
 def losses(pool, names, changes, seeds):
@@ -238,7 +242,8 @@ SPACE = {
     "power, length": [(2, -3), (2, -2), (2, -4), (1, 1), (1, 2), (1, 3), (3, -6)],
     "dense of": [4, 2, 8],
     "block": [16, 8, 32],
-    "in a row": [32, 16, 64],
+    "cut in a row": [32, 16, 64],
+    "small in a row": [64, 32, 128],
     "repeated": [16, 4, 1 << 30],
     "small bits": [4, 3, 6],
     "spread": [2.0, 1.0, 4.0],
@@ -255,12 +260,12 @@ def with_setting(setting):
     changes |= {"BLOCK": setting["block"], "POWER": power, "LENGTH": length}
     if setting["dense of"] > scaling.SPARSE_OF:
         changes["SPARSE_OF"] = 2 * setting["dense of"]
-    of_one = {"IN_A_ROW": setting["in a row"], "REPEATED": setting["repeated"]}
+    of_one = {"REPEATED": setting["repeated"], "SMALL_BITS": setting["small bits"]}
+    of_one["CUT_IN_A_ROW"] = setting["cut in a row"]
+    of_one["SMALL_IN_A_ROW"] = setting["small in a row"]
     stack = ExitStack()
     stack.enter_context(mock.patch.multiple(scaling, **changes))
-    stack.enter_context(
-        mock.patch.multiple(running_scale, **of_one, SMALL_BITS=setting["small bits"])
-    )
+    stack.enter_context(mock.patch.multiple(running_scale, **of_one))
     stack.enter_context(
         mock.patch.object(parameters.NetworkParameters, "_spread", setting["spread"])
     )

@@ -15,8 +15,8 @@ than an eighth of it away from c. A feature is not known before it
 has varied twice.
 
 Two counters find that a feature has become another one, in another unit, say. It begins anew if
-more than a quarter of the last readings were cut; or if readings differ, but nearly all of them by
-less than a sixteenth of the usual difference. So slow features are not taken for new ones, and
+more than a quarter of the last readings were cut; or if readings differ, but all of them by less
+than a sixteenth of the usual difference. So slow features are not taken for new ones, and
 neither are those that stay constant: a reading that has come 16 times in a row does not count.
 """
 
@@ -41,14 +41,18 @@ ONE: Final = 1 << BITS
 OFF_CENTRE: Final = ONE // 8
 #: The readings that count of a run of equal ones.
 REPEATED: Final = 16
-#: Of so many readings, one may be cut.
+#: Of so many readings, one may be cut. A feature begins anew after so many cut ones in a row, or
+#: more if others are among them.
 CUT_OF: Final = 4
-#: Differences below the usual one divided by this power of two are small, and may be one of
-#: `SMALL_OF`.
+CUT_IN_A_ROW: Final = 32
+#: Differences below the usual one divided by this power of two are small.
 SMALL_BITS: Final = 4
-SMALL_OF: Final = 5
-#: So many cut readings, or small differences, in a row begin a feature anew.
-IN_A_ROW: Final = 32
+#: A feature begins anew after so many small differences in a row. One that is not small takes back
+#: as many as `SET_BACK`, so that a wrong reading delays that and does not prevent it.
+SMALL_IN_A_ROW: Final = 64
+SET_BACK: Final = 16
+#: The differences after which the usual one is known.
+FEWEST_CHANGES: Final = 32
 #: Fewer readings than this adapt by themselves.
 YOUNG: Final = 64
 #: Sums of so many readings are halved.
@@ -293,7 +297,7 @@ class RunningScale(NamedTuple):
             n_changes=self.n_changes + n_changes,
             changes=self.changes + np.add.reduce(differences).astype(np.int64),
             cut=self.cut + CUT_OF * n_cut - n,
-            small=self.small + SMALL_OF * n_small - (SMALL_OF - 1) * n_changes,
+            small=self.small + (SET_BACK + 1) * n_small - SET_BACK * n_changes,
             last=np.where(known, X[-1], self.last),
             repeated=since[-1],
         )
@@ -315,7 +319,7 @@ class RunningScale(NamedTuple):
         cut = np.where(known & young, 0, np.maximum(self.cut, 0))
         small = np.maximum(self.small, 0)
         new = self._replace(cut=cut, small=small)
-        ends = known & ((cut >= IN_A_ROW * (CUT_OF - 1)) | (small >= IN_A_ROW))
+        ends = known & ((cut >= CUT_IN_A_ROW * (CUT_OF - 1)) | (small >= SMALL_IN_A_ROW))
         if not ends.any():
             return new
         kept = [np.where(ends, 0, values) for values in new[2:-3]]
@@ -374,7 +378,7 @@ class RunningScale(NamedTuple):
 
     def _with_threshold(self) -> RunningScale:
         usual = self.changes // np.maximum(self.n_changes, 1) >> SMALL_BITS
-        return self._replace(threshold=np.where(self.n_changes < IN_A_ROW, 0, usual))
+        return self._replace(threshold=np.where(self.n_changes < FEWEST_CHANGES, 0, usual))
 
 
 def _n_bits(numbers: NDArray[Any]) -> Integers:

@@ -15,8 +15,8 @@ number of bits of the number of these features. An entry is cut at twice that le
 
 A feature is sparse until more than a quarter of its readings are not zero, of those since the first
 that was not, and again once that is less than a sixth. Readings come in blocks, one of each of the
-first 16, and then eight each. Kinds and scales change at the end of a block. All sums are integers,
-so that every machine, and a board, finds the same scaling.
+first 16, and then 16 each. Kinds and scales change at the end of a block. All sums are integers, so
+that every machine, and a board, finds the same scaling.
 """
 
 from __future__ import annotations
@@ -193,7 +193,6 @@ class InputScaling(NamedTuple):
             found = RunningScale.of_all(readings, whole, LIMIT)
             outlier = outlier or _first_outlier(found, readings, columns)
             scale = scale.joined(found)
-        length = new.length
         part, length = _sparse_part(X, dense), new.length
         largest = _largest(part)
         if (has_length := largest > 0).any():
@@ -257,9 +256,9 @@ class InputScaling(NamedTuple):
         n_sparse = int(np.count_nonzero(self.since >= 0)) - len(self.dense)
         if shows_sparse and n_sparse and self.length.n[0]:
             bits = POWER * n_sparse.bit_length() // 3 + LENGTH + BITS
-            is_sparse = self.since >= 0
-            multiplier = np.where(is_sparse, np.ldexp(1.0, bits - self.length.exponent[0]), 0.0)
-            limit = np.where(is_sparse, float(LONGEST << bits), 0.0)
+            is_known = self.since >= 0
+            multiplier = np.where(is_known, np.ldexp(1.0, bits - self.length.exponent[0]), 0.0)
+            limit = np.where(is_known, float(LONGEST << bits), 0.0)
         else:
             multiplier, limit = np.zeros((2, len(self.since)))
         offset = np.zeros(len(self.since))

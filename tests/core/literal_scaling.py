@@ -59,7 +59,7 @@ class Feature:
         if x != self.last:
             self.n_changes += 1
             self.changes += abs(y - before)
-            self.small += 1 if abs(y - before) < self.threshold else -4
+            self.small += 1 if abs(y - before) < self.threshold else -16
         self.last = x
         if self.repeated < 16:
             self.n += 1
@@ -78,7 +78,7 @@ class Feature:
         if 0 < self.n < 64:
             self.cut = 0
         self.cut, self.small = max(self.cut, 0), max(self.small, 0)
-        if self.n and (self.cut >= 96 or self.small >= 32):
+        if self.n and (self.cut >= 96 or self.small >= 64):
             self.forget()
         if self.n >= 2**16:
             self.n, self.total, self.squares = self.n >> 1, self.total >> 1, self.squares >> 1
