@@ -15,9 +15,10 @@ than an eighth of it away from c. A feature is not known before it
 has varied twice.
 
 Two counters find that a feature has become another one, in another unit, say. It begins anew if
-more than a quarter of the last readings were cut; or if readings differ, but all of them by less
-than a sixteenth of the usual difference. So slow features are not taken for new ones, and
-neither are those that stay constant: a reading that has come 16 times in a row does not count.
+more than a quarter of the last readings are more than 3.5 deviations away, or cut; or if readings
+differ, but all of them by less than a sixteenth of the usual difference. So slow features are not
+taken for new ones, and neither are those that stay constant: a reading that has come 16 times in a
+row does not count.
 """
 
 from __future__ import annotations
@@ -41,15 +42,20 @@ ONE: Final = 1 << BITS
 OFF_CENTRE: Final = ONE // 8
 #: The readings that count of a run of equal ones.
 REPEATED: Final = 16
-#: Of so many readings, one may be cut. A feature begins anew after so many cut ones in a row, or
-#: more if others are among them.
-CUT_OF: Final = 4
-CUT_IN_A_ROW: Final = 32
+#: Of a feature that is not known: it has two readings, and each of them has come again.
+ALL_MET: Final = 7
+#: A reading is far beyond half the root of this, in deviations, where at most one of twelve can be
+#: for long; or where it is cut.
+FAR_SQUARED: Final = 49
+#: One of so many may be far. A feature begins anew after so many far ones in a row, or more if
+#: others are among them.
+FAR_OF: Final = 4
+FAR_IN_A_ROW: Final = 32
 #: Differences below the usual one divided by this power of two are small.
 SMALL_BITS: Final = 4
 #: A feature begins anew after so many small differences in a row. One that is not small takes back
 #: as many as `SET_BACK`, so that a wrong reading delays that and does not prevent it.
-SMALL_IN_A_ROW: Final = 64
+SMALL_IN_A_ROW: Final = 32
 SET_BACK: Final = 16
 #: The differences after which the usual one is known.
 FEWEST_CHANGES: Final = 32
@@ -121,11 +127,13 @@ class RunningScale(NamedTuple):
         y and of its square.
     n_changes, changes : ndarray of int64
         The number of readings that differ from the one before, and the sum of these differences.
-    cut, small : ndarray of int64
-        The counters of readings that were cut, and of small differences. Of a feature that is not
-        known `cut` is 1 once it has a second reading.
-    threshold : ndarray of int64
-        What a small difference is below.
+    far, small : ndarray of int64
+        The counters of readings that are far, and of small differences.
+    far_squared, small_below : ndarray of int64
+        The square of y from which it is far, and what a small difference is below.
+    met : ndarray of int64
+        What has come of a feature that is not known: 1 for a second reading, and then 2 for the
+        first one again, and 4 for the second.
     last : ndarray of float64
         The last reading; the first one, of a feature that is not known.
     second : ndarray of float64
@@ -144,9 +152,11 @@ class RunningScale(NamedTuple):
     squares: Integers
     n_changes: Integers
     changes: Integers
-    cut: Integers
+    far: Integers
     small: Integers
-    threshold: Integers
+    far_squared: Integers
+    small_below: Integers
+    met: Integers
     last: Array
     second: Array
     repeated: Integers
@@ -166,7 +176,7 @@ class RunningScale(NamedTuple):
         """
         nothing = np.zeros(len(first), np.int64)
         last = first.astype(np.float64)
-        return cls._make([is_centred, limit * ONE, 0 * last, *[nothing] * 10, last, last, nothing])
+        return cls._make([is_centred, limit * ONE, 0 * last, *[nothing] * 12, last, last, nothing])
 
     @classmethod
     def of_all(
@@ -228,32 +238,35 @@ class RunningScale(NamedTuple):
     def after(self, X: Array) -> RunningScale:
         """Return the scale after the rows of a block, of shape (n_rows, n_features)."""
         unknown = self.n == 0
-        if unknown.any() and (self.last != X)[:, unknown].any():
+        if unknown.any() and ((self.last != X).any(axis=0) | (self.met > 0))[unknown].any():
             new = self
             for row in X:  # a feature may begin with any of them
                 new = new.begun(row)._summed(row[np.newaxis])
         else:
             new = self._summed(X)
-        return new._begun_anew()._halved()._with_centres()._with_exponents()._with_threshold()
+        return new._begun_anew()._halved()._with_centres()._with_exponents()._with_thresholds()
 
     def begun(self, x: Array) -> RunningScale:
         """Return the scale with features that are known once they have a reading as well.
 
-        Those with a centre need a third reading. The one in the middle is the centre, and the
-        larger difference from it is typical, unless it is so large that one reading is wrong.
+        Those with a centre begin with three readings that differ, or with two of which each has
+        come again. The one in the middle is the centre, and the larger difference from it is
+        typical, unless it is so large that one reading is wrong.
         """
-        differs = (self.n == 0) & (x != self.last)
+        unknown, is_first, is_second = self.n == 0, x == self.last, x == self.second
         if not self.is_centred:
-            return self._started(np.abs(x) / 2, x, differs)
-        is_third = differs & (self.cut > 0) & (self.repeated < REPEATED)
-        is_second = differs & ~is_third
-        new = self._replace(
-            cut=np.where(is_second, 1, self.cut), second=np.where(is_second, x, self.second)
-        )
-        low, middle, high = np.sort([self.last, self.second, x], axis=0)
-        halves = np.sort([middle / 2 - low / 2, high / 2 - middle / 2], axis=0)  # none is infinite
+            return self._started(np.abs(x) / 2, x, unknown & ~is_first)
+        has_second = unknown & (self.met > 0) & (self.repeated < REPEATED)
+        becomes_second = unknown & ~has_second & ~is_first
+        met = self.met | has_second * (2 * is_first + 4 * is_second)
+        met = np.where(becomes_second, 1, met)
+        new = self._replace(met=met, second=np.where(becomes_second, x, self.second))
+        is_third = ~(is_first | is_second)
+        three = np.sort([self.last, self.second, np.where(is_third, x, self.last)], axis=0)
+        halves = np.sort(np.diff(three / 2, axis=0), axis=0)  # halves of differences are finite
         is_wrong = (halves[0] > 0) & (halves[1] / OUTLYING > halves[0])
-        return new._started(np.where(is_wrong, halves[0], halves[1]), middle, is_third)
+        half = np.where(is_wrong, halves[0], halves[1])
+        return new._started(half, three[1], has_second & (is_third | (met == ALL_MET)))
 
     def _uncut(self, X: Array) -> Array:
         with np.errstate(over="ignore"):  # what is infinite will be cut
@@ -269,7 +282,7 @@ class RunningScale(NamedTuple):
         exponent = _n_bits(half).clip(-LARGEST_EXPONENT, LARGEST_EXPONENT)
         one = np.where(starts, np.ldexp(1.0, BITS - exponent), 0.0) * self.is_centred
         begun = {"exponent": exponent, "centre": np.rint(middle * one)}
-        begun |= {"n": 1, "squares": ONE * ONE, "cut": 0}
+        begun |= {"n": 1, "squares": ONE * ONE, "met": 0}
         changes: dict[str, Any] = {
             name: np.where(starts, values, getattr(self, name)).astype(np.int64)
             for name, values in begun.items()
@@ -288,15 +301,15 @@ class RunningScale(NamedTuple):
         y = y[1:] * counts
         squares = y * y
         n, n_changes = np.add.reduce(counts), np.add.reduce(varies & known)
-        n_small = np.add.reduce(varies & (differences < self.threshold))
-        n_cut = np.add.reduce(squares == self.limit * self.limit)
+        n_small = np.add.reduce(varies & (differences < self.small_below))
+        n_far = np.add.reduce(squares >= self.far_squared)
         return self._replace(
             n=self.n + n,
             total=self.total + np.add.reduce(y).astype(np.int64),
             squares=self.squares + np.add.reduce(squares).astype(np.int64),
             n_changes=self.n_changes + n_changes,
             changes=self.changes + np.add.reduce(differences).astype(np.int64),
-            cut=self.cut + CUT_OF * n_cut - n,
+            far=self.far + FAR_OF * n_far * (n > 0) - n,
             small=self.small + (SET_BACK + 1) * n_small - SET_BACK * n_changes,
             last=np.where(known, X[-1], self.last),
             repeated=since[-1],
@@ -316,10 +329,10 @@ class RunningScale(NamedTuple):
 
     def _begun_anew(self) -> RunningScale:
         known, young = self.n > 0, self.n < YOUNG
-        cut = np.where(known & young, 0, np.maximum(self.cut, 0))
+        far = np.where(young, 0, np.maximum(self.far, 0))
         small = np.maximum(self.small, 0)
-        new = self._replace(cut=cut, small=small)
-        ends = known & ((cut >= CUT_IN_A_ROW * (CUT_OF - 1)) | (small >= SMALL_IN_A_ROW))
+        new = self._replace(far=far, small=small)
+        ends = known & ((far >= FAR_IN_A_ROW * (FAR_OF - 1)) | (small >= SMALL_IN_A_ROW))
         if not ends.any():
             return new
         kept = [np.where(ends, 0, values) for values in new[2:-3]]
@@ -351,7 +364,7 @@ class RunningScale(NamedTuple):
     def _with_exponents(self, *, are_nearest: bool = False) -> RunningScale:
         """Return the scale with other exponents, where they are off, or may be nearer."""
         n = np.maximum(self.n, 1)
-        variance = self.n * self.squares - (self.total * self.total if self.is_centred else 0)
+        variance = self._variance()
         of_one = n * n << 2 * BITS
         is_off = (variance > 3 * of_one) | (3 * variance < of_one) | are_nearest
         is_off &= variance > 0
@@ -376,9 +389,20 @@ class RunningScale(NamedTuple):
         factor = np.where(self.n > 0, np.ldexp(1.0, BITS - self.exponent), 0.0)
         return self._replace(factor=factor)
 
-    def _with_threshold(self) -> RunningScale:
-        usual = self.changes // np.maximum(self.n_changes, 1) >> SMALL_BITS
-        return self._replace(threshold=np.where(self.n_changes < FEWEST_CHANGES, 0, usual))
+    def _with_thresholds(self) -> RunningScale:
+        n = np.maximum(self.n, 1)
+        far_squared = FAR_SQUARED * (self._variance() // (n * n)) // 4
+        usual = self.changes // np.maximum(self.n_changes, 1)
+        is_known = self.n_changes >= FEWEST_CHANGES
+        return self._replace(
+            far_squared=np.minimum(far_squared, self.limit * self.limit),
+            small_below=np.where(is_known, usual >> SMALL_BITS, 0),
+        )
+
+    def _variance(self) -> Integers:
+        """Return n² times the variance of y, or its mean square."""
+        squares: Integers = self.n * self.squares
+        return squares - self.total * self.total if self.is_centred else squares
 
 
 def _n_bits(numbers: NDArray[Any]) -> Integers:

@@ -37,21 +37,16 @@ class Feature:
 
     def forget(self):
         self.centre = self.n = self.total = self.squares = 0
-        self.n_changes = self.changes = self.cut = self.small = self.threshold = 0
-        self.exponent = 0
+        self.n_changes = self.changes = self.far = self.small = self.exponent = 0
+        self.far_squared = self.small_below = self.met = 0
 
     def units(self, x):
         y = round(Fraction(x) * Fraction(2) ** (10 - self.exponent)) - self.centre
         return max(-self.limit, min(self.limit, y))
 
     def read(self, x):
-        if self.n == 0 and x != self.last:
-            if self.cut and self.repeated < 16:
-                low, middle, high = sorted(map(Fraction, (self.last, self.second, x)))
-                small, large = sorted([(middle - low) / 2, (high - middle) / 2])
-                self.begin(small if 0 < small * 64 < large else large, middle)
-            else:
-                self.cut, self.second = 1, x
+        if self.n == 0:
+            self.meet(x)
         self.repeated = 0 if x != self.last else self.repeated + 1
         if self.n == 0:
             return
@@ -59,26 +54,40 @@ class Feature:
         if x != self.last:
             self.n_changes += 1
             self.changes += abs(y - before)
-            self.small += 1 if abs(y - before) < self.threshold else -16
+            self.small += 1 if abs(y - before) < self.small_below else -16
         self.last = x
         if self.repeated < 16:
             self.n += 1
             self.total += y
             self.squares += y * y
-            self.cut += 3 if abs(y) == self.limit else -1
+            self.far += 3 if y * y >= self.far_squared else -1
+
+    def meet(self, x):
+        if not self.met or self.repeated >= 16:
+            if x != self.last:
+                self.met, self.second = {1}, x
+            return
+        if x in (self.last, self.second):
+            self.met.add(2 if x == self.last else 4)
+            if self.met == {1, 2, 4}:
+                self.begin(
+                    abs(Fraction(self.second) - Fraction(self.last)) / 2, Fraction(self.last)
+                )
+            return
+        low, middle, high = sorted(map(Fraction, (self.last, self.second, x)))
+        small, large = sorted([(middle - low) / 2, (high - middle) / 2])
+        self.begin(small if 0 < small * 64 < large else large, middle)
 
     def begin(self, half, middle):
         if half > abs(middle) / 2**40:
             self.exponent = max(-1000, min(1000, n_bits(half)))
-            self.centre, self.cut, self.n, self.squares = 0, 0, 1, ONE**2
+            self.centre, self.met, self.n, self.squares = 0, 0, 1, ONE**2
             if self.is_centred:
                 self.centre = round(middle * Fraction(2) ** (10 - self.exponent))
 
     def end_block(self):
-        if 0 < self.n < 64:
-            self.cut = 0
-        self.cut, self.small = max(self.cut, 0), max(self.small, 0)
-        if self.n and (self.cut >= 96 or self.small >= 64):
+        self.far, self.small = max(self.far, 0) if self.n >= 64 else 0, max(self.small, 0)
+        if self.n and (self.far >= 96 or self.small >= 32):
             self.forget()
         if self.n >= 2**16:
             self.n, self.total, self.squares = self.n >> 1, self.total >> 1, self.squares >> 1
@@ -87,7 +96,12 @@ class Feature:
         self.move_centre()
         self.move_exponent()
         usual = self.changes // max(self.n_changes, 1)
-        self.threshold = 0 if self.n_changes < 32 else usual >> 4
+        self.small_below = 0 if self.n_changes < 32 else usual >> 4
+        variance = self.variance() // max(self.n, 1) ** 2
+        self.far_squared = min(49 * variance // 4, self.limit**2)
+
+    def variance(self):
+        return kept(self.n * self.squares) - (self.total**2 if self.is_centred else 0)
 
     def move_centre(self):
         if self.is_centred and abs(self.total) > ONE // 8 * max(self.n, 1):
@@ -97,7 +111,7 @@ class Feature:
             self.total -= by * self.n
 
     def move_exponent(self):
-        variance = kept(self.n * self.squares) - (self.total**2 if self.is_centred else 0)
+        variance = self.variance()
         of_one = self.n**2 * ONE**2
         if variance <= 0 or (of_one <= kept(3 * variance) and variance <= kept(3 * of_one)):
             return

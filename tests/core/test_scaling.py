@@ -257,7 +257,7 @@ CHANGES = {
 def test_a_scaling_follows_a_change(change):
     X = np.random.RandomState(0).standard_normal((N, 4)) * [1, 30, 1e-3, 1e5] + [0, 100, 0, 1e5]
     changed = np.where(ROWS < 1000, X, CHANGES[change](X))
-    inputs = shown(changed)[1][1000 + 150 :]
+    inputs = shown(changed)[1][1000 + 200 :]
     assert (np.abs(np.log2(inputs.std(axis=0))) < 0.85).all()
     assert np.abs(inputs.mean(axis=0)).max() < 0.3
 
