@@ -239,7 +239,7 @@ SETS = (*streams.STREAMS, *TABLES)
 #: What is drawn, the default first.
 SPACE = {
     "limit": [4, 3, 6, 8],
-    "power, length": [(2, -3), (2, -2), (2, -4), (1, 1), (1, 2), (1, 3), (3, -6)],
+    "power, length": [(5, -5), (5, -4), (5, -6), (4, -3), (3, -1), (3, 0), (6, -7)],
     "dense of": [4, 2, 8],
     "block": [16, 8, 32],
     "far in a row": [32, 16, 64],

@@ -8,7 +8,7 @@ with the integer y of its `RunningScale`, and the input g for a deviation. A spa
 or a column of a one-hot code, is mostly zero. It is neither centred nor divided by its own
 deviation, which would make loud what is rare. One power of two multiplies all of them:
 
-.. math:: y_i = \mathrm{rint}(2^{10 + \lfloor 2 p / 3 \rfloor - 3 - e} x_i)
+.. math:: y_i = \mathrm{rint}(2^{10 + k - e} x_i), \quad k = \max(\lfloor 5 p / 6 \rfloor - 5, 0)
 
 Here :math:`2^e` is about the root mean square of the lengths of rows of sparse features, and p the
 number of bits of the number of these features. An entry is cut at twice that length.
@@ -52,9 +52,10 @@ FEWEST: Final = 3
 SPARSE_OF: Final = 6
 #: Counts of readings are halved once there were so many.
 MOST_READINGS: Final = 1 << 9
-#: The typical length of a row of n sparse features is 2^LENGTH times n to the power of POWER / 3.
-LENGTH: Final = -3
-POWER: Final = 2
+#: The typical length of a row of n sparse features is 2^LENGTH times n to the power of POWER / 6,
+#: and at least 1, in deviations of dense ones.
+LENGTH: Final = -5
+POWER: Final = 5
 #: An entry is cut at this times the typical length.
 LONGEST: Final = 2
 #: Columns of which the scale is found at once.
@@ -255,7 +256,7 @@ class InputScaling(NamedTuple):
     def _with_factors(self, *, shows_sparse: bool) -> InputScaling:
         n_sparse = int(np.count_nonzero(self.since >= 0)) - len(self.dense)
         if shows_sparse and n_sparse and self.length.n[0]:
-            bits = POWER * n_sparse.bit_length() // 3 + LENGTH + BITS
+            bits = max(POWER * n_sparse.bit_length() // 6 + LENGTH, 0) + BITS
             is_known = self.since >= 0
             multiplier = np.where(is_known, np.ldexp(1.0, bits - self.length.exponent[0]), 0.0)
             limit = np.where(is_known, float(LONGEST << bits), 0.0)

@@ -170,7 +170,7 @@ class Features:
             self.length.end_block()
         self.change_kinds()
         n_sparse = sum(since >= 0 for since in self.since) - len(self.dense)
-        bits = 2 * n_sparse.bit_length() // 3 - 3 + 10
+        bits = max(5 * n_sparse.bit_length() // 6 - 5, 0) + 10
         for i in range(self.n):
             if i in self.dense:
                 feature = self.dense[i]

@@ -175,7 +175,7 @@ def test_sparse_features_share_a_factor_and_are_not_centred():
     assert inputs.nnz == X.nnz
     lengths = np.sqrt(inputs.multiply(inputs).sum(axis=1))
     typical = float(np.sqrt(np.mean(np.square(lengths))))
-    assert 2 * 2**3 / 2**0.85 < typical < 2 * 2**3 * 2**0.85  # 300 has nine bits
+    assert 2 * 2**2 / 2**0.85 < typical < 2 * 2**2 * 2**0.85  # 300 has nine bits
 
 
 @pytest.mark.parametrize("mixed", [False, True])
