@@ -14,15 +14,51 @@ would, and 0 what leaving it out would, on every back end, without another rule 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: Weights are multiples of this, so that their sums are exact.
 UNIT: Final = 2.0**-20
 #: Multiples of this, less their whole parts, are spread evenly between 0 and 1.
 GOLDEN: Final = (5**0.5 - 1) / 2
+
+
+class WholeWeights(NamedTuple):
+    """Weights of samples as integers.
+
+    Attributes
+    ----------
+    times : ndarray of shape (n_samples,), int64
+        Weights times 2^bits, less than 2^36 in sum.
+    bits : int
+        0 for weights that are integers: they count as copies do.
+    """
+
+    times: NDArray[np.int64]
+    bits: int
+
+    @classmethod
+    def of(cls, weights: NDArray[np.float64] | None, n_samples: int) -> Self:
+        """Return weights as integers, of samples that count once for None."""
+        if weights is None:
+            return cls(np.ones(n_samples, np.int64), 0)
+        room = 35 - int(np.frexp(weights.sum())[1])
+        bits = 0 if np.array_equal(weights, np.rint(weights)) else max(min(20, room), 0)
+        return cls(np.rint(np.ldexp(weights, bits)).astype(np.int64), bits)
+
+    @property
+    def total(self) -> int:
+        """Their sum."""
+        return int(self.times.sum())
+
+    def take(self, places: Any) -> Self:
+        """Return the weights of some samples."""
+        return self._replace(times=self.times[places])
 
 
 def rounded(weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,8 +11,7 @@ arrays of doubles hold integers of at most 53 bits.
 The sums of y and of its square give mean and variance. A cut reading counts as cut, so that what is
 far away moves neither by much. At the end of a block of readings e and c are corrected, if the
 variance is more than three times that of :math:`2^e`, or less than a third, or if the mean is more
-than an eighth of it away from c. A feature is not known before it
-has varied twice.
+than an eighth of it away from c. A feature is not known before it has varied twice.
 
 Two counters find that a feature has become another one, in another unit, say. It begins anew if
 more than a quarter of the last readings are more than 3.5 deviations away, or cut; or if readings
@@ -23,13 +22,12 @@ row does not count.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from spikebp_plugins.estimators.repetition import WholeWeights
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -73,39 +71,6 @@ CORRECTIONS: Final = 8
 #: The deviations from the centre that are worth a warning, and how many times a difference is the
 #: other if a reading is wrong.
 OUTLYING: Final = 64
-
-
-class WholeWeights(NamedTuple):
-    """Weights of samples as integers.
-
-    Attributes
-    ----------
-    times : ndarray of shape (n_samples,), int64
-        Weights times 2^bits, less than 2^36 in sum.
-    bits : int
-        0 for weights that are integers: they count as copies do.
-    """
-
-    times: Integers
-    bits: int
-
-    @classmethod
-    def of(cls, weights: Array | None, n_samples: int) -> Self:
-        """Return weights as integers, of samples that count once for None."""
-        if weights is None:
-            return cls(np.ones(n_samples, np.int64), 0)
-        room = 35 - int(_n_bits(weights.sum()))
-        bits = 0 if np.array_equal(weights, np.rint(weights)) else max(min(20, room), 0)
-        return cls(np.rint(np.ldexp(weights, bits)).astype(np.int64), bits)
-
-    @property
-    def total(self) -> int:
-        """Their sum."""
-        return int(self.times.sum())
-
-    def take(self, places: Any) -> Self:
-        """Return the weights of some samples."""
-        return self._replace(times=self.times[places])
 
 
 class RunningScale(NamedTuple):
@@ -214,7 +179,7 @@ class RunningScale(NamedTuple):
         """Return some of the features."""
         return RunningScale._make([*self[:2], *(values[places] for values in self[2:])])
 
-    def joined(self, other: Self) -> RunningScale:
+    def joined(self, other: RunningScale) -> RunningScale:
         """Return these features and others."""
         pairs = zip(self[2:], other[2:], strict=True)
         return RunningScale._make([*self[:2], *map(np.concatenate, pairs)])

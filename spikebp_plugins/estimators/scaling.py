@@ -26,13 +26,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.estimators.repetition import WholeWeights
 from spikebp_plugins.estimators.running_scale import (
     BITS,
     ONE,
     Integers,
     Mask,
     RunningScale,
-    WholeWeights,
 )
 from spikebp_plugins.estimators.samples import is_sparse
 from spikebp_plugins.estimators.target_scaling import TargetScaling

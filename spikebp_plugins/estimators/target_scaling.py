@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.estimators.running_scale import ONE, RunningScale, WholeWeights
+from spikebp_plugins.estimators.repetition import WholeWeights
+from spikebp_plugins.estimators.running_scale import ONE, RunningScale
 
 Array = NDArray[np.float64]
 
