@@ -15,7 +15,8 @@ than an eighth of it away from c. A feature is not known before it has varied tw
 
 Two counters find that a feature has become another one, in another unit, say. It begins anew if
 more than a quarter of the last readings are more than 3.5 deviations away, or cut; or if readings
-differ, but all of them by less than a sixteenth of the usual difference. So slow features are not
+differ, but all of them by less than a sixteenth of the usual difference, for longer than they ever
+would. So slow features are not
 taken for new ones, and neither are those that stay constant: a reading that has come 16 times in a
 row does not count.
 """
@@ -51,8 +52,8 @@ FAR_OF: Final = 4
 FAR_IN_A_ROW: Final = 32
 #: Differences below the usual one divided by this power of two are small.
 SMALL_BITS: Final = 4
-#: A feature begins anew after so many small differences in a row. One that is not small takes back
-#: as many as `SET_BACK`, so that a wrong reading delays that and does not prevent it.
+#: A feature begins anew after so many small differences in a row, over the share of large ones. A
+#: large one takes back as many as `SET_BACK`, so that a wrong reading does not prevent it.
 SMALL_IN_A_ROW: Final = 32
 SET_BACK: Final = 16
 #: The differences after which the usual one is known.
@@ -90,8 +91,9 @@ class RunningScale(NamedTuple):
     n, total, squares : ndarray of int64
         The number of readings that count, 0 for a feature that is not known, and the sums of their
         y and of its square.
-    n_changes, changes : ndarray of int64
-        The number of readings that differ from the one before, and the sum of these differences.
+    n_changes, n_large, changes : ndarray of int64
+        The number of readings that differ from the one before, of these differences those that are
+        not small, and the sum of all.
     far, small : ndarray of int64
         The counters of readings that are far, and of small differences.
     far_squared, small_below : ndarray of int64
@@ -116,6 +118,7 @@ class RunningScale(NamedTuple):
     total: Integers
     squares: Integers
     n_changes: Integers
+    n_large: Integers
     changes: Integers
     far: Integers
     small: Integers
@@ -141,7 +144,7 @@ class RunningScale(NamedTuple):
         """
         nothing = np.zeros(len(first), np.int64)
         last = first.astype(np.float64)
-        return cls._make([is_centred, limit * ONE, 0 * last, *[nothing] * 12, last, last, nothing])
+        return cls._make([is_centred, limit * ONE, 0 * last, *[nothing] * 13, last, last, nothing])
 
     @classmethod
     def of_all(
@@ -267,15 +270,17 @@ class RunningScale(NamedTuple):
         squares = y * y
         n, n_changes = np.add.reduce(counts), np.add.reduce(varies & known)
         n_small = np.add.reduce(varies & (differences < self.small_below))
+        n_large = n_changes - n_small
         n_far = np.add.reduce(squares >= self.far_squared)
         return self._replace(
             n=self.n + n,
             total=self.total + np.add.reduce(y).astype(np.int64),
             squares=self.squares + np.add.reduce(squares).astype(np.int64),
             n_changes=self.n_changes + n_changes,
+            n_large=self.n_large + n_large,
             changes=self.changes + np.add.reduce(differences).astype(np.int64),
             far=self.far + FAR_OF * n_far * (n > 0) - n,
-            small=self.small + (SET_BACK + 1) * n_small - SET_BACK * n_changes,
+            small=self.small + n_small - SET_BACK * n_large,
             last=np.where(known, X[-1], self.last),
             repeated=since[-1],
         )
@@ -297,7 +302,9 @@ class RunningScale(NamedTuple):
         far = np.where(young, 0, np.maximum(self.far, 0))
         small = np.maximum(self.small, 0)
         new = self._replace(far=far, small=small)
-        ends = known & ((far >= FAR_IN_A_ROW * (FAR_OF - 1)) | (small >= SMALL_IN_A_ROW))
+        # Where large differences are rare anyway, more small ones in a row mean nothing.
+        is_quiet = (small > 0) & (small * self.n_large >= SMALL_IN_A_ROW * self.n_changes)
+        ends = known & ((far >= FAR_IN_A_ROW * (FAR_OF - 1)) | is_quiet)
         if not ends.any():
             return new
         kept = [np.where(ends, 0, values) for values in new[2:-3]]
@@ -305,7 +312,10 @@ class RunningScale(NamedTuple):
 
     def _halved(self) -> RunningScale:
         changes: dict[str, Any] = {}
-        for count, *sums in (("n", "total", "squares"), ("n_changes", "changes")):
+        for count, *sums in (
+            ("n", "total", "squares"),
+            ("n_changes", "n_large", "changes"),
+        ):
             is_full = getattr(self, count) >> MOST_BITS > 0
             if is_full.any():
                 changes |= {name: getattr(self, name) >> is_full for name in (count, *sums)}

@@ -37,7 +37,7 @@ class Feature:
 
     def forget(self):
         self.centre = self.n = self.total = self.squares = 0
-        self.n_changes = self.changes = self.far = self.small = self.exponent = 0
+        self.n_changes = self.n_large = self.changes = self.far = self.small = self.exponent = 0
         self.far_squared = self.small_below = self.met = 0
 
     def units(self, x):
@@ -54,7 +54,9 @@ class Feature:
         if x != self.last:
             self.n_changes += 1
             self.changes += abs(y - before)
-            self.small += 1 if abs(y - before) < self.small_below else -16
+            is_small = abs(y - before) < self.small_below
+            self.small += 1 if is_small else -16
+            self.n_large += not is_small
         self.last = x
         if self.repeated < 16:
             self.n += 1
@@ -87,12 +89,14 @@ class Feature:
 
     def end_block(self):
         self.far, self.small = max(self.far, 0) if self.n >= 64 else 0, max(self.small, 0)
-        if self.n and (self.far >= 96 or self.small >= 32):
+        is_quiet = self.small and self.small * self.n_large >= 32 * self.n_changes
+        if self.n and (self.far >= 96 or is_quiet):
             self.forget()
         if self.n >= 2**16:
             self.n, self.total, self.squares = self.n >> 1, self.total >> 1, self.squares >> 1
         if self.n_changes >= 2**16:
             self.n_changes, self.changes = self.n_changes >> 1, self.changes >> 1
+            self.n_large >>= 1
         self.move_centre()
         self.move_exponent()
         usual = self.changes // max(self.n_changes, 1)

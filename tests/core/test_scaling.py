@@ -294,6 +294,15 @@ def test_slow_features_are_not_forgotten():
     assert scaling.scale.n[0] > 16 * (N // 50 - 10)
 
 
+def test_features_that_rest_are_not_taken_for_changed_ones():
+    random = np.random.RandomState(0)
+    moves = random.rand(N, 1) < 0.1
+    X = 1e-4 * random.standard_normal((N, 1)) + moves * random.standard_normal((N, 1))
+    scaling, inputs = shown(X)
+    assert scaling.scale.n[0] > N - 100
+    assert 0.5 < inputs[500:].std() < 2
+
+
 def test_the_first_outlier_is_remembered():
     X = stream()
     assert shown(X)[0].outlier is None
