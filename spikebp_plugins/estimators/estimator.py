@@ -130,10 +130,13 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return the targets of the network: labels, or real targets of its outputs."""
 
-    def _targets_in_turn(
-        self, y: NDArray[Any], is_new: NDArray[np.bool_] | None
+    def _asked(
+        self, y: NDArray[Any], is_new: NDArray[np.bool_] | None, *, in_turn: bool
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Return the targets of a stream, and the attributes to set once they are learned."""
+        """Return the targets of samples, and the attributes to set once these are learned.
+
+        In a stream (`in_turn`) targets may be scaled by what came so far; see `scaled_in_turn`.
+        """
         return self._targets(y), {}
 
     @abstractmethod
@@ -404,7 +407,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                 inputs = self._with_intercept(scaled)
             else:
                 inputs = self._inputs(X)
-            targets, changes = self._targets_in_turn(y, None) if in_turn else (self._targets(y), {})
+            targets, changes = self._asked(y, None, in_turn=in_turn)
             scores.append(self._learn(inputs, targets))
             self.__dict__.update(changes | {"_scaling": scaling})
             self._learned_from(scores[-1], y)
@@ -445,10 +448,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                     inputs = self._with_intercept(scaled)
                 else:
                     inputs = self._inputs(X)
-                if in_turn:
-                    targets, changes = self._targets_in_turn(mixture.y, mixture.is_new)
-                else:
-                    targets, changes = self._targets(mixture.y), {}
+                targets, changes = self._asked(mixture.y, mixture.is_new, in_turn=in_turn)
                 reached = self._learn(inputs, targets)
                 self.__dict__.update(changes | {"_scaling": scaling})
             scores.append(reached[mixture.is_new])

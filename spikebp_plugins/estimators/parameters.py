@@ -37,8 +37,9 @@ class NetworkParameters(EstimatorLocks):
         ``"compiled:n_jobs=1"``. None takes "compiled", or "reference" where the engine in C is
         missing, which is said once.
     input_scale : float or "auto", default="auto"
-        "auto" scales features by powers of two, and centres them, to what they have been so far;
-        `fit` looks at all samples first. A number multiplies all: ``1/255`` for 8-bit pixels.
+        "auto" scales features by powers of two to what they have been so far; `fit` looks at all
+        samples first. Dense features are centred, and cut at four deviations; sparse ones, which
+        are mostly zero, share one factor. A number multiplies all: ``1/255`` for 8-bit pixels.
     update : {"fractional", "outer", "normalized"} or None, default=None
         Weights change at every step, or once at the end of a sample; with "normalized" at a rate
         that is divided by the squared spike counts of the layer below. None takes "normalized" for

@@ -279,12 +279,12 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
             y = scaling.scaled(y.reshape(len(y), -1))
         return self._coding.encoded(y)
 
-    def _targets_in_turn(
-        self, y: NDArray[Any], is_new: NDArray[np.bool_] | None
+    def _asked(
+        self, y: NDArray[Any], is_new: NDArray[np.bool_] | None, *, in_turn: bool
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         scaling = self._target_scaling
-        if scaling is None:
-            return self._targets(y), {}
+        if scaling is None or not in_turn:
+            return super()._asked(y, is_new, in_turn=in_turn)
         scaling, asked = scaled_in_turn(scaling, y.reshape(len(y), -1), is_new)
         return self._coding.encoded(asked), {"_target_scaling": scaling}
 
