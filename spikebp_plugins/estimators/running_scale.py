@@ -329,7 +329,7 @@ class RunningScale(NamedTuple):
         is_off = (np.abs(self.total) > OFF_CENTRE * n) | are_nearest
         if not is_off.any():
             return self
-        by = np.where(is_off, (2 * self.total + n) // (2 * n), 0)  # the mean, rounded
+        by: Integers = np.where(is_off, (2 * self.total + n) // (2 * n), 0)  # the mean, rounded
         return self._replace(
             centre=self.centre + by,
             total=self.total - by * self.n,
