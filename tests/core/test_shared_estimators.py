@@ -144,7 +144,9 @@ def test_the_state_that_a_copy_is_made_of_changes_no_more():
     assert pickle.dumps(state) == before
 
 
+# Iris comes in the order of its classes, so that scales follow them.
 @pytest.mark.filterwarnings("ignore:feature 0 has a reading of")
+@pytest.mark.filterwarnings("ignore:without the scalers, input")
 def test_a_conversion_is_of_one_moment():
     class LearningMeanwhile(SpikingMLPClassifier):
         @property
