@@ -194,7 +194,7 @@ class RunningScale(NamedTuple):
 
     def readings(self, y: Array) -> Array:
         """Return the readings for y; of a feature that is not known, the first one."""
-        unit = np.ldexp(1.0, self.exponent - BITS)
+        unit = _power_of_two(self.exponent - BITS)
         readings: Array = np.where(self.n > 0, (y + self.centre) * unit, self.last)
         return readings
 
@@ -248,7 +248,7 @@ class RunningScale(NamedTuple):
         if not starts.any():
             return self
         exponent = _n_bits(half).clip(-LARGEST_EXPONENT, LARGEST_EXPONENT)
-        one = np.where(starts, np.ldexp(1.0, BITS - exponent), 0.0) * self.is_centred
+        one = np.where(starts, _power_of_two(BITS - exponent), 0.0) * self.is_centred
         begun = {"exponent": exponent, "centre": np.rint(middle * one)}
         begun |= {"n": 1, "squares": ONE * ONE, "met": 0}
         changes: dict[str, Any] = {
@@ -361,7 +361,7 @@ class RunningScale(NamedTuple):
         return new._with_centres(are_nearest=are_nearest)._with_factors()
 
     def _with_factors(self) -> RunningScale:
-        factor = np.where(self.n > 0, np.ldexp(1.0, BITS - self.exponent), 0.0)
+        factor = np.where(self.n > 0, _power_of_two(BITS - self.exponent), 0.0)
         return self._replace(factor=factor)
 
     def _with_thresholds(self) -> RunningScale:
@@ -384,6 +384,11 @@ def _n_bits(numbers: NDArray[Any]) -> Integers:
     """Return p for numbers of magnitude m 2^p, with m from 1/2 up to 1; 0 for 0."""
     exponents: Integers = np.frexp(numbers.astype(np.float64))[1].astype(np.int64)
     return exponents
+
+
+def _power_of_two(exponents: Integers) -> Array:
+    powers: Array = np.ldexp(1.0, exponents.astype(np.intc))  # the type that NumPy has everywhere
+    return powers
 
 
 def _divided(numbers: Integers, by: Integers) -> Integers:

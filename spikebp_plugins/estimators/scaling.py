@@ -258,7 +258,7 @@ class InputScaling(NamedTuple):
         if shows_sparse and n_sparse and self.length.n[0]:
             bits = max(POWER * n_sparse.bit_length() // 6 + LENGTH, 0) + BITS
             is_known = self.since >= 0
-            multiplier = np.where(is_known, np.ldexp(1.0, bits - self.length.exponent[0]), 0.0)
+            multiplier = np.where(is_known, np.ldexp(1.0, bits - int(self.length.exponent[0])), 0.0)
             limit = np.where(is_known, float(LONGEST << bits), 0.0)
         else:
             multiplier, limit = np.zeros((2, len(self.since)))
