@@ -10,11 +10,11 @@ later, in the mean of seeds; for the regressor, what it loses of R²::
 
 `--nested` draws settings of the scaling, and runs them on streams, tables, one-hot columns and text
 that is made from the docstrings of scikit-learn. Then each data set is left out in turn: the
-setting that is best in the mean of the others counts there. `--kinds` has the default, and one
+setting that is best in the mean of the others counts there. `--changes` has the default, and one
 change of it a row::
 
     SPIKEBP_DATA=... python benchmarks/scaling.py --nested
-    SPIKEBP_DATA=... python benchmarks/scaling.py --kinds
+    SPIKEBP_DATA=... python benchmarks/scaling.py --changes
 """
 
 import argparse
@@ -136,14 +136,14 @@ def lost(name, seed, change, in_all):
     X, y, expected = as_it_is(name, seed)
     drawn = np.random.RandomState(seed)
     chosen = np.arange(X.shape[1]) if in_all else drawn.randint(X.shape[1], size=1)
-    changed, told = X.copy(), list(y)
+    wrong_X, told = X.copy(), list(y)
     if change in TARGETS:
         told[AT] = TARGETS[change]
     else:
-        WRONG[change](changed, chosen, drawn)
-    found = predictions(name, seed, changed, told)
+        WRONG[change](wrong_X, chosen, drawn)
+    found = predictions(name, seed, wrong_X, told)
     lasts = change.startswith(("unit", "shift", "another", "constant"))
-    wrong = np.zeros(N, bool) if lasts else (changed != X).any(axis=1)
+    wrong = np.zeros(N, bool) if lasts else (wrong_X != X).any(axis=1)
     start = AT + LATER + (CONSTANT if change.startswith("constant") else 0)
     return goodness(expected, y, wrong, start) - goodness(found, y, wrong, start)
 
@@ -359,16 +359,16 @@ def main():
     parser.add_argument("--only", default="", help="changes whose name begins like this")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--nested", action="store_true")
-    parser.add_argument("--kinds", action="store_true")
+    parser.add_argument("--changes", action="store_true")
     parser.add_argument("--settings", type=int, default=60)
-    parser.add_argument("--sets", default=",".join(SETS), help="data of --nested and --kinds")
+    parser.add_argument("--sets", default=",".join(SETS), help="data of --nested and --changes")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     names = [name for name in options.sets.split(",") if name in SETS]
     with ProcessPoolExecutor() as pool:
         if options.nested:
             tables = nested(pool, names, options.settings, options.seeds)
-        elif options.kinds:
+        elif options.changes:
             tables = [changed(pool, names, options.seeds)]
         else:
             in_features = [(change, in_all) for change in WRONG for in_all in (False, True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -64,25 +64,25 @@ class ActivityMonitor:
         """Check the input at the end of an epoch, which may be shorter than `SILENT` samples."""
         self._check_loudness()
 
-    def warn_of_outlier(self, scaling: InputScaling | None, names: Sequence[Any] | None) -> None:
+    def warn_of_outlier(self, scaling: InputScaling | None, name: Callable[[int], object]) -> None:
         """Warn of a reading that is far from all others of its feature.
 
         Parameters
         ----------
         scaling : InputScaling or None
             The scaling of the features.
-        names : sequence or None
-            Their names; None if they have none.
+        name : callable
+            Returns the name of a feature, given by its index.
         """
-        if scaling is not None and scaling.outlier is not None:
-            feature, value = scaling.outlier
-            name = feature if names is None else repr(names[feature])
-            self._warn(
-                "outlier",
-                f"feature {name} has a reading of {value:.6g}, more than {OUTLYING} deviations "
-                f"away from its mean: readings are cut at {LIMIT} deviations, and where many are, "
-                "the scale is found anew",
-            )
+        if scaling is None or scaling.outlier is None or "outlier" in self._has_warned:
+            return
+        feature, value = scaling.outlier
+        self._warn(
+            "outlier",
+            f"feature {name(feature)!r} has a reading of {value:.6g}, more than {OUTLYING} "
+            f"deviations away from its mean: readings are cut at {LIMIT} deviations, and where many are, "
+            "the scale is found anew",
+        )
 
     def _check_silence(self) -> None:
         self._warn(

@@ -275,7 +275,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             self._warn_of_outlier()
 
     def _warn_of_outlier(self) -> None:
-        self._monitor.warn_of_outlier(self._scaling, getattr(self, "feature_names_in_", None))
+        names = getattr(self, "feature_names_in_", None)
+        self._monitor.warn_of_outlier(self._scaling, lambda i: i if names is None else names[i])
 
     def _seed(self) -> int:
         if is_integer(self.random_state):

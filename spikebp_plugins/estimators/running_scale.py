@@ -16,9 +16,8 @@ than an eighth of it away from c. A feature is not known before it has varied tw
 Two counters find that a feature has become another one, in another unit, say. It begins anew if
 more than a quarter of the last readings are more than 3.5 deviations away, or cut; or if readings
 differ, but all of them by less than a sixteenth of the usual difference, for longer than they ever
-would. So slow features are not
-taken for new ones, and neither are those that stay constant: a reading that has come 16 times in a
-row does not count.
+would. So slow features are not taken for new ones, and neither are those that stay constant: a
+reading that has come 16 times in a row does not count.
 """
 
 from __future__ import annotations
@@ -271,7 +270,7 @@ class RunningScale(NamedTuple):
         n, n_changes = np.add.reduce(counts), np.add.reduce(varies & known)
         n_small = np.add.reduce(varies & (differences < self.small_below))
         n_large = n_changes - n_small
-        n_far = np.add.reduce(squares >= self.far_squared)
+        n_far = np.add.reduce((squares >= self.far_squared) & counts)
         return self._replace(
             n=self.n + n,
             total=self.total + np.add.reduce(y).astype(np.int64),
@@ -279,7 +278,7 @@ class RunningScale(NamedTuple):
             n_changes=self.n_changes + n_changes,
             n_large=self.n_large + n_large,
             changes=self.changes + np.add.reduce(differences).astype(np.int64),
-            far=self.far + FAR_OF * n_far * (n > 0) - n,
+            far=self.far + FAR_OF * n_far - n,
             small=self.small + n_small - SET_BACK * n_large,
             last=np.where(known, X[-1], self.last),
             repeated=since[-1],
@@ -370,7 +369,7 @@ class RunningScale(NamedTuple):
         usual = self.changes // np.maximum(self.n_changes, 1)
         is_known = self.n_changes >= FEWEST_CHANGES
         return self._replace(
-            far_squared=np.minimum(far_squared, self.limit * self.limit),
+            far_squared=np.clip(far_squared, 1, self.limit * self.limit),
             small_below=np.where(is_known, usual >> SMALL_BITS, 0),
         )
 

@@ -12,7 +12,7 @@ from spikebp_plugins.estimators.repetition import shown_in_epoch
 
 #: Rows of a sparse matrix that are made dense at once.
 ROWS_AT_ONCE: Final = 1000
-#: Columns by which samples are sorted at once.
+#: Columns by which samples are sorted, or of which the scale is found, at once.
 COLUMNS_AT_ONCE: Final = 64
 
 

@@ -34,7 +34,7 @@ from spikebp_plugins.estimators.running_scale import (
     Mask,
     RunningScale,
 )
-from spikebp_plugins.estimators.samples import is_sparse
+from spikebp_plugins.estimators.samples import COLUMNS_AT_ONCE, is_sparse
 from spikebp_plugins.estimators.target_scaling import TargetScaling
 
 Array = NDArray[np.float64]
@@ -58,8 +58,6 @@ LENGTH: Final = -5
 POWER: Final = 5
 #: An entry is cut at this times the typical length.
 LONGEST: Final = 2
-#: Columns of which the scale is found at once.
-COLUMNS_AT_ONCE: Final = 64
 
 
 SomeScaling = TypeVar("SomeScaling", "InputScaling", TargetScaling)
@@ -194,12 +192,7 @@ class InputScaling(NamedTuple):
             found = RunningScale.of_all(readings, whole, LIMIT)
             outlier = outlier or _first_outlier(found, readings, columns)
             scale = scale.joined(found)
-        part, length = _sparse_part(X, dense), new.length
-        largest = _largest(part)
-        if (has_length := largest > 0).any():
-            lengths = _lengths(part, length.begun(np.array([np.median(largest[has_length])])))
-            lengths, whole_of_rows = lengths[has_length, np.newaxis], whole.take(has_length)
-            length = RunningScale.of_all(lengths, whole_of_rows, LIMIT, is_centred=False)
+        length = new.length if len(dense) == len(is_dense) else _length_of_all(X, dense, whole)
         return new._replace(
             n_seen=whole.total >> whole.bits,
             nonzero=nonzero >> whole.bits,
@@ -337,6 +330,18 @@ def _lengths(part: Any, length: RunningScale) -> Array:
         squared = np.add.reduce(units(part) ** 2, axis=1)
     lengths: Array = np.floor(np.sqrt(squared)) / length.factor
     return lengths
+
+
+def _length_of_all(X: Any, dense: Integers, weights: WholeWeights) -> RunningScale:
+    """Return the scale of lengths of rows that are all there."""
+    part, length = _sparse_part(X, dense), _no_length()
+    largest = _largest(part)
+    has_length = largest > 0
+    if not has_length.any():
+        return length
+    lengths = _lengths(part, length.begun(np.array([np.median(largest[has_length])])))
+    some, times = lengths[has_length, np.newaxis], weights.take(has_length)
+    return RunningScale.of_all(some, times, LIMIT, is_centred=False)
 
 
 def _after_rows(length: RunningScale, part: Array) -> RunningScale:

@@ -265,8 +265,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
                 self._learned = before
         heard = shown if self.window is not None else shown[:, : len(places) + 1]
         self._monitor.observe(heard * net.input_factor, scores, net.n_steps)
-        if scaling is not None and scaling.outlier is not None:
-            self._monitor.warn_of_outlier(scaling, list(places))
+        self._monitor.warn_of_outlier(scaling, lambda i: list(places)[i])
         return scores
 
     def _shown_one(self, x: Mapping[Any, Any]) -> Array:

@@ -102,7 +102,7 @@ class Feature:
         usual = self.changes // max(self.n_changes, 1)
         self.small_below = 0 if self.n_changes < 32 else usual >> 4
         variance = self.variance() // max(self.n, 1) ** 2
-        self.far_squared = min(49 * variance // 4, self.limit**2)
+        self.far_squared = max(1, min(49 * variance // 4, self.limit**2))
 
     def variance(self):
         return kept(self.n * self.squares) - (self.total**2 if self.is_centred else 0)

@@ -154,7 +154,7 @@ def test_scaling_survives_what_goes_wrong():
     assert [row["data"] for row in found] == ["wine", "one-hot 20 x 10"]
     assert all(row["best of all here"] >= row["defaults"] for row in found)
     assert means[0]["setting"] == "default"
-    (rows,) = run("scaling.py", "--kinds", "--sets", "one-hot 20 x 10", "--seeds", "1")
+    (rows,) = run("scaling.py", "--changes", "--sets", "one-hot 20 x 10", "--seeds", "1")
     default, all_dense = rows[:2]
     assert default["one-hot 20 x 10"] > all_dense["one-hot 20 x 10"] + 2
 
