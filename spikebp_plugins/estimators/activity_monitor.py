@@ -80,8 +80,8 @@ class ActivityMonitor:
         self._warn(
             "outlier",
             f"feature {name(feature)!r} has a reading of {value:.6g}, more than {OUTLYING} "
-            f"deviations away from its mean: readings are cut at {LIMIT} deviations, and where many are, "
-            "the scale is found anew",
+            "deviations away from its mean: readings are cut at "
+            f"{LIMIT} deviations, and where many are, the scale is found anew",
         )
 
     def _check_silence(self) -> None:
