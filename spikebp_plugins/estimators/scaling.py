@@ -190,7 +190,7 @@ class InputScaling(NamedTuple):
             columns = dense[start : start + COLUMNS_AT_ONCE]
             readings = _as_array(X[:, columns])
             found = RunningScale.of_all(readings, whole, LIMIT)
-            outlier = outlier or _first_outlier(found, readings, columns)
+            outlier = outlier or _first_outlier(found, readings, columns, are_all=True)
             scale = scale.joined(found)
         length = new.length if len(dense) == len(is_dense) else _length_of_all(X, dense, whole)
         return new._replace(
@@ -356,7 +356,16 @@ def _after_rows(length: RunningScale, part: Array) -> RunningScale:
 
 
 def _first_outlier(
-    scale: RunningScale, readings: Array, features: Integers
+    scale: RunningScale, readings: Array, features: Integers, *, are_all: bool = False
 ) -> tuple[int, float] | None:
-    rows, columns = np.nonzero(scale.outliers(readings))
+    """Return feature and value of the first reading that is far from all others.
+
+    Of a feature of which all readings are known, and most are equal, the others are rare, not wrong.
+    """
+    is_far = scale.outliers(readings)
+    if are_all:
+        for i in np.flatnonzero(is_far.any(axis=0)):
+            of_one = readings[:, i]
+            is_far[:, i] &= 2 * np.count_nonzero(of_one == np.median(of_one)) <= len(of_one)
+    rows, columns = np.nonzero(is_far)
     return (int(features[columns[0]]), float(readings[rows[0], columns[0]])) if len(rows) else None

@@ -312,6 +312,15 @@ def test_the_first_outlier_is_remembered():
     assert InputScaling.unknown(8, 1.0).of_all(X, None).outlier == (1, -9999.0)
 
 
+def test_what_is_rare_in_a_constant_feature_is_no_outlier():
+    X = np.random.default_rng(3).normal(size=(300, 2))
+    X[:, 1] = -0.08
+    X[[40, 200], 1] = 12.2, 1.1
+    assert InputScaling.unknown(2, 1.0).of_all(X, None).outlier is None
+    X[7, 0] = 1e6
+    assert InputScaling.unknown(2, 1.0).of_all(X, None).outlier == (0, 1e6)
+
+
 # --- targets -------------------------------------------------------------------------------------
 
 
