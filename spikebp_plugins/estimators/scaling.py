@@ -360,7 +360,7 @@ def _first_outlier(
 ) -> tuple[int, float] | None:
     """Return feature and value of the first reading that is far from all others.
 
-    Of a feature of which all readings are known, and most are equal, the others are rare, not wrong.
+    Where all readings are known, and most of a feature are equal, the others are rare, not wrong.
     """
     is_far = scale.outliers(readings)
     if are_all:
