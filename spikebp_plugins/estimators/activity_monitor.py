@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.estimators.running_scale import OUTLYING
-from spikebp_plugins.estimators.samples import is_sparse
 from spikebp_plugins.estimators.scaling import LIMIT, InputScaling
+from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.sparse_rows import SparseRows
 
 Array = NDArray[np.float64]
 
@@ -34,27 +35,31 @@ class ActivityMonitor:
         self._spikes = 0.0
         self._has_warned: set[str] = set()
 
-    def observe(self, inputs: Any, scores: Array, n_steps: int) -> None:
+    def observe(
+        self, inputs: Any, scores: Array, net: Definition, n_inputs: int | None = None
+    ) -> None:
         """Observe samples that were learned.
 
         Parameters
         ----------
-        inputs : ndarray or sparse matrix of shape (n_samples, n_inputs)
-            The input of the network, in spikes a step.
+        inputs : ndarray of shape (n_samples, n_inputs), or SparseRows
+            Input that the network may be shown.
         scores : ndarray of shape (n_samples, n_outputs)
             The scores of these samples.
-        n_steps : int
-            The steps of a sample.
+        net : Definition
+            The network.
+        n_inputs : int or None, default=None
+            The inputs that have been given a feature; None if all have.
         """
-        fires: NDArray[np.bool_] = np.any(scores > 0.5 / n_steps, axis=1)
+        fires: NDArray[np.bool_] = np.any(scores > 0.5 / net.n_steps, axis=1)
         last = np.flatnonzero(fires)
         self._n_silent = len(fires) - 1 - last[-1] if len(last) else self._n_silent + len(fires)
         if self._n_observed < SILENT:
-            self._n_observed += inputs.shape[0]
-            if is_sparse(inputs):
-                self._spikes += float(np.abs(inputs.data).sum()) / inputs.shape[1]
-            else:
-                self._spikes += float(np.abs(inputs).mean(axis=1).sum())
+            self._n_observed += len(inputs)
+            numbers = inputs.compact().number if isinstance(inputs, SparseRows) else inputs
+            self._spikes += (
+                float(np.abs(numbers).sum()) * net.input_factor / (n_inputs or net.n_inputs)
+            )
             if self._n_observed >= SILENT:
                 self._check_loudness()
         if self._n_silent >= SILENT:

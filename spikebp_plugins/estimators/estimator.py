@@ -23,7 +23,7 @@ from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters, ParametersInUse
 from spikebp_plugins.estimators.repetition import WeightRemainders
-from spikebp_plugins.estimators.samples import ROWS_AT_ONCE, Samples, is_sparse, parts_of
+from spikebp_plugins.estimators.samples import ROWS_AT_ONCE, Samples, parts_of
 from spikebp_plugins.estimators.scaling import InputScaling, scaled_in_turn
 from spikebp_plugins.estimators.structure import HIDDEN_LAYER_SIZES, Structure
 from spikebp_plugins.estimators.validation import checked_data
@@ -31,6 +31,7 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import LARGEST_SEED
 from spikebp_plugins.network.replay import MOST_SAMPLES, ReplayBuffer
 from spikebp_plugins.network.samples import real_targets
+from spikebp_plugins.network.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -339,9 +340,10 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     @property
     def input_scaling_(self) -> InputScaling | None:
-        """The scaling of features to input; None if they are not scaled."""
+        """The scaling of features to input, as it is now; None if they are not scaled."""
         check_is_fitted(self)
-        return self._scaling
+        with self._lock:
+            return None if self._scaling is None else self._scaling.copy()
 
     @property
     def replay_buffer_(self) -> ReplayBuffer | None:
@@ -365,13 +367,13 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """
         check_is_fitted(self)
         shown = self._inputs(checked_data(self, X))
-        inputs: NDArray[np.float64] = shown.toarray() if is_sparse(shown) else shown
+        inputs: NDArray[np.float64] = shown.dense() if isinstance(shown, SparseRows) else shown
         return inputs
 
     def _inputs(self, X: Any) -> Any:
-        """Return the input for features; of a sparse matrix a sparse one if none is scaled."""
+        """Return the input for features, lists for lists."""
         if self._scaling is not None:
-            X = self._scaling.scaled(X)
+            X = self._scaling.scaled(self._scaling.without_unknown(X))
         return self._with_intercept(X)
 
     def _with_intercept(self, X: Any) -> Any:
@@ -385,7 +387,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """Return the scores of checked samples."""
         parts = [
             self._learned.predict(self.backend, X[rows] if are_inputs else self._inputs(X[rows]))
-            for rows in parts_of(X, np.arange(X.shape[0]))
+            for rows in parts_of(X, np.arange(len(X)))
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -404,7 +406,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             if samples.are_inputs:
                 inputs = X
             elif in_turn and scaling is not None:
-                scaling, scaled = scaled_in_turn(scaling, X.toarray() if is_sparse(X) else X)
+                scaling, scaled = scaled_in_turn(scaling, X)
                 inputs = self._with_intercept(scaled)
             else:
                 inputs = self._inputs(X)
@@ -412,7 +414,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             scores.append(self._learn(inputs, targets))
             self.__dict__.update(changes | {"_scaling": scaling})
             self._learned_from(scores[-1], y)
-            self._monitor.observe(inputs * net.input_factor, scores[-1], net.n_steps)
+            self._monitor.observe(inputs, scores[-1], net)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
     def _learn(self, inputs: Any, targets: NDArray[Any]) -> NDArray[np.float64]:
@@ -444,7 +446,6 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             with replay.learning(*new, lambda: learned.n_seen) as mixture:
                 X = mixture.x
                 if in_turn and scaling is not None:
-                    X = X.toarray() if is_sparse(X) else X
                     scaling, scaled = scaled_in_turn(scaling, X, mixture.is_new)
                     inputs = self._with_intercept(scaled)
                 else:
@@ -454,8 +455,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                 self.__dict__.update(changes | {"_scaling": scaling})
             scores.append(reached[mixture.is_new])
             self._learned_from(scores[-1], samples.y[rows])
-            shown = inputs[mixture.is_new] * net.input_factor
-            self._monitor.observe(shown, scores[-1], net.n_steps)
+            shown = inputs[np.flatnonzero(mixture.is_new)]
+            self._monitor.observe(shown, scores[-1], net)
         return np.concatenate(scores)
 
     def _train_once(self, samples: Samples) -> None:
@@ -481,7 +482,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _train_epochs(self, samples: Samples, *, goes_on: bool) -> None:
         seed, course, callback = self._learned.net.seed, self._course, self.callback
         with self._lock:
-            if not is_sparse(samples.X) and self._replay is None:
+            if self._replay is None:
                 samples = samples._replace(X=self._inputs(samples.X), are_inputs=True)
             kept_out = None
             if course.early_stopping:

@@ -120,16 +120,16 @@ class LazySimulator:
         ----------
         backend : str or None
             The back end.
-        x, y : ndarray, or x a sparse matrix
+        x, y : ndarray, or x as SparseRows
             Inputs and targets, as a simulator takes them.
         after : callable
             Returns the learning rate after some of the samples, by the scores that they reached.
         """
         scores: list[NDArray[np.float64]] = []
         start = 0
-        while start < x.shape[0]:
+        while start < len(x):
             self._take_rate(self.rate.now)
-            rows = slice(start, start + self.rate.lasts(x.shape[0] - start))
+            rows = slice(start, start + self.rate.lasts(len(x) - start))
             with _naming_no_sample():
                 scores.append(self.open(backend).train(x[rows], y[rows], progress=False))
             self.rate = after(self.rate, scores[-1], rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from operator import is_
 from typing import Any, ClassVar, Final
 
@@ -12,12 +12,12 @@ import numpy as np
 from spikebp_plugins.common.errors import positive
 from spikebp_plugins.estimators.learning_rate import TIMES_AT_FIRST, LearningRate
 from spikebp_plugins.estimators.locks import EstimatorLocks
-from spikebp_plugins.estimators.samples import is_sparse
 from spikebp_plugins.estimators.structure import Structure
 from spikebp_plugins.network.connections import Layer
 from spikebp_plugins.network.defaults import sends_few_spikes
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.sparse_rows import SparseRows
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -99,19 +99,16 @@ class NetworkParameters(EstimatorLocks):
 
     def _with_constant(self, X: Any, net: Definition) -> Any:
         """Return input of shape (n_samples, n_features) with the constant input inserted."""
-        if is_sparse(X):
-            is_first, (n_rows, n_features) = self.intercept_at == 0, X.shape
-            at = X.indptr[:-1] if is_first else X.indptr[1:]
-            parts = (
-                np.insert(X.data, at, 1 / net.input_scale),
-                np.insert(X.indices + is_first, at, 0 if is_first else n_features),
-                X.indptr + np.arange(n_rows + 1),
-            )
-            return type(X)(parts, (n_rows, n_features + 1))
-        inputs = np.empty((len(X), X.shape[1] + 1))
-        inputs[:, slice(1, None) if self.intercept_at == 0 else slice(-1)] = X
+        is_first, (n_rows, n_features) = self.intercept_at == 0, X.shape
         # The network multiplies all of its input by input_scale: the product is to be 1.
-        inputs[:, self.intercept_at] = 1 / net.input_scale
+        constant = 1 / net.input_scale
+        if isinstance(X, SparseRows):
+            at = np.array([0 if is_first else n_features])
+            wider = replace(X, unit=X.unit + np.int32(is_first), n_units=n_features + 1)
+            return wider.with_entries(at, np.full((n_rows, 1), constant))
+        inputs = np.empty((n_rows, n_features + 1))
+        inputs[:, slice(1, None) if is_first else slice(-1)] = X
+        inputs[:, self.intercept_at] = constant
         return inputs
 
     def _network_parameters(self) -> list[str]:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.estimators.repetition import shown_in_epoch
+from spikebp_plugins.network.sparse_rows import SparseRows
 
-#: Rows of a sparse matrix that are made dense at once.
+#: Rows of a sparse matrix that are shown at once, or of which some are learned again.
 ROWS_AT_ONCE: Final = 1000
 #: Columns by which samples are sorted, or of which the scale is found, at once.
 COLUMNS_AT_ONCE: Final = 64
@@ -21,8 +22,8 @@ class Samples(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray or sparse matrix of shape (n_samples, n_features)
-        Features in double precision; a sparse matrix is compressed by rows.
+    X : ndarray of shape (n_samples, n_features), or SparseRows
+        Features in double precision.
     y : ndarray of shape (n_samples,) or (n_samples, n_targets)
         Indices of classes, or real targets.
     weights : ndarray of shape (n_samples,) or None
@@ -79,24 +80,20 @@ class Samples(NamedTuple):
         return ranks
 
 
-def is_sparse(X: Any) -> bool:
-    """Return whether checked features are a sparse matrix."""
-    return not isinstance(X, np.ndarray)
-
-
 def _columns(X: Any) -> Iterator[NDArray[np.float64]]:
     """Yield all features, some at a time."""
-    by_columns = X.tocsc() if is_sparse(X) else X
+    is_sparse = isinstance(X, SparseRows)
+    by_columns = X.matrix().tocsc() if is_sparse else X
     for start in range(0, X.shape[1], COLUMNS_AT_ONCE):
         columns = by_columns[:, start : start + COLUMNS_AT_ONCE]
-        yield columns.toarray() if is_sparse(X) else columns
+        yield columns.toarray() if is_sparse else columns
 
 
 def parts_of(X: Any, order: NDArray[np.int64]) -> Iterator[Any]:
-    """Yield an order in parts: of a sparse matrix so few rows that they may be made dense.
+    """Yield an order in parts of no more rows than there are.
 
-    Of a dense one, no more than it has, so that weights of samples take no memory for copies.
+    So weights of samples take no memory for copies.
     """
-    at_once = ROWS_AT_ONCE if is_sparse(X) else max(ROWS_AT_ONCE, X.shape[0])
+    at_once = max(ROWS_AT_ONCE, len(X))
     for start in range(0, max(1, len(order)), at_once):
         yield order[start : start + at_once]

@@ -17,15 +17,21 @@ A feature is sparse until more than a quarter of its readings are not zero, of t
 that was not, and again once that is less than a sixth. Readings come in blocks, one of each of the
 first 16, and then 16 each. Kinds and scales change at the end of a block. All sums are integers, so
 that every machine, and a board, finds the same scaling.
+
+What a block costs follows its readings that are not zero, and the dense features: a sparse feature
+cannot become dense while it is zero.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.estimators.feature_counts import FeatureCounts
 from spikebp_plugins.estimators.repetition import WholeWeights
 from spikebp_plugins.estimators.running_scale import (
     BITS,
@@ -34,10 +40,13 @@ from spikebp_plugins.estimators.running_scale import (
     Mask,
     RunningScale,
 )
-from spikebp_plugins.estimators.samples import COLUMNS_AT_ONCE, is_sparse
+from spikebp_plugins.estimators.samples import COLUMNS_AT_ONCE
 from spikebp_plugins.estimators.target_scaling import TargetScaling
+from spikebp_plugins.network.sparse_rows import SparseRows, joined_rows
 
 Array = NDArray[np.float64]
+#: Features of samples: an array of shape (n_samples, n_features), or lists.
+Rows = Array | SparseRows
 
 #: The first blocks, which are of one sample, and the samples of the others.
 SINGLE: Final = 16
@@ -50,8 +59,6 @@ DENSE_OF: Final = 4
 FEWEST: Final = 3
 #: A feature is sparse again if less than one of so many readings is not zero.
 SPARSE_OF: Final = 6
-#: Counts of readings are halved once there were so many.
-MOST_READINGS: Final = 1 << 9
 #: The typical length of a row of n sparse features is 2^LENGTH times n to the power of POWER / 6,
 #: and at least 1, in deviations of dense ones.
 LENGTH: Final = -5
@@ -63,33 +70,38 @@ LONGEST: Final = 2
 SomeScaling = TypeVar("SomeScaling", "InputScaling", TargetScaling)
 
 
-def scaling_after(scaling: SomeScaling, X: Array) -> SomeScaling:
+def scaling_after(scaling: SomeScaling, X: Any) -> SomeScaling:
     """Return the scaling after samples of shape (n_samples, n_features), all of the same block."""
     n_seen = scaling.n_seen + len(X)
-    block = np.concatenate([scaling.waiting, X]) if len(scaling.waiting) else X
-    if n_seen > SINGLE and n_seen % BLOCK:
-        return scaling._replace(n_seen=n_seen, waiting=block)
-    return scaling._replace(n_seen=n_seen, waiting=block[:0]).after_block(block)
+    if n_seen > SINGLE and n_seen % BLOCK:  # what waits is a copy: callers use arrays again
+        return scaling._replace(n_seen=n_seen, waiting=_joined([scaling.waiting, X]))
+    block = _joined([scaling.waiting, X]) if len(scaling.waiting) else X
+    nothing = np.empty((0, X.shape[1]))
+    return scaling._replace(n_seen=n_seen, waiting=nothing).after_block(block)
 
 
 def scaled_in_turn(
-    scaling: SomeScaling, X: Array, is_new: Mask | None = None
-) -> tuple[SomeScaling, Array]:
+    scaling: SomeScaling, X: Any, is_new: Mask | None = None
+) -> tuple[SomeScaling, Any]:
     """Return the scaling after samples, and these, each as it is scaled when it has come.
+
+    The scaling before is used up.
 
     Parameters
     ----------
     scaling : InputScaling or TargetScaling
         The scaling before.
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray of shape (n_samples, n_features), or SparseRows
         Samples, in the order in which they came.
     is_new : ndarray of shape (n_samples,), bool, or None, default=None
         Whether each sample is new; None if all are. The first one is.
     """
+    if isinstance(scaling, InputScaling):
+        scaling.counts.at(scaling.n_seen)  # samples after these have been refused
     if len(X) == 1:  # most of the time of one sample is the number of calls
         scaling = scaling_after(scaling, X)
         return scaling, scaling.scaled(X)
-    scaled = np.empty(X.shape)
+    scaled = [scaling.scaled(X[:0])]
     new = np.arange(len(X)) if is_new is None else np.flatnonzero(is_new)
     start = done = 0
     while done < len(new):
@@ -100,11 +112,11 @@ def scaled_in_turn(
         before, scaling = scaling, scaling_after(scaling, X[rows])
         last = rows[-1] if not len(scaling.waiting) else end  # with which a block ends
         if last > start:
-            scaled[start:last] = before.scaled(X[start:last])
+            scaled.append(before.scaled(X[start:last]))
         if end > last:
-            scaled[last:end] = scaling.scaled(X[last:end])
+            scaled.append(scaling.scaled(X[last:end]))
         start = end
-    return scaling, scaled
+    return scaling, _joined(scaled)
 
 
 class InputScaling(NamedTuple):
@@ -116,11 +128,12 @@ class InputScaling(NamedTuple):
         g, a power of two.
     n_seen : int
         The samples so far.
-    waiting : ndarray of shape (n_waiting, n_features)
+    waiting : ndarray of shape (n_waiting, n_features), or SparseRows
         Those of the block that has not ended.
-    nonzero, since : ndarray of shape (n_features,), int64
-        The readings that were not zero, and the number of samples when the first of them had come;
-        -1 if none has.
+    counts : FeatureCounts
+        How often each feature has not been zero.
+    n_known : int
+        The features that have ever not been zero.
     dense : ndarray of shape (n_dense,), int64
         The dense features, in ascending order.
     scale : RunningScale
@@ -129,79 +142,91 @@ class InputScaling(NamedTuple):
         The scale of the length of rows of sparse features.
     outlier : tuple of int and float, or None
         The feature and the value of the first reading that was far from all others.
-    multiplier, offset, limit : ndarray of shape (n_features,)
-        y is the product with the multiplier, rounded, without the offset, and cut at the limit.
+    sparse_bits : int or None
+        2 to this power is y for a row of sparse features of typical length; None if it is not
+        known.
     """
 
     spread: float
     n_seen: int
-    waiting: Array
-    nonzero: Integers
-    since: Integers
+    waiting: Rows
+    counts: FeatureCounts
+    n_known: int
     dense: Integers
     scale: RunningScale
     length: RunningScale
     outlier: tuple[int, float] | None
-    multiplier: Array
-    offset: Array
-    limit: Array
+    sparse_bits: int | None
 
     @classmethod
     def unknown(cls, n_features: int, spread: float) -> InputScaling:
         """Return the scaling before the first sample."""
-        nothing, zeros = np.zeros(n_features, np.int64), np.zeros(n_features)
-        scale = RunningScale.beginning(np.empty(0), LIMIT)
-        waiting, dense = np.empty((0, n_features)), nothing[:0]
-        seen = (0, waiting, nothing, nothing - 1, dense, scale, _no_length(), None)
-        return cls(spread, *seen, zeros, zeros, zeros)
+        scale, waiting = RunningScale.beginning(np.empty(0), LIMIT), np.empty((0, n_features))
+        dense, length = np.empty(0, np.int64), _no_length()
+        counts = FeatureCounts(n_features)
+        return cls(spread, 0, waiting, counts, 0, dense, scale, length, None, None)
 
     def resized(self, n_features: int) -> InputScaling:
         """Return the scaling of the first features, or of more, which have been 0 so far."""
-        more = n_features - len(self.nonzero)
-        if more == 0:
+        if n_features == len(self.counts):
             return self
-        widths = ((0, 0), (0, max(more, 0)))
-        changes: dict[str, Any] = {
-            name: np.pad(getattr(self, name)[..., :n_features], widths[-getattr(self, name).ndim :])
-            for name in ("waiting", "nonzero", "multiplier", "offset", "limit")
-        }
-        since = np.pad(self.since[:n_features], widths[1], constant_values=-1)
+        counts = self.counts.resized(n_features, self.n_seen)
+        n_known = int(np.count_nonzero(counts.at(self.n_seen)[:, 1] >= 0))
         kept = self.dense < n_features
         dense, scale = self.dense[kept], self.scale.take(kept)
-        return self._replace(**changes, since=since, dense=dense, scale=scale)
+        waiting: Rows
+        if isinstance(self.waiting, SparseRows):
+            waiting = self.waiting.resized(n_features)
+        else:
+            waiting = np.zeros((len(self.waiting), n_features))
+            n = min(n_features, self.waiting.shape[1])
+            waiting[:, :n] = self.waiting[:, :n]
+        return self._replace(
+            waiting=waiting, counts=counts, n_known=n_known, dense=dense, scale=scale
+        )
 
-    def of_all(self, X: Any, weights: Array | None) -> InputScaling:
+    def copy(self) -> InputScaling:
+        """Return an independent copy."""
+        counts = self.counts.resized(len(self.counts), self.n_seen)
+        return self._replace(counts=counts)
+
+    def of_all(self, X: Rows, weights: Array | None) -> InputScaling:
         """Return the scaling of features whose samples are all there; others are forgotten.
 
         Parameters
         ----------
-        X : ndarray or sparse matrix of shape (n_samples, n_features)
+        X : ndarray of shape (n_samples, n_features), or SparseRows
             Features.
         weights : ndarray of shape (n_samples,) or None
             The weight of each sample; None for equal weights.
         """
-        whole = WholeWeights.of(weights, X.shape[0])
-        nonzero = (X != 0).T @ whole.times
+        whole = WholeWeights.of(weights, len(X))
+        n_features = X.shape[1]
+        nonzero = _nonzero_of_all(X, whole)
         is_dense = DENSE_OF * nonzero > whole.total
         dense = np.flatnonzero(is_dense)
-        new = self.unknown(X.shape[1], self.spread)
+        new = self.unknown(n_features, self.spread)
         scale, outlier = new.scale, None
+        by_columns: Any = X if isinstance(X, np.ndarray) else X.matrix().tocsc()
         for start in range(0, len(dense), COLUMNS_AT_ONCE):
             columns = dense[start : start + COLUMNS_AT_ONCE]
-            readings = _as_array(X[:, columns])
+            readings = by_columns[:, columns]
+            readings = readings if isinstance(X, np.ndarray) else readings.toarray()
             found = RunningScale.of_all(readings, whole, LIMIT)
             outlier = outlier or _first_outlier(found, readings, columns, are_all=True)
             scale = scale.joined(found)
-        length = new.length if len(dense) == len(is_dense) else _length_of_all(X, dense, whole)
+        length = new.length
+        if len(dense) < n_features:
+            length = _length_of_all(Readings.of(X, dense), whole)
         return new._replace(
             n_seen=whole.total >> whole.bits,
-            nonzero=nonzero >> whole.bits,
-            since=np.where(nonzero > 0, 0, -1),
+            counts=FeatureCounts.of_all(nonzero >> whole.bits),
+            n_known=int(np.count_nonzero(nonzero)),
             dense=dense,
             scale=scale,
             length=length,
             outlier=outlier,
-        )._with_factors(shows_sparse=True)
+        )._with_sparse_bits()
 
     @property
     def factor(self) -> Array:
@@ -209,150 +234,224 @@ class InputScaling(NamedTuple):
 
         The input is `spread` times the difference. A feature that is not known has 0.
         """
-        return self.multiplier / ONE
+        factor: Array = self._is_known * (self._sparse_factor / ONE)
+        factor[self.dense] = self.scale.factor / ONE
+        return factor
 
     @property
     def centre(self) -> Array:
         """The centre of each feature, of shape (n_features,), in deviations; 0 if it is sparse."""
-        return self.offset / ONE
+        centre = np.zeros(len(self.counts))
+        centre[self.dense] = self.scale.centre / ONE
+        return centre
 
-    def scaled(self, X: Any) -> Any:
-        """Return features as input; a sparse matrix as a sparse one if all features are sparse."""
+    def without_unknown(self, X: Rows) -> Rows:
+        """Return features with zeros in place of those that no sample had."""
+        if self.n_known == len(self.counts):
+            return X
+        if isinstance(X, SparseRows):
+            since = self.counts.at(self.n_seen)[X.unit, 1]
+            return replace(X, number=X.number * (since >= 0))
+        return X * self._is_known
+
+    def scaled(self, X: Rows) -> Any:
+        """Return features as input, lists as lists."""
         unit = self.spread / ONE
-        if is_sparse(X) and not len(self.dense):
-            limit = self.limit[X.indices]
-            with np.errstate(over="ignore"):
-                y = np.rint(X.data * self.multiplier[X.indices])
-            return type(X)((y.clip(-limit, limit) * unit, X.indices, X.indptr), X.shape)
-        with np.errstate(over="ignore"):  # what is infinite will be cut
-            inputs = np.rint(_as_array(X) * self.multiplier)
-        inputs -= self.offset
-        np.maximum(inputs, -self.limit, out=inputs)
-        np.minimum(inputs, self.limit, out=inputs)
+        if isinstance(X, SparseRows):
+            if not len(self.dense):
+                listed = X.compact()
+                return replace(listed, number=self._sparse_units(listed.number) * unit)
+            parts = Readings.of(X, self.dense)
+            return parts.sparse_rows(X.shape, self._sparse_units(parts.value) * unit).with_entries(
+                self.dense, self.scale.units(parts.dense) * unit
+            )
+        if len(self.dense) == len(self.counts):
+            inputs = self.scale.units(X)
+        else:
+            inputs = self._sparse_units(X)
+            inputs[..., self.dense] = self.scale.units(X[..., self.dense])
         inputs *= unit
         return inputs
 
-    def after_block(self, X: Array) -> InputScaling:
+    def after_block(self, X: Rows) -> InputScaling:
         """Return the scaling after the samples of a block, of shape (n_samples, n_features)."""
-        are_all_dense = len(self.dense) == len(self.nonzero)
-        readings = X if are_all_dense else X[:, self.dense]
-        scale, length, outlier = self.scale.after(readings), self.length, self.outlier
-        if outlier is None:
-            outlier = _first_outlier(self.scale, readings, self.dense)
-        if not are_all_dense:
-            length = _after_rows(length, _sparse_part(X, self.dense))
-        nonzero = self.nonzero + np.add.reduce(X != 0)
-        new = self._replace(scale=scale, length=length, outlier=outlier, nonzero=nonzero)
-        shows_sparse = self.n_seen >= SINGLE  # before that, many others may turn out to be dense
-        return new._with_kinds(X)._with_factors(shows_sparse=shows_sparse)
-
-    def _with_factors(self, *, shows_sparse: bool) -> InputScaling:
-        n_sparse = int(np.count_nonzero(self.since >= 0)) - len(self.dense)
-        if shows_sparse and n_sparse and self.length.n[0]:
-            bits = max(POWER * n_sparse.bit_length() // 6 + LENGTH, 0) + BITS
-            is_known = self.since >= 0
-            multiplier = np.where(is_known, np.ldexp(1.0, bits - int(self.length.exponent[0])), 0.0)
-            limit = np.where(is_known, float(LONGEST << bits), 0.0)
-        else:
-            multiplier, limit = np.zeros((2, len(self.since)))
-        offset = np.zeros(len(self.since))
-        multiplier[self.dense] = self.scale.factor
-        offset[self.dense] = self.scale.centre * (self.scale.n > 0)
-        limit[self.dense] = self.scale.limit
-        return self._replace(multiplier=multiplier, offset=offset, limit=limit)
-
-    def _with_kinds(self, X: Array) -> InputScaling:
-        """Return the scaling with the kinds that features have after the samples of a block."""
-        since = np.where((self.nonzero > 0) & (self.since < 0), self.n_seen, self.since)
-        n = np.where(since < 0, 0, self.n_seen - since)
-        is_full = n >= MOST_READINGS
-        n, nonzero = n >> is_full, self.nonzero >> is_full
-        since = np.where(is_full, self.n_seen - n, since)
-        was_dense = np.zeros(len(n), np.bool_)
-        was_dense[self.dense] = True
-        is_dense = np.where(
-            was_dense,
-            SPARSE_OF * nonzero >= n,
-            (nonzero >= FEWEST) & (DENSE_OF * (nonzero - 1) > n),
+        block = Readings.of(X, self.dense)
+        scale, length, outlier = self.scale, self.length, self.outlier
+        if len(self.dense):
+            scale = self.scale.after(block.dense)
+            if outlier is None:
+                outlier = _first_outlier(self.scale, block.dense, self.dense)
+        length = _after_rows(length, block)
+        n_new = self.counts.add(block.feature, 1, self.n_seen)
+        self.counts.add(self.dense, np.add.reduce(block.dense != 0), self.n_seen)
+        new = self._replace(
+            scale=scale, length=length, outlier=outlier, n_known=self.n_known + n_new
         )
-        new = self._replace(nonzero=nonzero, since=since)
-        return new if np.array_equal(was_dense, is_dense) else new._with_dense(is_dense, X)
+        new = new._with_kinds(X, block.feature)
+        # In the first samples, many others may turn out to be dense.
+        return new._with_sparse_bits() if self.n_seen >= SINGLE else new
 
-    def _with_dense(self, is_dense: Mask, X: Array) -> InputScaling:
-        """Return the scaling with other dense features; those that are new begin with a block."""
-        dense = np.flatnonzero(is_dense)
-        kept = is_dense[self.dense]
-        added = np.setdiff1d(dense, self.dense)
-        begun = RunningScale.beginning(X[-1, added], LIMIT)
-        scale = self.scale.take(kept).joined(begun)
-        order = np.argsort(np.concatenate([self.dense[kept], added]))
-        length = _after_rows(_no_length(), _sparse_part(X, dense))
-        return self._replace(dense=dense, scale=scale.take(order), length=length)
+    @property
+    def _is_known(self) -> Mask:
+        is_known: Mask = self.counts.at(self.n_seen)[:, 1] >= 0
+        return is_known
+
+    @property
+    def _sparse_factor(self) -> float:
+        """The integer that a reading of 1 of a sparse feature stands for; 0 if it is not known."""
+        if self.sparse_bits is None:
+            return 0.0
+        return float(np.ldexp(1.0, self.sparse_bits - int(self.length.exponent[0])))
+
+    def _sparse_units(self, X: Array) -> Array:
+        """Return y for readings of sparse features."""
+        if self.sparse_bits is None:
+            return np.zeros(X.shape)
+        with np.errstate(over="ignore"):  # what is infinite will be cut
+            y: Array = np.rint(X * self._sparse_factor)
+        limit = float(LONGEST << self.sparse_bits)
+        return np.clip(y, -limit, limit, out=y)
+
+    def _with_sparse_bits(self) -> InputScaling:
+        n_sparse = self.n_known - len(self.dense)
+        if not (n_sparse and self.length.n[0]):
+            return self._replace(sparse_bits=None)
+        return self._replace(sparse_bits=max(POWER * n_sparse.bit_length() // 6 + LENGTH, 0) + BITS)
+
+    def _with_kinds(self, X: Rows, features: Integers) -> InputScaling:
+        """Return the scaling with the kinds that features have after the samples of a block.
+
+        Parameters
+        ----------
+        X : ndarray or SparseRows
+            The block.
+        features : ndarray
+            Its sparse features that were not zero.
+        """
+        nonzero, n = self.counts.shares(self.dense, self.n_seen)
+        stays = SPARSE_OF * nonzero >= n
+        nonzero, n = self.counts.shares(features, self.n_seen)
+        turns = (nonzero >= FEWEST) & (DENSE_OF * (nonzero - 1) > n)
+        if stays.all() and not turns.any():
+            return self
+        added = np.unique(features[turns])
+        begun = RunningScale.beginning(_last_of(X, added), LIMIT)
+        scale = self.scale.take(stays).joined(begun)
+        dense = np.concatenate([self.dense[stays], added])
+        order = np.argsort(dense)
+        length = _after_rows(_no_length(), Readings.of(X, dense[order]))
+        return self._replace(dense=dense[order], scale=scale.take(order), length=length)
+
+
+class Readings(NamedTuple):
+    """Readings of samples by the kind of their features.
+
+    Attributes
+    ----------
+    dense : ndarray of shape (n_samples, n_dense)
+        Those of dense features.
+    row, feature, value : ndarray of shape (n,)
+        Sample, feature and value of those of others that are not zero, sample by sample.
+    """
+
+    dense: Array
+    row: Integers
+    feature: Integers
+    value: Array
+
+    @classmethod
+    def of(cls, X: Rows, dense: Integers) -> Readings:
+        """Return the readings of samples, of which some features are dense."""
+        if isinstance(X, np.ndarray):
+            if len(dense) == X.shape[1]:
+                nothing = np.empty(0, np.int64)
+                return cls(X, nothing, nothing, np.empty(0))
+            others = X
+            if len(dense):
+                others = X.copy()
+                others[:, dense] = 0
+            row, feature = np.nonzero(others)
+            return cls(X[:, dense], row, feature, others[row, feature])
+        row, feature, value = X.entries()
+        is_other = value != 0
+        readings = np.zeros((len(X), len(dense)))
+        if len(dense):
+            place = np.minimum(np.searchsorted(dense, feature), len(dense) - 1)
+            is_dense = dense[place] == feature
+            readings[row[is_dense], place[is_dense]] = value[is_dense]
+            is_other &= ~is_dense
+        return cls(readings, row[is_other], feature[is_other], value[is_other])
+
+    def sparse_rows(self, shape: tuple[int, int], value: Array) -> SparseRows:
+        """Return rows of other values of the features that are not dense."""
+        begin = np.searchsorted(self.row, np.arange(shape[0] + 1)).astype(np.int64)
+        return SparseRows(begin, self.feature.astype(np.int32), value, shape[1])
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Return samples one behind the other; lists if some are lists."""
+    if any(isinstance(part, SparseRows) for part in parts):
+        return joined_rows([part for part in parts if len(part)] or parts)
+    return np.concatenate(parts)
+
+
+def _last_of(X: Rows, features: Integers) -> Array:
+    """Return the readings of features in the last sample."""
+    last = X[-1] if isinstance(X, np.ndarray) else X[len(X) - 1 :].dense()[0]
+    readings: Array = last[features]
+    return readings
+
+
+def _nonzero_of_all(X: Rows, weights: WholeWeights) -> Integers:
+    """Return how often each feature is not zero."""
+    if isinstance(X, np.ndarray):
+        counts: Integers = (X != 0).T @ weights.times
+        return counts
+    row, feature, value = X.entries()
+    # Sums of integers below 2^36 are exact.
+    times = weights.times[row] * (value != 0)
+    return np.bincount(feature, times, minlength=X.shape[1]).astype(np.int64)
 
 
 def _no_length() -> RunningScale:
     return RunningScale.beginning(np.zeros(1), LIMIT, is_centred=False)
 
 
-def _as_array(X: Any) -> Array:
-    array: Array = X.toarray() if is_sparse(X) else X
-    return array
+def _largest(readings: Readings) -> tuple[Integers, Array]:
+    """Return where the entries of each row that has some begin, and its largest magnitude."""
+    begin = np.flatnonzero(np.diff(readings.row, prepend=-1))
+    return begin, np.maximum.reduceat(np.abs(readings.value), begin)
 
 
-def _sparse_part(X: Any, dense: Integers) -> Any:
-    """Return samples with zeros for dense features."""
-    part = X.copy()
-    if is_sparse(X):
-        part.data[np.isin(X.indices, dense)] = 0
-    else:
-        part[:, dense] = 0
-    return part
-
-
-def _largest(part: Any) -> Array:
-    """Return the largest magnitude of each row."""
-    largest = np.abs(part).max(axis=1)
-    return np.asarray(_as_array(largest), np.float64).ravel()
-
-
-def _lengths(part: Any, length: RunningScale) -> Array:
-    """Return the length of each row, in whole units of the scale of lengths."""
-
-    def units(values: Array) -> Array:
-        with np.errstate(over="ignore"):
-            rounded: Array = np.rint(values * length.factor)
-        return rounded.clip(-length.limit, length.limit)
-
-    if is_sparse(part):
-        rows = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
-        squared = np.bincount(rows, units(part.data) ** 2, minlength=part.shape[0])
-    else:
-        squared = np.add.reduce(units(part) ** 2, axis=1)
-    lengths: Array = np.floor(np.sqrt(squared)) / length.factor
+def _lengths(readings: Readings, begin: Integers, length: RunningScale) -> Array:
+    """Return the length of each row that has entries, in whole units of the scale of lengths."""
+    with np.errstate(over="ignore"):
+        units = np.rint(readings.value * length.factor)
+    units = units.clip(-length.limit, length.limit)
+    squares = np.add.reduceat(units * units, begin)
+    lengths: Array = np.floor(np.sqrt(squares))[:, np.newaxis] / length.factor
     return lengths
 
 
-def _length_of_all(X: Any, dense: Integers, weights: WholeWeights) -> RunningScale:
+def _length_of_all(readings: Readings, weights: WholeWeights) -> RunningScale:
     """Return the scale of lengths of rows that are all there."""
-    part, length = _sparse_part(X, dense), _no_length()
-    largest = _largest(part)
-    has_length = largest > 0
-    if not has_length.any():
+    length = _no_length()
+    if not len(readings.row):
         return length
-    lengths = _lengths(part, length.begun(np.array([np.median(largest[has_length])])))
-    some, times = lengths[has_length, np.newaxis], weights.take(has_length)
-    return RunningScale.of_all(some, times, LIMIT, is_centred=False)
+    begin, largest = _largest(readings)
+    lengths = _lengths(readings, begin, length.begun(np.array([np.median(largest)])))
+    times = weights.take(readings.row[begin])
+    return RunningScale.of_all(lengths, times, LIMIT, is_centred=False)
 
 
-def _after_rows(length: RunningScale, part: Array) -> RunningScale:
+def _after_rows(length: RunningScale, readings: Readings) -> RunningScale:
     """Return the scale of lengths after the rows of a block."""
-    largest = _largest(part)
-    has_length = largest > 0
-    if not has_length.any():
+    if not len(readings.row):
         return length
+    begin, largest = _largest(readings)
     if length.n[0] == 0:
-        length = length.begun(largest[has_length][:1])
-    return length.after(_lengths(part[has_length], length)[:, np.newaxis])
+        length = length.begun(largest[:1])
+    return length.after(_lengths(readings, begin, length))
 
 
 def _first_outlier(

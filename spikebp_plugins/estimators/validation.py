@@ -13,7 +13,7 @@ from sklearn.utils.validation import _num_features
 
 from spikebp_plugins.common.errors import finite, wrong_argument
 from spikebp_plugins.estimators.repetition import UNIT
-from spikebp_plugins.estimators.samples import is_sparse
+from spikebp_plugins.network.sparse_rows import is_sparse, rows_of_matrix
 
 try:  # releases of scikit-learn have it in different places
     from sklearn.utils.validation import validate_data as _validate_data
@@ -32,13 +32,15 @@ _NOTHING: Final = object()
 
 
 def validate_data(estimator: Any, /, *arrays: Any, **options: Any) -> Any:
-    """Return arrays that scikit-learn has checked; of a sparse `X` each entry is stored once."""
+    """Return arrays that scikit-learn has checked; of a sparse `X` its rows, as `SparseRows`."""
     checked = _validate_data(estimator, *arrays, **options)
     X, *y = checked if isinstance(checked, tuple) else (checked,)
-    if is_sparse(X) and not X.has_canonical_format:
-        X = X.tocsc().tocsr()  # a copy in order; equal entries stay in theirs, as toarray() has it
-        X.sum_duplicates()
-        finite("X", X.data, "finite, also where the entries of a sparse matrix are summed")
+    if is_sparse(X):
+        if not X.has_canonical_format:
+            X = X.tocsc().tocsr()  # a copy in order; equal entries stay in theirs, as in an array
+            X.sum_duplicates()
+            finite("X", X.data, "finite, also where the entries of a sparse matrix are summed")
+        X = rows_of_matrix("X", X)
     return (X, *y) if y else X
 
 

@@ -234,7 +234,8 @@ class ReplayBuffer:
         return _for_users(self._checked_mixture(x, y))
 
     def _checked_mixture(self, x: Any, y: Any) -> Mixture:
-        x, y = _rows_of(x) if is_sparse(x) else real_array("x", x), real_array("y", y)
+        x, y = _rows_of(x), real_array("y", y)
+        x = x if isinstance(x, SparseRows) else real_array("x", x)
         if len(x.shape) < 1 or y.ndim < 1 or len(x) != len(y):
             shapes = f"shapes {x.shape} and {y.shape}"
             raise wrong_argument("x and y", "of the same number of samples", shapes)
@@ -321,7 +322,7 @@ class ReplayBuffer:
             # samples learned: an interrupt in between loses nothing.
             self._pending = mixture, kept, count, count()
             try:
-                yield _for_users(mixture) if net is None else mixture
+                yield mixture
             finally:
                 self.settle()
 

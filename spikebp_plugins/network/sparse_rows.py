@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +36,18 @@ class SparseRows:
     def __len__(self) -> int:
         return len(self.begin) - 1
 
-    def __getitem__(self, index: slice) -> SparseRows:
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> SparseRows:
+        if isinstance(index, np.ndarray):
+            return self._taken(index)
         start, stop, _ = index.indices(len(self))
         return SparseRows(self.begin[start : stop + 1], self.unit, self.number, self.n_units)
+
+    def _taken(self, rows: NDArray[np.int64]) -> SparseRows:
+        """Return copies of some rows."""
+        sizes = self.begin[rows + 1] - self.begin[rows]
+        begin = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        at = np.repeat(self.begin[rows] - begin[:-1], sizes) + np.arange(begin[-1])
+        return SparseRows(begin, self.unit[at], self.number[at], self.n_units)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -74,10 +84,60 @@ class SparseRows:
     def dense(self) -> NDArray[Any]:
         """Return the rows as an array."""
         rows = np.zeros(self.shape, self.number.dtype)
-        listed = slice(self.begin[0], self.begin[-1])
-        of_row = np.repeat(np.arange(len(self)), np.diff(self.begin))
-        rows[of_row, self.unit[listed]] = self.number[listed]
+        row, unit, number = self.entries()
+        rows[row, unit] = number
         return rows
+
+    def entries(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+        """Return row, unit and number of all entries, row by row."""
+        row = np.repeat(np.arange(len(self)), np.diff(self.begin))
+        listed = slice(self.begin[0], self.begin[-1])
+        return row, self.unit[listed], self.number[listed]
+
+    def compact(self) -> SparseRows:
+        """Return the rows with no entries but theirs."""
+        if self.begin[0] == 0 and self.begin[-1] == len(self.unit):
+            return self
+        listed = slice(self.begin[0], self.begin[-1])
+        return SparseRows(
+            self.begin - self.begin[0], self.unit[listed], self.number[listed], self.n_units
+        )
+
+    def renamed(self, names: NDArray[np.int32], n_units: int) -> SparseRows:
+        """Return the rows with other names for their units; those of -1 are left out."""
+        row, unit, number = self.entries()
+        renamed = names[unit]
+        kept = renamed >= 0
+        begin = np.searchsorted(row[kept], np.arange(len(self) + 1)).astype(np.int64)
+        return SparseRows(begin, renamed[kept], number[kept], n_units)
+
+    def resized(self, n_units: int) -> SparseRows:
+        """Return the rows of the first units, or of more, which have no entries."""
+        names = np.arange(self.n_units, dtype=np.int32)
+        return self.renamed(np.where(names < n_units, names, np.int32(-1)), n_units)
+
+    def with_entries(self, unit: NDArray[Any], number: NDArray[Any]) -> SparseRows:
+        """Return the rows with entries of other units in front of theirs.
+
+        Parameters
+        ----------
+        unit : ndarray of shape (n,)
+            Units, of which no row has an entry.
+        number : ndarray of shape (n_rows, n)
+            The numbers of each row.
+        """
+        rows, (n, n_added) = self.compact(), number.shape
+        begin = rows.begin + n_added * np.arange(n + 1)
+        if n == 1:
+            units: Any = np.concatenate([unit.astype(np.int32), rows.unit])
+            return SparseRows(begin, units, np.concatenate([number[0], rows.number]), self.n_units)
+        at = begin[:-1, np.newaxis] + np.arange(n_added)
+        is_there = np.ones(begin[-1], np.bool_)
+        is_there[at] = False
+        units, numbers = np.empty(begin[-1], np.int32), np.empty(begin[-1])
+        units[at], units[is_there] = unit, rows.unit
+        numbers[at], numbers[is_there] = number, rows.number
+        return SparseRows(begin, units, numbers, self.n_units)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -147,6 +207,19 @@ def of_one_step(x: NDArray[Any] | SparseRows) -> NDArray[Any]:
     """Return a row of input as an array of one sample and one step."""
     row: NDArray[Any] = x.dense() if isinstance(x, SparseRows) else x[np.newaxis]
     return row[np.newaxis]
+
+
+def joined_rows(parts: Sequence[Any]) -> SparseRows:
+    """Return rows one behind the other; those of arrays, too."""
+    rows = [(p if isinstance(p, SparseRows) else rows_of_array(p)).compact() for p in parts]
+    ends = np.cumsum([0, *(part.begin[-1] for part in rows)])
+    begins = [part.begin[1:] + end for part, end in zip(rows, ends, strict=False)]
+    return SparseRows(
+        np.concatenate([np.zeros(1, np.int64), *begins]),
+        np.concatenate([part.unit for part in rows]),
+        np.concatenate([part.number for part in rows]),
+        rows[0].n_units,
+    )
 
 
 def is_sparse(x: Any) -> bool:

@@ -1,7 +1,4 @@
-"""Names of features and labels in a stream, and the indices that they get.
-
-Dictionaries of places are never changed, so that a sample that is refused leaves none behind.
-"""
+"""Names of features and labels in a stream, and the indices that they get."""
 
 from __future__ import annotations
 
@@ -14,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import integer, wrong_argument
+from spikebp_plugins.network.sparse_rows import SparseRows
 
 Places = Mapping[Hashable, int]
 
 ONE_OR_MORE: Final = "an integer of at least 1"
+
+#: A sample is a list if there are more than so many times its features.
+MANY: Final = 8
 
 #: The types of most values, of which nothing but infinity and NaN has to be found.
 _NUMBERS: Final = frozenset([float, int, np.float64])
@@ -28,8 +29,10 @@ def capacity(name: str, value: Any) -> int | None:
     return None if value is None else integer(name, value, 1, allowed="None or " + ONE_OR_MORE)
 
 
-def with_new(places: Places, names: Iterable[Hashable], parameter: str, most: int | None) -> Places:
-    """Return the indices of all names; new names get the next free indices.
+def new_places(
+    places: Places, names: Iterable[Hashable], parameter: str, most: int | None
+) -> dict[Hashable, int]:
+    """Return the indices of those names that are new: the next ones that are free.
 
     Parameters
     ----------
@@ -49,13 +52,13 @@ def with_new(places: Places, names: Iterable[Hashable], parameter: str, most: in
     """
     new = [name for name in names if name not in places]
     if not new:
-        return places
+        return {}
     new.sort(key=repr)  # so that the order of a sample's features has no effect
     count = len(places) + len(new)
     if most is not None and count > most:
         allowed = f"at least {count}, so that there is room for {new[most - len(places)]!r}"
         raise wrong_argument(parameter, allowed, most)
-    return {**places, **{name: place for place, name in enumerate(new, len(places))}}
+    return {name: place for place, name in enumerate(new, len(places))}
 
 
 class FeatureReader:
@@ -63,21 +66,20 @@ class FeatureReader:
 
     def __init__(self) -> None:
         self._names: tuple[Hashable, ...] = ()
-        self._places: Places = {}
-        self._known: list[int] = []
-        self._at: list[int] = []
+        self._at: NDArray[np.int32] = np.empty(0, np.int32)
 
     def features(
-        self, x: Mapping[Any, Any], places: Places, width: int, missing: float
-    ) -> NDArray[np.float64]:
+        self, x: Mapping[Any, Any], places: Places, new: Places, width: int, missing: float
+    ) -> NDArray[np.float64] | SparseRows:
         """Return the features of a sample by their places.
 
         Parameters
         ----------
         x : mapping
             Real numbers by name.
-        places : mapping
-            The places of names; others are left out.
+        places, new : mapping
+            The places of names, of which those of known ones stay what they are; others are left
+            out.
         width : int
             The number of indices.
         missing : float
@@ -85,21 +87,33 @@ class FeatureReader:
 
         Returns
         -------
-        ndarray of shape (width,)
+        ndarray of shape (1, width), or SparseRows
+            Lists where the sample has few of many features, and others are 0.
 
         Raises
         ------
         ValueError
             If a value is no finite real number.
         """
-        features = np.full(width, missing)
         values, names = real_values(x), tuple(x)
-        if (names, places) != (self._names, self._places):
-            known = [i for i, name in enumerate(names) if name in places]
-            self._names, self._places = names, places
-            self._known, self._at = known, [places[names[i]] for i in known]
-        known = self._known
-        features[self._at] = values if len(known) == len(names) else [values[i] for i in known]
+        if names == self._names:
+            at = self._at
+        else:
+            found = [places.get(name, -1) for name in names]
+            if -1 not in found:
+                at = np.array(found, np.int32)
+                self._names, self._at = names, at
+            else:
+                found = [
+                    new.get(name, -1) if at < 0 else at
+                    for name, at in zip(names, found, strict=True)
+                ]
+                values = [value for value, at in zip(values, found, strict=True) if at >= 0]
+                at = np.array([at for at in found if at >= 0], np.int32)
+        if missing == 0 and MANY * len(at) < width:
+            return SparseRows(np.array([0, len(at)]), at, np.array(values, np.float64), width)
+        features = np.full((1, width), missing)
+        features[0, at] = values
         return features
 
 

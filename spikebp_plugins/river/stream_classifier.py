@@ -19,8 +19,9 @@ from spikebp_plugins.estimators.parameters import LabelParameters
 from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import label_rows
+from spikebp_plugins.network.sparse_rows import SparseRows
 from spikebp_plugins.river.frames import targets_of
-from spikebp_plugins.river.names import Places, capacity, is_missing, with_new
+from spikebp_plugins.river.names import Places, capacity, is_missing, new_places
 from spikebp_plugins.river.stream_learner import GROWING, StreamLearner
 
 if TYPE_CHECKING:
@@ -125,17 +126,18 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         OverflowError
             If a value leaves the range of the arithmetic; nothing has been learned then.
         """
-        places, rows = self._rows_of_many(X)
+        new, rows = self._rows_of_many(X)
         labels = targets_of(y, len(rows))
         if labels:
-            self._learn_labels(places, rows, labels)
+            self._learn_labels(new, rows, labels)
 
-    def _learn_labels(self, places: Places, rows: Array, y: list[Any]) -> None:
+    def _learn_labels(self, new: Places, rows: Array | SparseRows, y: list[Any]) -> None:
         outputs, known = self._outputs, []
         for label in y:
             if is_missing(label):
                 raise wrong_argument("y", "a label", repr(label))
-            outputs = with_new(outputs, (label,), "n_classes", self.n_classes)
+            added = new_places(outputs, (label,), "n_classes", self.n_classes)
+            outputs = {**outputs, **added} if added else outputs
             known.append(len(outputs))
         rows, learned, changes = self._completed(rows)
         labels = np.array([outputs[label] for label in y])[learned]
@@ -148,7 +150,7 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
             return rate.after(answers != labels[rows], labels[rows])
 
         scores = self._learn(
-            places,
+            new,
             rows,
             n_outputs,
             lambda net: _targets(net, labels, n_known),

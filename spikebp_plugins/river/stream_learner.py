@@ -22,9 +22,10 @@ from spikebp_plugins.estimators.scaling import InputScaling, scaled_in_turn
 from spikebp_plugins.estimators.structure import Structure
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.sparse_rows import SparseRows
 from spikebp_plugins.network.state import OnGrid, narrowed
 from spikebp_plugins.river.frames import columns_of, placed
-from spikebp_plugins.river.names import ONE_OR_MORE, FeatureReader, Places, capacity, with_new
+from spikebp_plugins.river.names import ONE_OR_MORE, FeatureReader, Places, capacity, new_places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
         if self.window is None:
             self._require_growth("n_features")
         self._learned = LazySimulator.untrained(net, rate)
-        self._inputs: Places = {}
+        self._places: dict[Hashable, int] = {}
+        self._new: Places = {}
         self._reader = FeatureReader()
         self._monitor = ActivityMonitor()
         self._scaling: InputScaling | None = None
@@ -111,6 +113,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         return replace(checkpoint, input_is_scaled=self._scales)
 
     @property
+    @synchronized
     def features(self) -> list[Hashable]:
         """The features met so far, in the order of the inputs, or of the channels of the window."""
         return list(self._inputs)
@@ -120,7 +123,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
     def input_scaling(self) -> InputScaling | None:
         """The scaling of features to input; None if they are not scaled."""
         scaling = self._scaling
-        return None if scaling is None else scaling.resized(self._n_inputs - 1)
+        return None if scaling is None else scaling.copy().resized(self._n_inputs - 1)
 
     @synchronized
     def network_inputs(self, x: Mapping[Any, Any]) -> Array:
@@ -136,7 +139,9 @@ class StreamLearner(base.Estimator, NetworkParameters):
         ndarray of shape (1, n_inputs)
             The constant input and the features, scaled as `input_scaling` says.
         """
-        return self._shown_one(x)[:, : self._n_inputs]
+        shown = self._shown_one(x)
+        inputs: Array = shown.dense() if isinstance(shown, SparseRows) else shown
+        return inputs[:, : self._n_inputs]
 
     @synchronized
     def clone(
@@ -149,6 +154,18 @@ class StreamLearner(base.Estimator, NetworkParameters):
     def _raw_memory_usage(self) -> int:
         # river would count all that can be reached: the back end, which all models share, too.
         return len(pickle.dumps(self))
+
+    @property
+    def _inputs(self) -> Places:
+        """The places of all features that have been learned from.
+
+        It costs a sample what it has, and not what came before: new features wait until another
+        call needs them, since their sample may be refused.
+        """
+        if self._new:
+            self._places.update(self._new)
+            self._new = {}
+        return self._places
 
     @property
     def _n_inputs(self) -> int:
@@ -171,36 +188,37 @@ class StreamLearner(base.Estimator, NetworkParameters):
         return 0.0 if self.window is None else np.nan
 
     def _with_new(self, names: Any) -> tuple[Places, int]:
-        """Return the indices of all features, and the number for which memory is needed."""
+        """Return the indices of new features, and the number for which memory is needed."""
+        known = self._inputs
         if self.window is not None:
             width = self.window.n_channels
-            return with_new(self._inputs, names, "n_channels of the window", width), width
-        places = with_new(self._inputs, names, "n_features", self.n_features)
-        is_full = len(places) > self._width
-        return places, 1 << (len(places) - 1).bit_length() if is_full else self._width
+            return new_places(known, names, "n_channels of the window", width), width
+        new = new_places(known, names, "n_features", self.n_features)
+        n = len(known) + len(new)
+        return new, 1 << (n - 1).bit_length() if n > self._width else self._width
 
-    def _rows_of_one(self, x: Mapping[Any, Any]) -> tuple[Places, Array]:
-        """Return the indices of all features, and the values of a sample, of shape (1, width)."""
-        places, width = self._with_new(x)
-        return places, self._reader.features(x, places, width, self._missing)[np.newaxis]
+    def _rows_of_one(self, x: Mapping[Any, Any]) -> tuple[Places, Array | SparseRows]:
+        """Return the indices of new features, and the values of a sample, of shape (1, width)."""
+        new, width = self._with_new(x)
+        return new, self._reader.features(x, self._inputs, new, width, self._missing)
 
-    def _rows_of_many(self, X: pd.DataFrame) -> tuple[Places, Array]:
-        """Return the indices of all features, and the values of a frame, (n_samples, width)."""
+    def _rows_of_many(self, X: pd.DataFrame) -> tuple[Places, Array | SparseRows]:
+        """Return the indices of new features, and the values of a frame, (n_samples, width)."""
         names, columns = columns_of(X)
-        places, width = self._with_new(names if len(columns) else ())
-        return places, placed(columns, names, places, width, self._missing)
+        new, width = self._with_new(names if len(columns) else ())
+        return new, placed(columns, names, self._inputs, new, width, self._missing)
 
-    def _completed(self, rows: Array) -> tuple[Array, slice, dict[str, Any]]:
+    def _completed(self, rows: Any) -> tuple[Any, slice, dict[str, Any]]:
         """Return the samples that new rows complete, which are learned.
 
         Parameters
         ----------
-        rows : ndarray of shape (n_samples, width)
+        rows : ndarray of shape (n_samples, width), or SparseRows
             The features of each sample.
 
         Returns
         -------
-        rows : ndarray of shape (n_learned, n_inputs - 1)
+        rows : ndarray of shape (n_learned, n_inputs - 1), or SparseRows
             The input of the network: features, or windows of them.
         learned : slice
             The rows that are learned.
@@ -218,8 +236,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
 
     def _learn(
         self,
-        places: Places,
-        rows: Array,
+        new: Places,
+        rows: Array | SparseRows,
         n_outputs: int,
         targets: Callable[[Definition], NDArray[Any]],
         after: Callable[[LearningRate, Array, slice], LearningRate],
@@ -229,9 +247,9 @@ class StreamLearner(base.Estimator, NetworkParameters):
 
         Parameters
         ----------
-        places : mapping
-            The places of all features, with those that are new.
-        rows : ndarray of shape (n_samples, n_inputs - 1)
+        new : mapping
+            The places of new features.
+        rows : ndarray of shape (n_samples, n_inputs - 1), or SparseRows
             The input of the network for each sample, not scaled yet.
         n_outputs : int
             The outputs that the network is to have.
@@ -244,15 +262,16 @@ class StreamLearner(base.Estimator, NetworkParameters):
         """
         learned = self._learned.grown(rows.shape[1] + 1, n_outputs)
         if not len(rows):  # no window is complete
-            self.__dict__.update(changes | {"_inputs": places, "_learned": learned})
+            self.__dict__.update(changes | {"_new": new, "_learned": learned})
             return np.empty((0, n_outputs))
-        scaling, scaled = self._scaling, rows
+        scaled: Any = rows
+        scaling = self._scaling
         if scaling is not None:
             scaling, scaled = scaled_in_turn(scaling.resized(rows.shape[1]), rows)
         shown, net = self._with_constant(scaled, learned.net), learned.net
         is_at_stake = learned is self._learned and len(rows) > 1
         before = self._learned.copy() if is_at_stake else None
-        changes |= {"_inputs": places, "_scaling": scaling, "_learned": learned}
+        changes |= {"_new": new, "_scaling": scaling, "_learned": learned}
         all_seen, is_done = learned.n_seen + len(rows), False
         try:
             scores = learned.train(self.backend, shown, targets(net), after)
@@ -263,22 +282,21 @@ class StreamLearner(base.Estimator, NetworkParameters):
                 self.__dict__.update(changes)  # in one step, which nothing interrupts
             elif before is not None:
                 self._learned = before
-        heard = shown if self.window is not None else shown[:, : len(places) + 1]
-        self._monitor.observe(heard * net.input_factor, scores, net.n_steps)
-        self._monitor.warn_of_outlier(scaling, lambda i: list(places)[i])
+        n_heard = None if self.window is not None else len(self._inputs) + 1
+        self._monitor.observe(shown, scores, net, n_heard)
+        self._monitor.warn_of_outlier(scaling, lambda i: self.features[i])
         return scores
 
-    def _shown_one(self, x: Mapping[Any, Any]) -> Array:
-        features = self._reader.features(x, self._inputs, self._width, self._missing)
-        return self._shown(features[np.newaxis])
+    def _shown_one(self, x: Mapping[Any, Any]) -> Array | SparseRows:
+        return self._shown(self._reader.features(x, self._inputs, {}, self._width, self._missing))
 
-    def _shown(self, rows: Array) -> Array:
+    def _shown(self, rows: Any) -> Array | SparseRows:
         """Return features of shape (n_samples, width) as input, scaled by the samples so far."""
         if self.window is not None:
             rows = self._newest_windows(rows)
         scaling = self._scaling
-        scaled = rows if scaling is None else scaling.scaled(rows)
-        inputs: Array = self._with_constant(scaled, self._learned.net)
+        scaled = rows if scaling is None else scaling.scaled(scaling.without_unknown(rows))
+        inputs: Array | SparseRows = self._with_constant(scaled, self._learned.net)
         return inputs
 
     def _newest_windows(self, rows: Array) -> Array:
@@ -295,7 +313,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
 
     def _scores_of_many(self, X: pd.DataFrame) -> Array:
         names, columns = columns_of(X)
-        rows = placed(columns, names, self._inputs, self._width, self._missing)
+        rows = placed(columns, names, self._inputs, {}, self._width, self._missing)
         return self._learned.predict(self.backend, self._shown(rows))
 
 

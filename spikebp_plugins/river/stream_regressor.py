@@ -122,12 +122,12 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
         OverflowError
             If a value leaves the range of the arithmetic; nothing has been learned then.
         """
-        places, rows = self._rows_of_many(X)
+        new, rows = self._rows_of_many(X)
         targets = real_numbers("y", np.array(targets_of(y, len(rows))))
         if len(rows):
-            self._learn_targets(places, rows, targets[:, np.newaxis])
+            self._learn_targets(new, rows, targets[:, np.newaxis])
 
-    def _learn_targets(self, places: Any, rows: Array, y: Array) -> None:
+    def _learn_targets(self, new: Any, rows: Any, y: Array) -> None:
         rows, learned, changes = self._completed(rows)
         scaling, asked = self._target_scaling, y[learned]
         if scaling is None:
@@ -141,7 +141,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
             return rate.after(distances(scores, targets[rows]))
 
         changes["_target_scaling"] = scaling
-        self._learn(places, rows, outputs, lambda _: targets, after, **changes)
+        self._learn(new, rows, outputs, lambda _: targets, after, **changes)
 
     @synchronized
     def predict_one(self, x: dict[Any, Any]) -> Any:

@@ -135,7 +135,7 @@ class Features:
         self.n, self.spread, self.n_seen, self.block = n, spread, 0, []
         self.nonzero, self.since, self.dense = [0] * n, [-1] * n, {}
         self.length = Feature(0, 4, is_centred=False)
-        self.shown = [(0, 0, 0)] * n
+        self.of_sparse = 0, 0, 0
 
     def show(self, row):
         self.n_seen += 1
@@ -146,7 +146,14 @@ class Features:
         return [self.input(i, x) for i, x in enumerate(row)]
 
     def input(self, i, x):
-        factor, centre, limit = self.shown[i]
+        factor, centre, limit = self.of_sparse
+        if i in self.dense:
+            feature = self.dense[i]
+            factor, centre = (
+                Fraction(2) ** (10 - feature.exponent) * (feature.n > 0),
+                feature.centre,
+            )
+            limit = feature.limit
         y = round(Fraction(x) * Fraction(factor)) - centre
         return self.spread * max(-limit, min(limit, y)) / ONE
 
@@ -175,23 +182,20 @@ class Features:
         self.change_kinds()
         n_sparse = sum(since >= 0 for since in self.since) - len(self.dense)
         bits = max(5 * n_sparse.bit_length() // 6 - 5, 0) + 10
-        for i in range(self.n):
-            if i in self.dense:
-                feature = self.dense[i]
-                factor = Fraction(2) ** (10 - feature.exponent) if feature.n else 0
-                self.shown[i] = factor, feature.centre if feature.n else 0, feature.limit
-            elif self.n_seen >= 16 and self.since[i] >= 0 and self.length.n:
-                self.shown[i] = Fraction(2) ** (bits - self.length.exponent), 0, 2 << bits
-            else:
-                self.shown[i] = 0, 0, 0
+        if self.n_seen >= 16:
+            self.of_sparse = 0, 0, 0
+            if n_sparse and self.length.n:
+                self.of_sparse = Fraction(2) ** (bits - self.length.exponent), 0, 2 << bits
 
     def change_kinds(self):
         before = set(self.dense)
         for i in range(self.n):
-            if self.nonzero[i] and self.since[i] < 0:
+            if not (i in self.dense or any(row[i] for row in self.block)):
+                continue  # a sparse feature that is zero stays sparse
+            if self.since[i] < 0:
                 self.since[i] = self.n_seen
-            age = self.n_seen - self.since[i] if self.since[i] >= 0 else 0
-            if age >= 512:
+            age = self.n_seen - self.since[i]
+            while age >= 512:
                 age, self.nonzero[i] = age >> 1, self.nonzero[i] >> 1
                 self.since[i] = self.n_seen - age
             if i in self.dense:

@@ -19,6 +19,7 @@ from spikebp_plugins import SpikingMLPClassifier, SpikingMLPRegressor
 from spikebp_plugins.estimators.running_scale import ONE
 from spikebp_plugins.estimators.scaling import InputScaling, scaled_in_turn
 from spikebp_plugins.estimators.target_scaling import TargetScaling
+from spikebp_plugins.network.sparse_rows import SparseRows, rows_of_array, rows_of_matrix
 from spikebp_plugins.river import SpikingMLPClassifier as StreamClassifier
 from spikebp_plugins.river import SpikingMLPRegressor as StreamRegressor
 from tests.core.literal_scaling import Features
@@ -167,11 +168,11 @@ def words(n=400, width=300, seed=0):
 
 def test_sparse_features_share_a_factor_and_are_not_centred():
     X = words()
-    scaling = InputScaling.unknown(300, 2.0).of_all(X, None)
+    scaling = InputScaling.unknown(300, 2.0).of_all(rows_of_matrix("X", X), None)
     assert not len(scaling.dense)
     assert len(set(scaling.factor)) == 1
     assert not scaling.centre.any()
-    inputs = scaling.scaled(X)
+    inputs = scaling.scaled(rows_of_matrix("X", X)).matrix()
     assert inputs.nnz == X.nnz
     lengths = np.sqrt(inputs.multiply(inputs).sum(axis=1))
     typical = float(np.sqrt(np.mean(np.square(lengths))))
@@ -188,12 +189,66 @@ def test_a_dense_array_and_its_sparse_matrix_are_scaled_alike(mixed):
     weights = np.random.RandomState(1).rand(400) + 0.1
     for given_weights in (None, weights):
         of_array = unknown.of_all(X.toarray(), given_weights)
-        of_matrix = unknown.of_all(X, given_weights)
+        of_matrix = unknown.of_all(rows_of_matrix("X", X), given_weights)
         assert of_array.dense.tolist() == ([100, 101, 102] if mixed else [])
         assert_same_scalings(of_array, of_matrix)
-    found = of_array.scaled(X)
-    found = found.toarray() if sparse.issparse(found) else found
+    found = of_array.scaled(rows_of_matrix("X", X)).dense()
     np.testing.assert_array_equal(found, of_array.scaled(X.toarray()))
+
+
+@settings(max_examples=examples(40))
+@given(streams(), st.integers(0, 2**32 - 1))
+def test_lists_are_scaled_as_arrays_are(X, seed):
+    random = np.random.RandomState(seed)
+    X = np.column_stack([X, sparse.random(len(X), 40, density=0.1, random_state=random).toarray()])
+    X *= random.rand(X.shape[1]) < 0.9
+    scaling, inputs = shown(X)
+    parts, start, found = InputScaling.unknown(X.shape[1], 1.0), 0, []
+    while start < len(X):
+        part = X[start : start + random.randint(1, 40)]
+        start += len(part)
+        refused = part[::-1] * random.standard_normal(part.shape)
+        # Samples that are refused leave no trace, whether they are lists or not.
+        scaled_in_turn(parts, rows_of_array(refused) if random.rand() < 0.5 else refused)
+        rows = rows_of_array(part) if random.rand() < 0.8 else part
+        parts, scaled = scaled_in_turn(parts, rows)
+        found.append(scaled.dense() if isinstance(scaled, SparseRows) else scaled)
+        if random.rand() < 0.2:
+            parts = pickle.loads(pickle.dumps(parts))
+    np.testing.assert_array_equal(np.concatenate(found), inputs)
+    assert_same_scalings(parts, scaling)
+    of_all = scaling.of_all(X, None)
+    of_lists = scaling.of_all(rows_of_array(X), None)
+    assert_same_scalings(of_lists, of_all)
+    asked = X[::-1] + (random.rand(*X.shape) < 0.1)
+    for known in (scaling, of_all):
+        answered = known.scaled(known.without_unknown(rows_of_array(asked))).dense()
+        np.testing.assert_array_equal(answered, known.scaled(known.without_unknown(asked)))
+
+
+def test_an_array_may_be_used_again_for_the_next_sample():
+    X, one = stream()[:300], np.empty((1, 8))
+    scaling = InputScaling.unknown(8, 1.0)
+    for row in X:
+        one[:] = row
+        scaling, _ = scaled_in_turn(scaling, one)
+    assert_same_scalings(scaling, shown(X)[0])
+
+
+def test_a_feature_that_no_sample_had_is_silent():
+    X = words().toarray()
+    X[:, 7] = 0
+    scaling, _ = shown(X)
+    asked = np.zeros((1, 300))
+    asked[0, [7, 8]] = 1
+    assert scaling.scaled(scaling.without_unknown(asked)).nonzero()[1].tolist() == [8]
+
+
+def test_a_word_is_learned_when_it_comes_first():
+    X = words().toarray()
+    X[:200, 7] = 0
+    X[200, 7] = 1
+    assert shown(X)[1][200, 7] > 0
 
 
 def test_a_stream_finds_both_kinds():
@@ -484,6 +539,5 @@ def test_a_sparse_matrix_is_learned_as_its_array_is(mixed):
     fitted = [SpikingMLPClassifier(**settings).fit(x, labels) for x in (rows, rows.toarray())]
     for model, x in zip(fitted, (rows, rows.toarray()), strict=True):
         model.partial_fit(x, labels)
-        assert mixed or sparse.issparse(model.input_scaling_.scaled(rows))
     assert fitted[0].checkpoint_ == fitted[1].checkpoint_
     np.testing.assert_array_equal(fitted[0].predict(rows), fitted[1].predict(rows.toarray()))
