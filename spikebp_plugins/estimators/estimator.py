@@ -387,18 +387,19 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """Return the scores of checked samples."""
         parts = [
             self._learned.predict(self.backend, X[rows] if are_inputs else self._inputs(X[rows]))
-            for rows in parts_of(X, np.arange(len(X)))
+            for rows in parts_of(X, None)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _train(
-        self, samples: Samples, order: NDArray[np.int64], *, in_turn: bool = False
+        self, samples: Samples, order: NDArray[np.int64] | None, *, in_turn: bool = False
     ) -> NDArray[np.float64]:
-        """Learn from samples in an order, and return the scores that they reached.
+        """Learn from samples in an order, or from each once, and return the scores they reached.
 
         In a stream (`in_turn`) each is scaled by what came so far, itself included.
         """
         if self._replay is not None:
+            order = np.arange(len(samples.y)) if order is None else order
             return self._train_again(self._replay, samples, order, in_turn=in_turn)
         scores, net = [], self._learned.net
         for rows in parts_of(samples.X, order):
@@ -470,11 +471,11 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                 stacklevel=3,
             )
         self._learned.rate = self._learned.rate._replace(in_stream=True)
-        order: NDArray[np.int64] = np.arange(len(samples.y))
+        order = None
         if samples.weights is not None:
-            kinds = samples.y if is_classifier(self) else np.zeros(len(order))
+            kinds = samples.y if is_classifier(self) else np.zeros(len(samples.y))
             order = self._carry.shown(samples.weights, kinds)
-        if len(order):
+        if order is None or len(order):
             self._train(samples, order, in_turn=True)
             self._warn_of_outlier()
         self.n_iter_ += 1
@@ -484,12 +485,13 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         with self._lock:
             if self._replay is None:
                 samples = samples._replace(X=self._inputs(samples.X), are_inputs=True)
-            kept_out = None
+            best = kept_out = None
+            best_score, without_gain = -math.inf, 0
             if course.early_stopping:
                 samples, kept_out = self._split(samples, seed)
-            best, best_score, without_gain = self._snapshot(), -math.inf, 0
-            if kept_out is not None and goes_on:
-                best_score = self._validation_score(kept_out)
+                best = self._snapshot()
+                if goes_on:
+                    best_score = self._validation_score(kept_out)
         for _ in range(course.max_iter):
             with self._lock:
                 score = self._train_epoch(samples, kept_out, seed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from spikebp_plugins.network.sparse_rows import SparseRows
 
 #: Rows of a sparse matrix that are shown at once, or of which some are learned again.
 ROWS_AT_ONCE: Final = 1000
-#: Columns by which samples are sorted, or of which the scale is found, at once.
+#: Columns by which arrays are sorted, or of which the scale is found, at once.
 COLUMNS_AT_ONCE: Final = 64
 
 
@@ -69,7 +70,12 @@ class Samples(NamedTuple):
     def _ranks(self) -> NDArray[np.int64]:
         """Return integers in the order of the samples by their bytes, the same for equal ones."""
         ranks = np.zeros(len(self.y), np.int64)
-        for columns in (*_columns(self.X), self.y.reshape(len(self.y), -1)):
+        of_features: Iterable[NDArray[np.float64]] = ()
+        if isinstance(self.X, SparseRows):
+            ranks = _ranks_of_lists(self.X)
+        else:
+            of_features = _columns(self.X)
+        for columns in chain(of_features, [self.y.reshape(len(ranks), -1)]):
             # -0.0 + 0.0 is 0.0, and bytes are in the same order on every machine.
             numbers = np.ascontiguousarray(columns + 0.0, dtype=">f8")
             keys = numbers.view(np.dtype((np.void, 8 * numbers.shape[1]))).ravel()
@@ -80,20 +86,36 @@ class Samples(NamedTuple):
         return ranks
 
 
-def _columns(X: Any) -> Iterator[NDArray[np.float64]]:
+def _columns(X: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
     """Yield all features, some at a time."""
-    is_sparse = isinstance(X, SparseRows)
-    by_columns = X.matrix().tocsc() if is_sparse else X
     for start in range(0, X.shape[1], COLUMNS_AT_ONCE):
-        columns = by_columns[:, start : start + COLUMNS_AT_ONCE]
-        yield columns.toarray() if is_sparse else columns
+        yield X[:, start : start + COLUMNS_AT_ONCE]
 
 
-def parts_of(X: Any, order: NDArray[np.int64]) -> Iterator[Any]:
-    """Yield an order in parts of no more rows than there are.
+def _ranks_of_lists(X: SparseRows) -> NDArray[np.int64]:
+    """Return the ranks that rows would have as an array, where 0 has the least bytes.
+
+    Of two lists, at the first difference, that of the lower feature is not 0 where the other is.
+    """
+    row, unit, number = X.entries()
+    kept = number != 0
+    entries = np.empty(np.count_nonzero(kept), [("from_last", ">i8"), ("number", ">f8")])
+    entries["from_last"], entries["number"] = X.n_units - unit[kept], number[kept]
+    ends = np.searchsorted(row[kept], np.arange(len(X) + 1)) * entries.itemsize
+    data = entries.tobytes()
+    keys = [data[a:b] for a, b in pairwise(ends.tolist())]
+    rank_of = {key: rank for rank, key in enumerate(sorted(set(keys)))}
+    return np.array([rank_of[key] for key in keys], np.int64)
+
+
+def parts_of(X: Any, order: NDArray[np.int64] | None) -> Iterator[Any]:
+    """Yield an order in parts of no more rows than there are, or a slice of all rows for None.
 
     So weights of samples take no memory for copies.
     """
+    if order is None:
+        yield slice(None)
+        return
     at_once = max(ROWS_AT_ONCE, len(X))
     for start in range(0, max(1, len(order)), at_once):
         yield order[start : start + at_once]

@@ -67,7 +67,8 @@ def checked_data(estimator: Any, X: Any, y: Any = _NOTHING, **options: Any) -> A
         If an array is not allowed.
     """
     has_y = y is not _NOTHING
-    if _are_features(estimator, X) and (not has_y or _are_numbers(y, len(X))):
+    if _are_features(estimator, X) and (not has_y or _are_numbers(y, X.shape[0])):
+        X = X if isinstance(X, np.ndarray) else rows_of_matrix("X", X)
         return (X, y) if has_y else X
     given = (X, y) if has_y else (X,)
     options |= {"dtype": np.float64, "accept_sparse": "csr", "reset": False}
@@ -131,14 +132,16 @@ def check_shown(name: str, weights: Weights) -> None:
 
 
 def _are_features(estimator: Any, X: Any) -> bool:
+    is_array = type(X) is np.ndarray
+    if not is_array and not (is_sparse(X) and X.format == "csr" and X.has_canonical_format):
+        return False
     return (
-        type(X) is np.ndarray
-        and X.dtype.char == "d"
+        X.dtype.char == "d"
         and X.ndim == 2
         and X.shape[1] == estimator.n_features_in_
-        and len(X) > 0
+        and X.shape[0] > 0
         and not hasattr(estimator, "feature_names_in_")  # without names, X would be warned of
-        and 0 not in np.isfinite(X).tobytes()
+        and 0 not in np.isfinite(X if is_array else X.data).tobytes()
     )
 
 

@@ -246,13 +246,15 @@ def rows_of_matrix(name: str, matrix: Any) -> SparseRows:
     if csr.ndim != 2:
         raise wrong_argument(name, "a sparse matrix of two dimensions", f"shape {csr.shape}")
     # Whoever makes one from its parts may get them wrong; sums, and engines, trust them.
-    begin, unit = np.asarray(csr.indptr, np.int64), np.asarray(csr.indices)
+    begin, unit, n_units = csr.indptr, csr.indices, csr.shape[1]
     n = int(begin[-1])
-    if begin[0] or (np.diff(begin) < 0).any() or not n <= min(len(unit), len(csr.data)):
+    is_in_order = begin[0] == 0 and (len(begin) == 2 or not (begin[1:] < begin[:-1]).any())
+    if not (is_in_order and 0 <= n <= min(len(unit), len(csr.data))):
         raise wrong_argument(name, "a sparse matrix whose rows lie in order", "another indptr")
-    if n and not 0 <= unit[:n].min() <= unit[:n].max() < csr.shape[1]:
-        allowed = f"a sparse matrix with columns from 0 to {csr.shape[1] - 1}"
-        raise wrong_argument(name, allowed, f"{unit[:n].min()} to {unit[:n].max()}")
+    lowest, highest = unit[:n].min(initial=0), unit[:n].max(initial=0)
+    if lowest < 0 or highest >= max(n_units, 1):
+        allowed = f"a sparse matrix with columns from 0 to {n_units - 1}"
+        raise wrong_argument(name, allowed, f"{lowest} to {highest}")
     if not csr.has_canonical_format:
         csr = csr.copy()
         csr.sum_duplicates()
@@ -261,4 +263,4 @@ def rows_of_matrix(name: str, matrix: Any) -> SparseRows:
         number = number.astype(np.uint8)
     begin, n = np.ascontiguousarray(csr.indptr, np.int64), int(csr.indptr[-1])
     unit = np.ascontiguousarray(csr.indices[:n], np.int32)
-    return SparseRows(begin, unit, np.ascontiguousarray(number[:n]), csr.shape[1])
+    return SparseRows(begin, unit, np.ascontiguousarray(number[:n]), n_units)
