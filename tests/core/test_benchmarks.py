@@ -50,6 +50,32 @@ def test_inputs_that_are_silent_cost_neither_time_nor_memory():
         assert found[case, "peak over weights"] < 2
 
 
+def test_learners_of_sparse_rows_are_compared(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    messages, picture = tmp_path / "messages", tmp_path / "cost.png"
+    lines = [("spam\tfree prize now", "ham\tsee you at home")[i % 3 > 0] for i in range(30)]
+    messages.write_text("\n".join(lines), "utf-8")
+    options = ("--bits", "6,8", "--rounds", "1", "--shuffles", "1", "--file", str(messages))
+    own, sgd = "spikebp, partial_fit", "scikit-learn SGDClassifier"
+    options += ("--learners", "spikebp, engine", sgd, "PyTorch, EmbeddingBag")
+    result = run("sparse.py", *options, "--picture", str(picture))
+    left_out = [reason.split(":")[0] for reason in result["left_out"]]
+    names = {"spikebp, engine", own, sgd, "PyTorch, EmbeddingBag"} - {*left_out}
+    assert {row["learner"] for row in result["cost"]} == names
+    assert len(result["cost"]) == 4 * len(names)
+    for row in result["cost"]:
+        assert min(row["microseconds"]) > 0
+        assert (row["own_over_this"] == 1) == (row["learner"] == own)
+    assert [row["learner"] for row in result["memory"]][-1] == own
+    assert all(len(row["megabytes"]) == 2 for row in result["memory"])
+    right = {row["learner"]: row["right"] for row in result["accuracy"]}
+    assert {*right} == names - {"spikebp, engine"}
+    assert right[sgd] > 80
+    assert picture.stat().st_size > 0
+    without_data = run("sparse.py", "--parts", "accuracy", "--learners", sgd)
+    assert without_data["left_out"] == ["accuracy: neither --file nor SPIKEBP_DATA has messages"]
+
+
 def test_rivals_that_are_not_installed_are_left_out(monkeypatch, capsys):
     monkeypatch.syspath_prepend(FOLDER)
     for name in ("numba", "torch", "in_numba"):

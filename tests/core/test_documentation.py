@@ -76,6 +76,14 @@ def test_the_code_of_the_page_on_streams_runs(tmp_path, monkeypatch, capsys):
     assert np.mean(names["right"]) > 0.8
 
 
+def test_the_code_of_the_page_on_sparse_input_runs(capsys):
+    pytest.importorskip("river", reason="river is not installed")
+    (code,) = sections("docs/sparse_input.md").values()
+    exec(code, {})
+    for line in capsys.readouterr().out.splitlines():
+        assert f"# {line}\n" in code
+
+
 def test_the_code_of_the_page_on_convolution_runs(capsys):
     for code in sections("docs/convolution.md").values():
         exec(code, {})

@@ -24,6 +24,23 @@ def test_a_drifting_stream_is_followed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("has_file", [False, True])
+def test_messages_are_learned_as_they_come(has_file, tmp_path):
+    options = ["--messages", "120"]
+    if has_file:
+        kinds = ("spam\tfree prize, call now", "ham\tsee you at home")
+        lines = [f"{kinds[i % 3 > 0]} {i}" for i in range(130)]
+        (tmp_path / "messages").write_text("\n".join(lines), "utf-8")
+        options += ["--file", str(tmp_path / "messages")]
+    title, *windows = printed_by(FOLDER / "sparse_messages.py", tmp_path, *options).splitlines()
+    shares = "67 % ham, 33 % spam" if has_file else r"\d+ % news, \d+ % offer"
+    assert re.fullmatch(f"120 messages, .* learned; {shares}", title)
+    assert [line.split(":")[0] for line in windows[::9]] == ["    0 to    11", "  108 to   119"]
+    first, last = (float(re.search(r"([\d.]+) %", line)[1]) for line in windows[::9])
+    assert first <= last
+    assert len(list(tmp_path.iterdir())) == has_file
+
+
 @pytest.mark.parametrize("options", [(), pytest.param(("--board",), marks=pytest.mark.thorough)])
 def test_a_wearable_learns_its_wearer(options, tmp_path):
     if options and (reason := why_no_board()) is not None:
