@@ -8,15 +8,20 @@ with the integer y of its `RunningScale`, and the input g for a deviation. A spa
 or a column of a one-hot code, is mostly zero. It is neither centred nor divided by its own
 deviation, which would make loud what is rare. One power of two multiplies all of them:
 
-.. math:: y_i = \mathrm{rint}(2^{10 + k - e} x_i), \quad k = \max(\lfloor 5 p / 6 \rfloor - 5, 0)
+.. math::
+
+    y_i = \mathrm{rint}(2^{10 + k - e} x_i), \quad
+    k = \min(\max(\lfloor 5 p / 6 \rfloor - 5, 0), 6)
 
 Here :math:`2^e` is about the root mean square of the lengths of rows of sparse features, and p the
-number of bits of the number of these features. An entry is cut at twice that length.
+number of bits of the number of these features: of all for which weights were drawn, known or not,
+or of those that have come so far in a network that grows. An entry is cut at twice that length, and
+at 16 deviations, since larger counts drive a unit by more than they teach it.
 
 A feature is sparse until more than a quarter of its readings are not zero, of those since the first
-that was not, and again once that is less than a sixth. Readings come in blocks, one of each of the
-first 16, and then 16 each. Kinds and scales change at the end of a block. All sums are integers, so
-that every machine, and a board, finds the same scaling.
+that was not and 16 more, and again once that is less than a sixth. Readings come in blocks, one of
+each of the first 16, and then 16 each. Kinds and scales change at the end of a block. All sums are
+integers, so that every machine, and a board, finds the same scaling.
 
 What a block costs follows its readings that are not zero, and the dense features: a sparse feature
 cannot become dense while it is zero.
@@ -53,18 +58,20 @@ SINGLE: Final = 16
 BLOCK: Final = 16
 #: The deviations at which dense features are cut.
 LIMIT: Final = 4
-#: A feature is dense if more than one of so many readings is not zero, one more aside, and if
-#: there are so many.
+#: A feature is dense if more than one of so many readings is not zero. In a stream the first one,
+#: and so many that were zero, are counted besides: words that come again soon are not dense.
 DENSE_OF: Final = 4
-FEWEST: Final = 3
+DOUBT: Final = 16
 #: A feature is sparse again if less than one of so many readings is not zero.
 SPARSE_OF: Final = 6
 #: The typical length of a row of n sparse features is 2^LENGTH times n to the power of POWER / 6,
-#: and at least 1, in deviations of dense ones.
+#: at least 1, and at most 2^LONGEST, in deviations of dense ones.
 LENGTH: Final = -5
 POWER: Final = 5
-#: An entry is cut at this times the typical length.
-LONGEST: Final = 2
+LONGEST: Final = 6
+#: An entry is cut at so many times the typical length, and at so many deviations.
+TIMES_TYPICAL: Final = 2
+LARGEST: Final = 16
 
 
 SomeScaling = TypeVar("SomeScaling", "InputScaling", TargetScaling)
@@ -145,6 +152,8 @@ class InputScaling(NamedTuple):
     sparse_bits : int or None
         2 to this power is y for a row of sparse features of typical length; None if it is not
         known.
+    grows : bool
+        Whether the network has inputs for those features alone that have come.
     """
 
     spread: float
@@ -157,14 +166,15 @@ class InputScaling(NamedTuple):
     length: RunningScale
     outlier: tuple[int, float] | None
     sparse_bits: int | None
+    grows: bool
 
     @classmethod
-    def unknown(cls, n_features: int, spread: float) -> InputScaling:
+    def unknown(cls, n_features: int, spread: float, *, grows: bool = False) -> InputScaling:
         """Return the scaling before the first sample."""
         scale, waiting = RunningScale.beginning(np.empty(0), LIMIT), np.empty((0, n_features))
         dense, length = np.empty(0, np.int64), _no_length()
         counts = FeatureCounts(n_features)
-        return cls(spread, 0, waiting, counts, 0, dense, scale, length, None, None)
+        return cls(spread, 0, waiting, counts, 0, dense, scale, length, None, None, grows)
 
     def resized(self, n_features: int) -> InputScaling:
         """Return the scaling of the first features, or of more, which have been 0 so far."""
@@ -309,14 +319,15 @@ class InputScaling(NamedTuple):
             return np.zeros(X.shape)
         with np.errstate(over="ignore"):  # what is infinite will be cut
             y: Array = np.rint(X * self._sparse_factor)
-        limit = float(LONGEST << self.sparse_bits)
+        limit = float(min(TIMES_TYPICAL << self.sparse_bits, LARGEST * ONE))
         return np.clip(y, -limit, limit, out=y)
 
     def _with_sparse_bits(self) -> InputScaling:
-        n_sparse = self.n_known - len(self.dense)
+        n_sparse = (self.n_known if self.grows else len(self.counts)) - len(self.dense)
         if not (n_sparse and self.length.n[0]):
             return self._replace(sparse_bits=None)
-        return self._replace(sparse_bits=max(POWER * n_sparse.bit_length() // 6 + LENGTH, 0) + BITS)
+        bits = POWER * n_sparse.bit_length() // 6 + LENGTH
+        return self._replace(sparse_bits=min(max(bits, 0), LONGEST) + BITS)
 
     def _with_kinds(self, X: Rows, features: Integers) -> InputScaling:
         """Return the scaling with the kinds that features have after the samples of a block.
@@ -331,7 +342,7 @@ class InputScaling(NamedTuple):
         nonzero, n = self.counts.shares(self.dense, self.n_seen)
         stays = SPARSE_OF * nonzero >= n
         nonzero, n = self.counts.shares(features, self.n_seen)
-        turns = (nonzero >= FEWEST) & (DENSE_OF * (nonzero - 1) > n)
+        turns = DENSE_OF * (nonzero - 1) > n + DOUBT
         if stays.all() and not turns.any():
             return self
         added = np.unique(features[turns])

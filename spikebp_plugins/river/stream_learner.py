@@ -86,7 +86,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         if self.window is not None:
             self._past = self.window.beginning(self.window.past.scale)
         elif self._scales:
-            self._scaling = InputScaling.unknown(width, self._spread)
+            self._scaling = InputScaling.unknown(width, self._spread, grows=True)
 
     def _check_window(self) -> None:
         window = self.window

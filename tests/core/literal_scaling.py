@@ -131,8 +131,8 @@ class Feature:
 class Features:
     """Dense and sparse features; `show` returns the input of the network for a sample."""
 
-    def __init__(self, n, spread):
-        self.n, self.spread, self.n_seen, self.block = n, spread, 0, []
+    def __init__(self, n, spread, grows):
+        self.n, self.spread, self.grows, self.n_seen, self.block = n, spread, grows, 0, []
         self.nonzero, self.since, self.dense = [0] * n, [-1] * n, {}
         self.length = Feature(0, 4, is_centred=False)
         self.of_sparse = 0, 0, 0
@@ -180,12 +180,17 @@ class Features:
         if self.length.n:
             self.length.end_block()
         self.change_kinds()
-        n_sparse = sum(since >= 0 for since in self.since) - len(self.dense)
-        bits = max(5 * n_sparse.bit_length() // 6 - 5, 0) + 10
+        n_known = sum(since >= 0 for since in self.since)
+        n_sparse = (n_known if self.grows else self.n) - len(self.dense)
+        bits = min(max(5 * n_sparse.bit_length() // 6 - 5, 0), 6) + 10
         if self.n_seen >= 16:
             self.of_sparse = 0, 0, 0
             if n_sparse and self.length.n:
-                self.of_sparse = Fraction(2) ** (bits - self.length.exponent), 0, 2 << bits
+                self.of_sparse = (
+                    Fraction(2) ** (bits - self.length.exponent),
+                    0,
+                    min(2 << bits, 2**14),
+                )
 
     def change_kinds(self):
         before = set(self.dense)
@@ -201,7 +206,7 @@ class Features:
             if i in self.dense:
                 if 6 * self.nonzero[i] < age:
                     del self.dense[i]
-            elif self.nonzero[i] >= 3 and 4 * (self.nonzero[i] - 1) > age:
+            elif 4 * (self.nonzero[i] - 1) > age + 16:
                 self.dense[i] = Feature(self.block[-1][i], 4)
         if set(self.dense) != before:
             self.length = Feature(0, 4, is_centred=False)

@@ -83,10 +83,10 @@ def streams(draw):
 
 
 @settings(max_examples=examples(150))
-@given(streams())
-def test_a_scaling_is_that_of_integers(X):
-    literal = Features(X.shape[1], 2.0)
-    _, found = shown(X, 2.0)
+@given(streams(), st.booleans())
+def test_a_scaling_is_that_of_integers(X, grows):
+    literal = Features(X.shape[1], 2.0, grows)
+    _, found = scaled_in_turn(InputScaling.unknown(X.shape[1], 2.0, grows=grows), X)
     for i, row in enumerate(X.tolist()):
         assert literal.show(row) == found[i].tolist(), i
 
