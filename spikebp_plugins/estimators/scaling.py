@@ -19,9 +19,10 @@ or of those that have come so far in a network that grows. An entry is cut at tw
 at 16 deviations, since larger counts drive a unit by more than they teach it.
 
 A feature is sparse until more than a quarter of its readings are not zero, of those since the first
-that was not and 16 more, and again once that is less than a sixth. Readings come in blocks, one of
-each of the first 16, and then 16 each. Kinds and scales change at the end of a block. All sums are
-integers, so that every machine, and a board, finds the same scaling.
+that was not and 3 more, or 16 more where most features are zero; and again once that is less than a
+sixth. Readings come in blocks, one of each of the first 16, and then 16 each. Kinds and scales
+change at the end of a block. All sums are integers, so that every machine, and a board, finds the
+same scaling.
 
 What a block costs follows its readings that are not zero, and the dense features: a sparse feature
 cannot become dense while it is zero.
@@ -58,10 +59,12 @@ SINGLE: Final = 16
 BLOCK: Final = 16
 #: The deviations at which dense features are cut.
 LIMIT: Final = 4
-#: A feature is dense if more than one of so many readings is not zero. In a stream the first one,
-#: and so many that were zero, are counted besides: words that come again soon are not dense.
+#: A feature is dense if more than one of so many readings is not zero.
 DENSE_OF: Final = 4
-DOUBT: Final = 16
+#: In a stream so many that are zero are counted besides; and so many if less than half of the known
+#: features are not zero in a block, where words that come again soon are no dense features.
+DOUBT: Final = 3
+DOUBT_OF_WORDS: Final = 16
 #: A feature is sparse again if less than one of so many readings is not zero.
 SPARSE_OF: Final = 6
 #: The typical length of a row of n sparse features is 2^LENGTH times n to the power of POWER / 6,
@@ -292,12 +295,13 @@ class InputScaling(NamedTuple):
             if outlier is None:
                 outlier = _first_outlier(self.scale, block.dense, self.dense)
         length = _after_rows(length, block)
+        of_dense = np.add.reduce(block.dense != 0)
         n_new = self.counts.add(block.feature, 1, self.n_seen)
-        self.counts.add(self.dense, np.add.reduce(block.dense != 0), self.n_seen)
-        new = self._replace(
-            scale=scale, length=length, outlier=outlier, n_known=self.n_known + n_new
-        )
-        new = new._with_kinds(X, block.feature)
+        self.counts.add(self.dense, of_dense, self.n_seen)
+        n_known, n_nonzero = self.n_known + n_new, len(block.feature) + int(of_dense.sum())
+        new = self._replace(scale=scale, length=length, outlier=outlier, n_known=n_known)
+        are_words = 2 * n_nonzero < n_known * len(X)
+        new = new._with_kinds(X, block.feature, DOUBT_OF_WORDS if are_words else DOUBT)
         # In the first samples, many others may turn out to be dense.
         return new._with_sparse_bits() if self.n_seen >= SINGLE else new
 
@@ -329,7 +333,7 @@ class InputScaling(NamedTuple):
         bits = POWER * n_sparse.bit_length() // 6 + LENGTH
         return self._replace(sparse_bits=min(max(bits, 0), LONGEST) + BITS)
 
-    def _with_kinds(self, X: Rows, features: Integers) -> InputScaling:
+    def _with_kinds(self, X: Rows, features: Integers, doubt: int) -> InputScaling:
         """Return the scaling with the kinds that features have after the samples of a block.
 
         Parameters
@@ -338,11 +342,13 @@ class InputScaling(NamedTuple):
             The block.
         features : ndarray
             Its sparse features that were not zero.
+        doubt : int
+            The readings that are counted besides.
         """
         nonzero, n = self.counts.shares(self.dense, self.n_seen)
         stays = SPARSE_OF * nonzero >= n
         nonzero, n = self.counts.shares(features, self.n_seen)
-        turns = DENSE_OF * (nonzero - 1) > n + DOUBT
+        turns = DENSE_OF * (nonzero - 1) > n + doubt
         if stays.all() and not turns.any():
             return self
         added = np.unique(features[turns])

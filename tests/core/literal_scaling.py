@@ -194,6 +194,11 @@ class Features:
 
     def change_kinds(self):
         before = set(self.dense)
+        n_known = sum(
+            nonzero > 0 or since >= 0
+            for nonzero, since in zip(self.nonzero, self.since, strict=True)
+        )
+        are_words = 2 * sum(x != 0 for row in self.block for x in row) < n_known * len(self.block)
         for i in range(self.n):
             if not (i in self.dense or any(row[i] for row in self.block)):
                 continue  # a sparse feature that is zero stays sparse
@@ -206,7 +211,7 @@ class Features:
             if i in self.dense:
                 if 6 * self.nonzero[i] < age:
                     del self.dense[i]
-            elif 4 * (self.nonzero[i] - 1) > age + 16:
+            elif 4 * (self.nonzero[i] - 1) > age + (16 if are_words else 3):
                 self.dense[i] = Feature(self.block[-1][i], 4)
         if set(self.dense) != before:
             self.length = Feature(0, 4, is_centred=False)
