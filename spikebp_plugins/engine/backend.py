@@ -311,7 +311,8 @@ class EngineBackend(Backend):
         steps, scores = self.steps(), np.empty((len(batch), self.net.n_outputs))
         targets = [[None]] * len(batch) if batch.y is None else batch.targets()
         try:
-            for i, (rows, of_steps) in enumerate(zip(batch.rows(), targets, strict=True)):
+            for i, of_steps in enumerate(targets):
+                rows = batch.steps(i)
                 if len(rows) == len(of_steps) == 1:
                     steps.show(rows[0], of_steps[0], batch.n_steps)
                 else:

@@ -427,7 +427,9 @@ class EngineNetwork:
         """
         if isinstance(x, SparseRows):
             number = self._as_in_c(x.number)
-            return _rows(number, _kind(number), x.begin, x.unit)
+            rows = _rows(number, _kind(number), x.begin, x.unit)
+            rows.step_apart = self._n_inputs if x.n_units > self._n_inputs else 0
+            return rows
         if x.size == self._n_inputs:  # one row
             if self._takes_counts:
                 return self._input.of(spike_counts(x))

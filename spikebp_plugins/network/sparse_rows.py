@@ -1,14 +1,20 @@
-"""Rows of input that list the units that have some: those of a sparse matrix of SciPy."""
+"""Rows of input that list the units that have some: those of a sparse matrix of SciPy.
+
+A row is the input of a sample, or of all steps of a sample one behind the other.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import REALS_AND_BOOLEANS, array_of, wrong_argument
+
+#: The most units of a row.
+LARGEST_ROW: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -20,7 +26,7 @@ class SparseRows:
     begin : ndarray of shape (n_rows + 1,), int64
         Where the list of each row begins, and where the last one ends.
     unit : ndarray of int32
-        The units of all lists; in a row each once, in any order.
+        The units of all lists; in a row each once, in their order.
     number : ndarray
         The number of each.
     n_units : int
@@ -32,12 +38,26 @@ class SparseRows:
     number: NDArray[Any]
     n_units: int
 
+    @classmethod
+    def one(cls, unit: NDArray[Any], number: NDArray[Any], n_units: int) -> SparseRows:
+        """Return a row, given its units in order and their numbers."""
+        begin = np.array([0, len(unit)], np.int64)
+        return cls(begin, np.ascontiguousarray(unit, np.int32), number, n_units)
+
+    @classmethod
+    def none(cls, n_units: int) -> SparseRows:
+        """Return a row of zeros."""
+        return cls.one(np.empty(0, np.int32), np.empty(0, np.int64), n_units)
+
     def __len__(self) -> int:
         return len(self.begin) - 1
 
     def __getitem__(self, index: slice) -> SparseRows:
         start, stop, _ = index.indices(len(self))
-        return SparseRows(self.begin[start : stop + 1], self.unit, self.number, self.n_units)
+        begin = self.begin[start : max(start, stop) + 1]
+        # Whoever converts the numbers of a block would else convert those of all others too.
+        listed = slice(begin[0], begin[-1])
+        return SparseRows(begin - begin[0], self.unit[listed], self.number[listed], self.n_units)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -53,9 +73,7 @@ class SparseRows:
         """Return the rows as a sparse matrix of SciPy."""
         from scipy.sparse import csr_matrix
 
-        listed = slice(self.begin[0], self.begin[-1])
-        lists = self.number[listed], self.unit[listed], self.begin - self.begin[0]
-        return csr_matrix(lists, self.shape)
+        return csr_matrix((self.number, self.unit, self.begin), self.shape)
 
     def apart(
         self, rows: NDArray[np.int64] | None = None, dtype: np.dtype[Any] | None = None
@@ -74,10 +92,34 @@ class SparseRows:
     def dense(self) -> NDArray[Any]:
         """Return the rows as an array."""
         rows = np.zeros(self.shape, self.number.dtype)
-        listed = slice(self.begin[0], self.begin[-1])
-        of_row = np.repeat(np.arange(len(self)), np.diff(self.begin))
-        rows[of_row, self.unit[listed]] = self.number[listed]
+        rows[self._row_of_each, self.unit] = self.number
         return rows
+
+    def by_step(self, n_units: int) -> SparseRows:
+        """Return rows of several steps as a row for each step, of so many units."""
+        place = self._row_of_each * self.n_units + self.unit
+        begin = np.searchsorted(place, np.arange(0, len(self) * self.n_units + 1, n_units))
+        return SparseRows(begin.astype(np.int64), self.unit % n_units, self.number, n_units)
+
+    def by_sample(self, n_steps: int) -> SparseRows:
+        """Return rows of single steps as a row for each sample of so many.
+
+        Raises
+        ------
+        ValueError
+            If 32 bits do not hold the number of its units.
+        """
+        n_units = n_steps * self.n_units
+        if n_units > LARGEST_ROW:
+            allowed = f"at most {LARGEST_ROW}, for a list of 32 bits"
+            raise wrong_argument(f"{n_steps} steps of {self.n_units} inputs", allowed, n_units)
+        unit = self.unit + self._row_of_each % n_steps * self.n_units
+        return SparseRows(self.begin[::n_steps], unit.astype(np.int32), self.number, n_units)
+
+    @property
+    def _row_of_each(self) -> NDArray[np.int64]:
+        """The row of each entry."""
+        return np.repeat(np.arange(len(self)), np.diff(self.begin))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -180,7 +222,12 @@ def rows_of_matrix(name: str, matrix: Any) -> SparseRows:
     if n and not 0 <= unit[:n].min() <= unit[:n].max() < csr.shape[1]:
         allowed = f"a sparse matrix with columns from 0 to {csr.shape[1] - 1}"
         raise wrong_argument(name, allowed, f"{unit[:n].min()} to {unit[:n].max()}")
-    if not csr.has_canonical_format:
+    if csr.shape[1] > LARGEST_ROW:
+        raise wrong_argument(name, f"of at most {LARGEST_ROW} columns", f"shape {csr.shape}")
+    # What SciPy notes of the order may be older than the entries.
+    is_rising, starts = np.diff(unit[:n]) > 0, begin[1:-1]
+    is_rising[starts[(starts > 0) & (starts < n)] - 1] = True
+    if not is_rising.all():
         csr = csr.copy()
         csr.sum_duplicates()
     number = array_of(name, csr.data, REALS_AND_BOOLEANS, "a sparse matrix of real numbers")
