@@ -352,10 +352,10 @@ class Steps(ABC):
             As for `show`.
         """
         shown = 0
-        for step, row in given.rows(self.net.n_inputs):
+        for step, unit, number in given.counted():
             if step > shown:
                 self.show(None, y, step - shown)
-            self.show(row, y)
+            self.show(SparseRows.one(unit, number, self.net.n_inputs), y)
             shown = step + 1
         if given.n_steps > shown:
             self.show(None, y, given.n_steps - shown)

@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import as_array, boolean, choice, integer, wrong_argument
-from spikebp_plugins.network.sparse_rows import LARGEST_ROW, SparseRows
 
 Integers = NDArray[np.int64]
 
@@ -38,6 +37,9 @@ POLARITIES: Final = ("planes", "signs", "ignored")
 
 #: Steps without an event, more of which between two events are taken for a corrupt time stamp.
 LONGEST_GAP: Final = 1_000_000
+
+#: The most columns of a sparse matrix, whose indices have 32 bits.
+MOST_COLUMNS: Final = 2**31 - 1
 
 EARLIEST_TIME, LATEST_TIME = -(2**63), 2**63 - 1
 
@@ -315,15 +317,16 @@ class EventEncoder:
 
     def _sparse(self, samples: list[EventSteps], n_steps: int) -> Any:
         """Return the counts of samples as a sparse matrix."""
-        n_units = n_steps * self.n_inputs
-        if n_units > LARGEST_ROW:
-            most = LARGEST_ROW // self.n_inputs
+        from scipy.sparse import csr_matrix
+
+        n_columns, most = n_steps * self.n_inputs, MOST_COLUMNS // self.n_inputs
+        if n_steps > most:
             allowed = f"at most {most} where batches of {self.n_inputs} inputs are sparse"
             raise wrong_argument("n_steps", allowed, n_steps)
         rows = [_counted(each.at * self.n_inputs + each.unit, each.weight) for each in samples]
-        unit, number = (np.concatenate(each).astype(np.int32) for each in zip(*rows, strict=True))
-        begin = np.cumsum([0, *(len(units) for units, _ in rows)], dtype=np.int64)
-        return SparseRows(begin, unit, number, n_units).matrix()
+        column, number = (np.concatenate(each).astype(np.int32) for each in zip(*rows, strict=True))
+        begin = np.cumsum([0, *(len(columns) for columns, _ in rows)])
+        return csr_matrix((number, column, begin), (len(rows), n_columns))
 
 
 def time_stamp(name: str, value: Any) -> int:
@@ -401,12 +404,12 @@ class EventSteps(NamedTuple):
         at, unit, weight = (values[start:] for values in self[1:])
         return EventSteps(self.n_steps - n_steps, at - n_steps, unit, weight)
 
-    def rows(self, n_inputs: int) -> Iterator[tuple[int, SparseRows]]:
-        """Yield each step with events: its index, and its counts."""
+    def counted(self) -> Iterator[tuple[int, Integers, Integers]]:
+        """Yield each step with events: its index, the units that have some, and their counts."""
         bounds = [0, *(np.flatnonzero(np.diff(self.at)) + 1).tolist(), len(self.at)]
         for start, stop in pairwise(bounds) if len(self.at) else ():
-            counted = _counted(self.unit[start:stop], self.weight[start:stop])
-            yield int(self.at[start]), SparseRows.one(*counted, n_inputs)
+            unit, number = _counted(self.unit[start:stop], self.weight[start:stop])
+            yield int(self.at[start]), unit, number
 
 
 class EventCounts(NamedTuple):

@@ -101,9 +101,9 @@ class StreamedSample:
     def note_events(self, given: EventSteps, y: Array | None) -> None:
         """Record steps of events, and their target."""
         shown, silence = 0, SparseRows.none(self.net.n_inputs)
-        for step, row in given.rows(self.net.n_inputs):
+        for step, unit, number in given.counted():
             self.note(silence, y, step - shown)
-            self.note(row, y, 1)
+            self.note(SparseRows.one(unit, number, self.net.n_inputs), y, 1)
             shown = step + 1
         self.note(silence, y, given.n_steps - shown)
 

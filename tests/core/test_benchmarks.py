@@ -50,6 +50,13 @@ def test_inputs_that_are_silent_cost_neither_time_nor_memory():
         assert found[case, "peak over weights"] < 2
 
 
+def test_recordings_of_sensors_are_measured():
+    cases = [f"{kind} 34x34" for kind in ("batches", "replay", "Conv2D", "Sparse")]
+    rows = run("sparse_inputs.py", "--rounds", "1", "--cases", *cases)
+    assert list(dict.fromkeys(row["case"] for row in rows)) == cases
+    assert all(row["now"] > 0 for row in rows if row["what"] != "peak, MB")
+
+
 def test_rivals_that_are_not_installed_are_left_out(monkeypatch, capsys):
     monkeypatch.syspath_prepend(FOLDER)
     for name in ("numba", "torch", "in_numba"):
