@@ -2,7 +2,9 @@
 
 A network of 100 hidden units learns and predicts rows with 50 active inputs of ever more, in blocks
 and one row a call; it learns events of ever larger sensors; it starts with weights of its own; it
-gets another learning rate; it is saved, and loaded beside itself. Each case has a process of its
+gets another learning rate; it is saved, and loaded beside itself. With `--sensors` it learns events
+of three sensors as a stream, as batches, and with a replay buffer that is saved and loaded; then it
+has convolutions or sparse connections in place of its hidden layer. Each case has a process of its
 own, for its peak memory. Another checkout of the package takes turns with this one, and is given
 arrays if it takes nothing else::
 
@@ -10,6 +12,7 @@ arrays if it takes nothing else::
     (cd /tmp/before && PYTHONPATH=. python -m spikebp_plugins.engine.building)
     python benchmarks/sparse_inputs.py --before /tmp/before
     python benchmarks/sparse_inputs.py --cases "rows 1024" "start 614400" --rounds 1 --json
+    python benchmarks/sparse_inputs.py --sensors --rounds 1
 """
 
 import argparse
@@ -25,7 +28,18 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from spikebp_plugins import EVENT_DTYPE, Checkpoint, EventEncoder, Simulator, SpikingMLP
+from spikebp_plugins import (
+    EVENT_DTYPE,
+    Checkpoint,
+    Conv2D,
+    Dense,
+    EventEncoder,
+    ReplayBuffer,
+    Simulator,
+    Sparse,
+    SpikingMLP,
+    SpikingNetwork,
+)
 
 ACTIVE, HIDDEN, SAMPLES, CALLS, EVENTS = 50, 100, 500, 100, 20_000
 CASES = (
@@ -33,6 +47,16 @@ CASES = (
     *("events 34x34", "events 128x128", "events 640x480"),
     *("start 614400", "rate 100000", "keep 614400"),
 )
+SENSORS = [
+    f"{kind} {sensor}"
+    for sensor in ("346x260", "640x480", "1280x720")
+    for kind in ("events", "batches", "replay", "Conv2D", "Sparse")
+]
+STEPS, RECORDINGS, EVENTS_EACH = 10, 100, 2000
+LAYERS = {
+    "Conv2D": [Conv2D(8, 5, stride=4), Conv2D(16, 5, stride=4), Dense(10)],
+    "Sparse": [Sparse(HIDDEN, density=0.01), Dense(10)],
+}
 
 
 def peak():
@@ -73,17 +97,59 @@ def of_rows(n_inputs):
 
 def of_events(width, height):
     """Learn a stream of events at random places, a thousand steps of twenty."""
-    random, encoder = np.random.RandomState(0), EventEncoder(width, height, step=1000)
-    events = np.zeros(EVENTS, EVENT_DTYPE)
-    events["x"], events["y"] = random.randint(0, width, EVENTS), random.randint(0, height, EVENTS)
-    events["t"], events["p"] = np.arange(EVENTS) * 50, random.randint(0, 2, EVENTS)
-    net = SpikingMLP((encoder.n_inputs, HIDDEN, 10), n_steps=10, input_coding="spikes")
+    encoder, events = EventEncoder(width, height, step=1000), recording(width, height, EVENTS, 0)
+    events["t"] = np.arange(EVENTS) * 50
+    net = SpikingMLP((encoder.n_inputs, HIDDEN, 10), n_steps=STEPS, input_coding="spikes")
     before = peak()
-    stream = Simulator(net).stream(encoder, n_steps=10)
+    stream = Simulator(net).stream(encoder, n_steps=STEPS)
     first = EVENTS // 4
     stream.feed(events[:first], start=0, target=1)
     found = {"event": microseconds(lambda: stream.feed(events[first:]), EVENTS - first)}
     return found | {"peak over weights": (peak() - before) / (encoder.n_inputs * HIDDEN * 4e-6)}
+
+
+def recording(width, height, n, seed):
+    """Return events at random places and times, of as many steps of a millisecond as a sample."""
+    random, events = np.random.RandomState(seed), np.zeros(n, EVENT_DTYPE)
+    events["x"], events["y"] = random.randint(0, width, n), random.randint(0, height, n)
+    events["p"] = random.randint(0, 2, n)
+    events["t"] = np.sort(random.randint(0, 1000 * STEPS, n))
+    return events
+
+
+def of_recordings(kind, width, height):
+    """Learn recordings of a sensor in a way, or by other layers."""
+    recordings = [(recording(width, height, EVENTS_EACH, i), i % 10) for i in range(RECORDINGS)]
+    encoder, before = EventEncoder(width, height, step=1000), peak()
+    layers = LAYERS.get(kind, [Dense(HIDDEN), Dense(10)])
+    fields = {"n_steps": STEPS, "input_coding": "spikes", "input_layout": encoder.input_layout}
+    begin = time.perf_counter()
+    net = SpikingNetwork(encoder.input_shape, layers, **fields)
+    sim, buffer = Simulator(net), ReplayBuffer(RECORDINGS) if kind == "replay" else None
+    found = {"start, s": time.perf_counter() - begin}
+    if kind == "replay":
+        stream = sim.stream(encoder, n_steps=STEPS, replay=buffer)
+
+        def learn():
+            for events, label in recordings:
+                stream.feed(events, start=0, target=label)
+                stream.close_sample()
+    else:
+        try:
+            ((x, y),) = encoder.batches(recordings, STEPS, RECORDINGS, start=0, sparse=True)
+        except TypeError:  # an older checkout
+            ((x, y),) = encoder.batches(recordings, STEPS, RECORDINGS, start=0)
+
+        def learn():
+            sim.train(x, y)
+
+    learn()  # memory comes into use
+    found["sample, ms"] = microseconds(learn, RECORDINGS) / 1e3
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.npz"
+        found["save, s"] = microseconds(lambda: sim.save(path, replay=buffer), 1e6)
+        found["load, s"] = microseconds(lambda: Checkpoint.load(path), 1e6)
+    return found | {"peak, MB": peak() - before}
 
 
 def of_start(n_inputs):
@@ -131,6 +197,8 @@ def work(case):
     kind, size = case.split()
     if kind == "events":
         return of_events(*map(int, size.split("x")))
+    if "x" in size:
+        return of_recordings(kind, *map(int, size.split("x")))
     one = {"rows": of_rows, "start": of_start, "rate": of_rate, "keep": of_files}[kind]
     return one(int(size))
 
@@ -151,6 +219,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", help="another checkout, with its engine built")
     parser.add_argument("--cases", nargs="+", default=CASES)
+    parser.add_argument("--sensors", dest="cases", action="store_const", const=SENSORS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--work", help=argparse.SUPPRESS)

@@ -183,8 +183,8 @@ class Backend(ABC):
         if batch.y is not None:
             labels, targets = batch.y.tolist(), [*batch.targets()[:, 0]]
         try:
-            for i, rows in enumerate(batch.rows()):
-                before = self.operations.total
+            for i in range(len(batch)):
+                rows, before = batch.steps(i), self.operations.total
                 for t in range(batch.n_steps):
                     steps.show(rows[t % len(rows)], targets[i])
                     if _lead(steps.summed_drive, labels[i]) >= margin:
@@ -324,7 +324,7 @@ class Steps(ABC):
         if x is not None:
             self._advance(partial(self._show, x, y, n_steps), y, n_steps)
             return
-        silence, shown = np.zeros(self.net.n_inputs, np.int64), 0
+        silence, shown = SparseRows.none(self.net.n_inputs), 0
         if y is None:
             # Steps that change nothing are only counted. Those before are shown in portions: one
             # step, one, two, four and so on, of which the last may hold some of the others.
@@ -352,10 +352,10 @@ class Steps(ABC):
             As for `show`.
         """
         shown = 0
-        for step, counts in given.counts_of(self.net.n_inputs):
+        for step, unit, number in given.counted():
             if step > shown:
                 self.show(None, y, step - shown)
-            self.show(counts, y)
+            self.show(SparseRows.one(unit, number, self.net.n_inputs), y)
             shown = step + 1
         if given.n_steps > shown:
             self.show(None, y, given.n_steps - shown)

@@ -4,7 +4,8 @@ The bytes of an event: x; y; then, from the highest bit down, one bit of polarit
 time in microseconds. A y of 240 is no pixel: it marks an overflow of the counter of time, which
 adds 2^13 microseconds to all events that follow (Orchard, Jayawant, Cohen and Thakor, "Converting
 static image datasets to spiking neuromorphic datasets using saccades", Frontiers in Neuroscience
-9:437, 2015, and its code for reading the files).
+9:437, 2015, and its code for reading the files). A byte holds no address of a larger sensor than
+256 x 240: recordings of these have files with a header (`headed_recordings`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.common.archive import PathLike
 from spikebp_plugins.common.errors import REALS, array_of, integer, whole, wrong_argument
 from spikebp_plugins.data.events import EVENT_DTYPE
+from spikebp_plugins.data.headed_recordings import has_header, headed_events
 from spikebp_plugins.data.images import FOLDER_VARIABLE
 
 BYTES_PER_EVENT: Final = 5
@@ -33,7 +35,8 @@ def read_aer(path: PathLike) -> NDArray[Any]:
     Parameters
     ----------
     path : str or path-like
-        A file of five bytes an event.
+        A file of five bytes an event, as N-MNIST has them; a DAT file of Prophesee; or an AEDAT 2.0
+        file of a DAVIS346. The last two are known by their headers.
 
     Returns
     -------
@@ -45,9 +48,12 @@ def read_aer(path: PathLike) -> NDArray[Any]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file ends within an event.
+        If the file ends within an event, or its header says that it is of another kind.
     """
-    data = np.fromfile(path, np.uint8)
+    content = Path(path).read_bytes()
+    if has_header(content):
+        return headed_events(os.fspath(path), content)
+    data = np.frombuffer(content, np.uint8)
     whole, rest = divmod(len(data), BYTES_PER_EVENT)
     if rest:
         raise ValueError(

@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import as_array, choice, integer, wrong_argument
+from spikebp_plugins.common.errors import as_array, boolean, choice, integer, wrong_argument
 
 Integers = NDArray[np.int64]
 
@@ -37,6 +37,9 @@ POLARITIES: Final = ("planes", "signs", "ignored")
 
 #: Steps without an event, more of which between two events are taken for a corrupt time stamp.
 LONGEST_GAP: Final = 1_000_000
+
+#: The most columns of a sparse matrix, whose indices have 32 bits.
+MOST_COLUMNS: Final = 2**31 - 1
 
 EARLIEST_TIME, LATEST_TIME = -(2**63), 2**63 - 1
 
@@ -269,12 +272,12 @@ class EventEncoder:
         size: int = 100,
         *,
         start: int | None = None,
-    ) -> Iterator[tuple[NDArray[np.int32], Integers]]:
+        sparse: bool = False,
+    ) -> Iterator[tuple[Any, Integers]]:
         """Encode recordings batch by batch, so that only one batch is in memory.
 
-        Recordings are lists of events until their batch is complete. The array of a batch is all
-        that grows with the sensor: it takes four bytes for each unit and step of its samples. Where
-        that is too much, `Stream.feed` shows a recording as it is.
+        An array takes four bytes for each unit and step of its samples. A sparse matrix takes eight
+        for each unit and step with events, however large the sensor is.
 
         Parameters
         ----------
@@ -286,27 +289,57 @@ class EventEncoder:
             Recordings in a batch.
         start : int or None, default=None
             As for `encode`.
+        sparse : bool, default=False
+            Whether to encode to sparse matrices of SciPy, and not to arrays.
 
         Yields
         ------
         x : ndarray of shape (n_samples, n_steps, n_inputs), int32
-            Spike counts, as ``Simulator.train`` takes them with ``input_coding="spikes"``.
+            Spike counts, as ``Simulator.train`` takes them with ``input_coding="spikes"``. If they
+            are sparse, a matrix of shape (n_samples, n_steps * n_inputs).
         y : ndarray of shape (n_samples,)
             Labels.
         """
         size, n_steps = integer("size", size, 1), integer("n_steps", n_steps, 0)
         samples = ((self._steps_of(x, n_steps, start), label) for x, label in recordings)
+        encoded = self._sparse if boolean("sparse", sparse) else self._counts
         while batch := list(islice(samples, size)):
-            counts = np.zeros((len(batch), n_steps, self.n_inputs), np.int32)
-            for sample, (given, _) in zip(counts, batch, strict=True):
-                index = given.at * self.n_inputs + given.unit
-                np.add.at(sample.reshape(-1), index, given.weight.astype(np.int32))
-            yield counts, np.array([label for _, label in batch], np.int64)
+            x = encoded([given for given, _ in batch], n_steps)
+            yield x, np.array([label for _, label in batch], np.int64)
+
+    def _counts(self, samples: list[EventSteps], n_steps: int) -> NDArray[np.int32]:
+        """Return the counts of samples as an array."""
+        counts = np.zeros((len(samples), n_steps, self.n_inputs), np.int32)
+        for sample, given in zip(counts, samples, strict=True):
+            index = given.at * self.n_inputs + given.unit
+            np.add.at(sample.reshape(-1), index, given.weight.astype(np.int32))
+        return counts
+
+    def _sparse(self, samples: list[EventSteps], n_steps: int) -> Any:
+        """Return the counts of samples as a sparse matrix."""
+        from scipy.sparse import csr_matrix
+
+        n_columns, most = n_steps * self.n_inputs, MOST_COLUMNS // self.n_inputs
+        if n_steps > most:
+            allowed = f"at most {most} where batches of {self.n_inputs} inputs are sparse"
+            raise wrong_argument("n_steps", allowed, n_steps)
+        rows = [_counted(each.at * self.n_inputs + each.unit, each.weight) for each in samples]
+        column, number = (np.concatenate(each).astype(np.int32) for each in zip(*rows, strict=True))
+        begin = np.cumsum([0, *(len(columns) for columns, _ in rows)])
+        return csr_matrix((number, column, begin), (len(rows), n_columns))
 
 
 def time_stamp(name: str, value: Any) -> int:
     """Return a time in microseconds, which 64 bits hold."""
     return integer(name, value, EARLIEST_TIME, LATEST_TIME, allowed="an integer of 64 bits")
+
+
+def _counted(index: Integers, weight: Integers) -> tuple[Integers, Integers]:
+    """Return the indices that have weights, in order, and the sum of the weights of each."""
+    known, place = np.unique(index, return_inverse=True)
+    sums = np.zeros(len(known), np.int64)
+    np.add.at(sums, place, weight)
+    return known, sums
 
 
 def _elapsed(before: Integers, time: Integers) -> NDArray[np.uint64]:
@@ -371,13 +404,12 @@ class EventSteps(NamedTuple):
         at, unit, weight = (values[start:] for values in self[1:])
         return EventSteps(self.n_steps - n_steps, at - n_steps, unit, weight)
 
-    def counts_of(self, n_inputs: int) -> Iterator[tuple[int, Integers]]:
-        """Yield each step with events: its index, and its counts of shape (n_inputs,)."""
+    def counted(self) -> Iterator[tuple[int, Integers, Integers]]:
+        """Yield each step with events: its index, the units that have some, and their counts."""
         bounds = [0, *(np.flatnonzero(np.diff(self.at)) + 1).tolist(), len(self.at)]
         for start, stop in pairwise(bounds) if len(self.at) else ():
-            counts = np.zeros(n_inputs, np.int64)
-            np.add.at(counts, self.unit[start:stop], self.weight[start:stop])
-            yield int(self.at[start]), counts
+            unit, number = _counted(self.unit[start:stop], self.weight[start:stop])
+            yield int(self.at[start]), unit, number
 
 
 class EventCounts(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -261,8 +262,11 @@ class EngineBackend(Backend):
 
     def _on_a_copy(self, show: Callable[[EngineBackend], Result]) -> Result:
         """Show samples on a copy of the state, since the state is in use while a sample is open."""
-        other = EngineBackend(self.net, self.state, self._n_jobs)
-        other.report = self.report
+        copied = self._made(32 if self.network.is_int32 else 64, self.network)
+        is_held = copied.take(self.network)
+        assert is_held, "it has as many bits"
+        other = copy.copy(self)
+        other._engine, other.open_steps = EngineState(copied), None
         try:
             return show(other)
         finally:
@@ -311,7 +315,8 @@ class EngineBackend(Backend):
         steps, scores = self.steps(), np.empty((len(batch), self.net.n_outputs))
         targets = [[None]] * len(batch) if batch.y is None else batch.targets()
         try:
-            for i, (rows, of_steps) in enumerate(zip(batch.rows(), targets, strict=True)):
+            for i, of_steps in enumerate(targets):
+                rows = batch.steps(i)
                 if len(rows) == len(of_steps) == 1:
                     steps.show(rows[0], of_steps[0], batch.n_steps)
                 else:

@@ -229,17 +229,21 @@ class EngineNetwork:
             flat.reshape(-1, length)[index] = rows[:, :length]
         return flat
 
-    def learned_parts(self) -> Iterator[Part]:
-        """Yield what has been learned, a few rows at a time."""
+    def parts_now(self, psi: int = PSI_NOW) -> Iterator[Part]:
+        """Yield what the open sample has learned so far, after `write_updates`, by a few rows."""
         net, L = self.net, self.net.n_layers
-        kinds = [(0, W, range(1, L + 1)), (2, PSI, range(1, L))]
+        kinds = [(0, W, range(1, L + 1)), (2, psi, range(1, L))]
         if net.feedback == "random":
             kinds.append((1, B, range(2, L + 1)))
         for kind, which, layers in kinds:
             for l in layers:
                 for first, units in in_parts(self.array(l, which)):
                     yield kind, l, first, units
-        for l, connection in enumerate(net.connections, 1):
+
+    def learned_parts(self) -> Iterator[Part]:
+        """Yield what has been learned before an open sample, by a few rows."""
+        yield from self.parts_now(PSI)
+        for l, connection in enumerate(self.net.connections, 1):
             index, rows = self.rows_before(l)
             if isinstance(connection, DenseConnection):
                 for unit, row in zip(index, rows, strict=True):
@@ -427,7 +431,9 @@ class EngineNetwork:
         """
         if isinstance(x, SparseRows):
             number = self._as_in_c(x.number)
-            return _rows(number, _kind(number), x.begin, x.unit)
+            rows = _rows(number, _kind(number), x.begin, x.unit)
+            rows.step_apart = self._n_inputs if x.n_units > self._n_inputs else 0
+            return rows
         if x.size == self._n_inputs:  # one row
             if self._takes_counts:
                 return self._input.of(spike_counts(x))

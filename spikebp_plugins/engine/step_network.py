@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import Build
-from spikebp_plugins.engine.network import MOST_PENDING, N_SENT, EngineNetwork, KeptRow
+from spikebp_plugins.engine.network import MOST_PENDING, N_SENT, EngineNetwork, KeptRow, Part
 from spikebp_plugins.engine.structs import (
     ERRORS,
     PHI_Y,
@@ -38,7 +38,6 @@ from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch, spike_counts
 from spikebp_plugins.network.sparse_rows import SparseRows, of_one_step
-from spikebp_plugins.network.state import RealState
 from spikebp_plugins.rules.sample import weights_changed
 from spikebp_plugins.rules.step import SampleState, close_training, silence, step
 
@@ -219,11 +218,10 @@ class StepNetwork(EngineNetwork):
         OverflowError
             If a value leaves its range.
         """
-        learned, sample = self.so_far(0)
-        counts = self._sample_counts()
-        learned = close_training(self.net, learned, sample)
+        sample, counts = self.sample_so_far(0), self._sample_counts()
+        learned = close_training(self.net, self.read(is_open=True).reals(), sample)
         counts[1] = weights_changed(self.net, sample, sample.E)
-        self._reopen(counts, learned, sample)
+        self._reopen(counts, self._parts_of(learned.on_grid(self.net)), sample)
         self.build.close_sample(self._place, True, True)
 
     def scores(self, n_steps: int) -> NDArray[np.float64]:
@@ -243,11 +241,11 @@ class StepNetwork(EngineNetwork):
         above = [self._reals(l, S) - self._units(l, C) for l in range(1, L + 1)]
         return [self._reals(0, S), *above]
 
-    def so_far(self, n_steps: int) -> tuple[RealState, SampleState]:
+    def sample_so_far(self, n_steps: int) -> SampleState:
         """Return the open sample after `n_steps` in the form of the reference."""
         net, L = self.net, self.net.n_layers
         self.write_updates()
-        sample = SampleState(
+        return SampleState(
             phi=tuple(self.potentials()),
             phi_y=self._reals(L, PHI_Y),
             s=(None, *(self._reals(l, S) for l in range(1, L + 1))),
@@ -257,18 +255,17 @@ class StepNetwork(EngineNetwork):
             t=n_steps,
             shown=self._sample_counts()[2],
         )
-        return self.read(is_open=True).reals(), sample
 
     def _sample_counts(self) -> list[int]:
         counts = np.zeros(3 + N_SENT * len(self._sizes), np.int64)
         self.build.sample_counts(self._place, counts.ctypes.data)
         return [int(count) for count in counts]
 
-    def _reopen(self, counts: list[int], learned: RealState, sample: SampleState) -> None:
+    def _reopen(self, counts: list[int], learned: Iterable[Part], sample: SampleState) -> None:
         """Reopen a sample that has begun elsewhere, on what was learned before it."""
         given = np.array(counts, np.int64)
         self.build.reopen(self._place, given.ctypes.data)
-        self._write(self._parts_of(learned.on_grid(self.net)), is_open=True)
+        self._write(learned, is_open=True)
         encode, L = self._grid.encode, self.net.n_layers
         self.array(0, S)[...] = encode(sample.phi[0])
         self.array(0, C)[...] = sample.c[0]
@@ -283,7 +280,8 @@ class StepNetwork(EngineNetwork):
         is_held = self.take(other)
         assert is_held, "64 bits hold what 32 bits do"
         self.make_room_before()
-        self._reopen(other._sample_counts(), *other.so_far(0))
+        sample = other.sample_so_far(0)
+        self._reopen(other._sample_counts(), other.parts_now(), sample)
 
     def step_by_reference(self, x: Array | SparseRows, y: Array | None, n_steps: int) -> None:
         """Show a step of the open sample, after `n_steps`, by the reference.
@@ -294,8 +292,8 @@ class StepNetwork(EngineNetwork):
             If a value leaves its range.
         """
         net, L = self.net, self.net.n_layers
-        learned, sample = self.so_far(n_steps)
-        counts = self._sample_counts()
+        sample, counts = self.sample_so_far(n_steps), self._sample_counts()
+        learned = self.read(is_open=True).reals()
         encoded = Batch(net, of_one_step(x), None, 1).inputs()[0, 0]
         target = None if y is None else self._grid.round(y)
         learned, sample, sent = step(net, learned, sample, encoded, target)
@@ -324,7 +322,7 @@ class StepNetwork(EngineNetwork):
             raise OverflowError(
                 "a layer must send fewer than 2**63 spikes in a sample; it sent more"
             )
-        self._reopen(counts, learned, sample)
+        self._reopen(counts, self._parts_of(learned.on_grid(net)), sample)
         for l in range(L + 1):
             self.array(l, SENT)[...] = sent.k[l]
             self.array(l, ERRORS)[...] = 0 if l == 0 else errors[l]

@@ -113,27 +113,26 @@ class ConvolutionLayout:
     def wiring(self, has_random_feedback: bool) -> CWiring:
         """Return the connection as the engine has it."""
         connection, below, above = self._connection, self._below, self._above
-        pixels = connection.below.pixels("Conv2D").reshape(-1, below)
+        units = connection.below.pixels("Conv2D").reshape(-1, below)
         # The pixel of each unit below, and the pixels below each output pixel.
-        pixel, channel = np.empty((2, connection.n_below), np.int64)
-        pixel[pixels], channel[pixels] = np.ogrid[: len(pixels), :below]
-        patches = connection.patches[:, ::below]
-        exists = patches >= 0
-        output_pixel, offset = np.nonzero(exists)
-        first_unit = patches[exists]
-        units_above = np.arange(connection.n_above)
+        pixel, channel = np.empty((2, connection.n_below), np.int32)
+        pixel[units], channel[units] = np.ogrid[: len(units), :below]
+        exists = connection.patches >= 0
+        output_pixel, offset = map(as_int32, np.nonzero(exists))
+        pixel_below = connection.patches[exists]
+        units_above = np.arange(connection.n_above, dtype=np.int32)
         down = _fan(
             output_pixel,
             units_above // above,
             units_above % above * self._down,
             connection.fan_in_of_units,
-            first_unit,
+            units[pixel_below, 0],
             offset * (above * self._down),
             self._down,
         )
-        order = np.argsort(pixel[first_unit], kind="stable")
+        order = np.argsort(pixel_below, kind="stable")
         up = _fan(
-            pixel[first_unit][order],
+            pixel_below[order],
             pixel,
             channel * self._up,
             connection.fan_out_of_units,
@@ -171,8 +170,9 @@ class ListLayout:
 
     def wiring(self, has_random_feedback: bool) -> CWiring:
         """Return the connection as the engine has it, in which B may be W."""
-        connection, (i, j, w) = self._connection, self._connection.synapses
-        below, above = np.arange(connection.n_below), np.arange(connection.n_above)
+        connection = self._connection
+        i, j, w = map(as_int32, connection.listed())
+        below, above = map(as_int32, map(np.arange, (connection.n_below, connection.n_above)))
         order = np.argsort(j, kind="stable")
         fan_in, fan_out = connection.fan_in_of_units, connection.fan_out_of_units
         up = _fan(i, below, 0 * below, fan_out, j, w, 1)
@@ -191,11 +191,14 @@ def _fan(
     length: int,
 ) -> Fan:
     """Return rows that are sorted by their senders, given the sender of each row and each unit."""
-    first, last = (np.searchsorted(sender, sender_of, side=side) for side in ("left", "right"))
+    first, last = (
+        as_int32(np.searchsorted(sender, sender_of, side=side)) for side in ("left", "right")
+    )
     return Fan(first, last, offset, n_synapses, target, begin, length)
 
 
 def _wiring(layout: Any, connection: SynapseList, up: Fan, down: Fan, n_backward: int) -> CWiring:
+    check_int32(max(layout.n_weights, n_backward))  # so no product of indices has wrapped
     held: list[Array] = []
 
     def at(values: Array) -> int:
@@ -226,9 +229,14 @@ def as_int32(values: Array) -> Array:
     OverflowError
         If an index does not fit.
     """
-    if values.max(initial=0) > np.iinfo(np.int32).max:
-        raise OverflowError("a connection must have fewer than 2**31 weights and synapses")
+    check_int32(values.max(initial=0))
     return np.ascontiguousarray(values, np.int32)
+
+
+def check_int32(highest: int) -> None:
+    """Refuse an index, or a number of weights, that int32 does not hold."""
+    if highest > np.iinfo(np.int32).max:
+        raise OverflowError("a connection must have fewer than 2**31 weights and synapses")
 
 
 #: The class that lays out each kind of connection.

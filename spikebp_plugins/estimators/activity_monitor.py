@@ -56,7 +56,7 @@ class ActivityMonitor:
         self._n_silent = len(fires) - 1 - last[-1] if len(last) else self._n_silent + len(fires)
         if self._n_observed < SILENT:
             self._n_observed += len(inputs)
-            numbers = inputs.compact().number if isinstance(inputs, SparseRows) else inputs
+            numbers = inputs.number if isinstance(inputs, SparseRows) else inputs
             self._spikes += (
                 float(np.abs(numbers).sum()) * net.input_factor / (n_inputs or net.n_inputs)
             )

@@ -97,11 +97,10 @@ def _ranks_of_lists(X: SparseRows) -> NDArray[np.int64]:
 
     Of two lists, at the first difference, that of the lower feature is not 0 where the other is.
     """
-    row, unit, number = X.entries()
-    kept = number != 0
+    kept = X.number != 0
     entries = np.empty(np.count_nonzero(kept), [("from_last", ">i8"), ("number", ">f8")])
-    entries["from_last"], entries["number"] = X.n_units - unit[kept], number[kept]
-    ends = np.searchsorted(row[kept], np.arange(len(X) + 1)) * entries.itemsize
+    entries["from_last"], entries["number"] = X.n_units - X.unit[kept], X.number[kept]
+    ends = np.concatenate([[0], np.cumsum(kept)])[X.begin] * entries.itemsize
     data = entries.tobytes()
     keys = [data[a:b] for a, b in pairwise(ends.tolist())]
     rank_of = {key: rank for rank, key in enumerate(sorted(set(keys)))}

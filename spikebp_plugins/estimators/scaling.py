@@ -272,8 +272,7 @@ class InputScaling(NamedTuple):
         unit = self.spread / ONE
         if isinstance(X, SparseRows):
             if not len(self.dense):
-                listed = X.compact()
-                return replace(listed, number=self._sparse_units(listed.number) * unit)
+                return replace(X, number=self._sparse_units(X.number) * unit)
             parts = Readings.of(X, self.dense)
             return parts.sparse_rows(X.shape, self._sparse_units(parts.value) * unit).with_entries(
                 self.dense, self.scale.units(parts.dense) * unit
@@ -389,7 +388,7 @@ class Readings(NamedTuple):
                 others[:, dense] = 0
             row, feature = np.nonzero(others)
             return cls(X[:, dense], row, feature, others[row, feature])
-        row, feature, value = X.entries()
+        row, feature, value = X.row_of_each, X.unit, X.number
         is_other = value != 0
         readings = np.zeros((len(X), len(dense)))
         if len(dense):
@@ -424,10 +423,9 @@ def _nonzero_of_all(X: Rows, weights: WholeWeights) -> Integers:
     if isinstance(X, np.ndarray):
         counts: Integers = (X != 0).T @ weights.times
         return counts
-    row, feature, value = X.entries()
     # Sums of integers below 2^36 are exact.
-    times = weights.times[row] * (value != 0)
-    return np.bincount(feature, times, minlength=X.shape[1]).astype(np.int64)
+    times = weights.times[X.row_of_each] * (X.number != 0)
+    return np.bincount(X.unit, times, minlength=X.shape[1]).astype(np.int64)
 
 
 def _no_length() -> RunningScale:

@@ -15,9 +15,9 @@ A file is an npz of little-endian arrays, which are compressed, in this order:
                          buffer, if there is one
 ``replay_x``             the samples that it keeps, in the type in which they came; left out, like
                          ``replay_y``, before the first
-``replay_begin``,        int64 and int32; only of rows of a sparse matrix: where the list of each
-``replay_unit``          begins, with the end of the last, and the units whose numbers ``replay_x``
-                         holds
+``replay_begin``,        int64 and int32; only of rows of a sparse matrix: where the list of each,
+``replay_unit``          or of each of its steps, begins, with the end of the last, and the units
+                         whose numbers ``replay_x`` holds
 ``replay_y``             their labels (int64) or targets
 ``encoder_settings``     uint8, the arguments of a window encoder as JSON, if there is one
 ``encoder_low``,         float64, its range
@@ -299,14 +299,14 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     if checkpoint.input_is_scaled:
         arrays["input_is_scaled"] = np.array(True)
     if checkpoint.replay is not None:
-        arrays |= _arrays_of(checkpoint.replay)
+        arrays |= _arrays_of(checkpoint.replay, net.n_inputs)
     if checkpoint.encoder is not None:
         given = checkpoint.encoder.to_arrays()
         arrays |= {f"{OF_ENCODER}{name}": array for name, array in given.items()}
     return arrays
 
 
-def _arrays_of(replay: ReplayBuffer) -> dict[str, NDArray[Any]]:
+def _arrays_of(replay: ReplayBuffer, n_inputs: int) -> dict[str, NDArray[Any]]:
     replay = replay.copy()  # so that no other thread adds samples
     settings = (replay.capacity, replay.n_replayed, replay.seed, replay.n_seen)
     arrays: dict[str, NDArray[Any]] = {"replay": np.array(settings, np.int64)}
@@ -314,7 +314,7 @@ def _arrays_of(replay: ReplayBuffer) -> dict[str, NDArray[Any]]:
     if x is None or y is None:
         return arrays
     if is_sparse(x):
-        rows = rows_of_matrix("replay_x", x)
+        rows = rows_of_matrix("replay_x", x).by_step(n_inputs)
         arrays |= {"replay_begin": rows.begin, "replay_unit": rows.unit}
         x = rows.number
     return arrays | {"replay_x": x, "replay_y": y}
@@ -413,7 +413,7 @@ def _replay_from(net: Definition, arrays: Mapping[str, NDArray[Any]]) -> ReplayB
     }
     x: Any = arrays.get("replay_x")
     if "replay_begin" in arrays:
-        x = _rows_from(arrays, n_kept, net.n_inputs)
+        x = _rows_from(arrays, n_kept, net)
         del shapes["replay_x"]
     for name, allowed in shapes.items():
         array = arrays.get(name)
@@ -427,18 +427,21 @@ def _replay_from(net: Definition, arrays: Mapping[str, NDArray[Any]]) -> ReplayB
     return buffer
 
 
-def _rows_from(arrays: Mapping[str, NDArray[Any]], n_rows: int, n_units: int) -> SparseRows:
-    """Return the rows whose lists arrays of a file hold."""
+def _rows_from(arrays: Mapping[str, NDArray[Any]], n: int, net: Definition) -> SparseRows:
+    """Return the n samples whose lists arrays of a file hold, one for all steps or one for each."""
     nothing = np.empty(0)
     begin, unit, number = (arrays.get(f"replay_{name}", nothing) for name in ("begin", "unit", "x"))
     if unit.dtype != np.int32 or unit.ndim != 1 or unit.shape != number.shape:
         allowed = "int32 of one dimension, as many as replay_x"
         raise wrong_argument("replay_unit", allowed, _type_of(unit))
-    ends = begin[[0, -1]].tolist() if begin.shape == (n_rows + 1,) else None
+    shapes = [(n + 1,), (n * net.n_steps + 1,)]
+    ends = begin[[0, -1]].tolist() if begin.shape in shapes else None
     if begin.dtype != np.int64 or ends != [0, len(unit)]:
-        allowed = f"int64 of shape {(n_rows + 1,)}, from 0 to {len(unit)}"
+        allowed = f"int64 of shape {shapes[0]} or {shapes[1]}, from 0 to {len(unit)}"
         raise wrong_argument("replay_begin", allowed, f"{_type_of(begin)}, from and to {ends}")
-    return rows_of_matrix("replay_x", SparseRows(begin, unit, number, n_units).matrix())
+    lists = SparseRows(begin, unit, number, net.n_inputs)
+    rows = rows_of_matrix("replay_x", lists.matrix())
+    return rows.by_sample(net.n_steps) if len(rows) > n else rows
 
 
 def _type_of(array: NDArray[Any]) -> str:

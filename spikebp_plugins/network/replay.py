@@ -18,6 +18,7 @@ samples before, however these were divided among calls.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,7 +32,7 @@ from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.network.draws import draw_key, numbers_of
 from spikebp_plugins.network.fields import LARGEST_SEED, Definition
-from spikebp_plugins.network.samples import check_batch, real_array, real_targets
+from spikebp_plugins.network.samples import check_batch, is_by_step, real_array, real_targets
 from spikebp_plugins.network.sparse_rows import (
     RowsApart,
     SparseRows,
@@ -96,10 +97,10 @@ class ReplayBuffer:
     end, a network learns the same integers.
 
     Samples and targets are kept in the type in which they come: 8-bit pixels take a byte each. Rows
-    of a sparse matrix are kept as lists of their entries, and take no memory for what is zero. The
-    first sample decides on the type for all, and whether they are lists. Input that stays the same
-    is kept once, until samples come whose input changes from step to step, which are arrays; and so
-    are labels until real targets come.
+    of a sparse matrix, and events of a stream, are kept as lists of their entries, and take no
+    memory for what is zero. The first sample decides on the type for all, and whether they are
+    lists. Input that stays the same is kept once, until samples come whose input changes from step
+    to step; and so are labels until real targets come.
 
     Hand it to ``Simulator.train`` or ``Simulator.stream``, and save it with
     ``Simulator.save(path, replay=buffer)``. A network of another kind learns from a `mix`.
@@ -379,7 +380,7 @@ class ReplayBuffer:
     ) -> tuple[Array | SparseRows, Array, _BufferState]:
         """Return new samples of a network and the kept ones in the same form.
 
-        If any input changes from step to step, all input has a row for each step. If any targets
+        If any input changes from step to step, all samples have input for each step. If any targets
         are real, labels become real targets.
         """
         kept_x, kept_y, n_seen = self._settled()
@@ -391,8 +392,8 @@ class ReplayBuffer:
             except ValueError as error:
                 allowed = "a buffer of samples that the network could learn"
                 raise wrong_argument("replay", allowed, f"one of others: {error}") from error
-        if len(x.shape) != len(kept_x.shape):
-            x, kept_x = _by_step(net, x), _by_step(net, kept_x[: len(self)])
+        if is_by_step(net, x) != is_by_step(net, kept_x):
+            x, kept_x = _input_by_step(net, x), _input_by_step(net, kept_x[: len(self)])
         if y.ndim != kept_y.ndim:
             y, kept_y = (real_targets(net, values) for values in (y, kept_y))
         if y.ndim != kept_y.ndim:
@@ -447,22 +448,39 @@ def _for_users(mixture: Mixture) -> Mixture:
 def _as_kept(x: Array | SparseRows, kept: Array | RowsApart | None) -> Any:
     """Return new samples in the form of those that are kept, which the first ones choose."""
     if isinstance(kept, RowsApart) or (kept is None and isinstance(x, SparseRows)):
-        rows = x if isinstance(x, SparseRows) else rows_of_array(x)
+        rows = x if isinstance(x, SparseRows) else rows_of_array(x.reshape(len(x), -1))
         return rows.apart(dtype=None if kept is None else kept.dtype)
-    return x.dense() if isinstance(x, SparseRows) else x
+    if isinstance(x, SparseRows):
+        assert kept is not None
+        return x.dense().reshape(len(x), *kept.shape[1:])
+    return x
 
 
-def _by_step(net: Definition, values: Array | SparseRows | RowsApart) -> Array:
+def _by_step(net: Definition, values: Array) -> Array:
     """Return input or targets with a row for each step."""
-    if isinstance(values, RowsApart):
-        values = values.joined()
-    if isinstance(values, SparseRows):
-        values = values.dense()
     return values if values.ndim == 3 else np.repeat(values[:, np.newaxis], net.n_steps, axis=1)
 
 
+def _input_by_step(net: Definition, x: Any) -> Any:
+    """Return input with that of each step, in its form."""
+    if is_by_step(net, x):
+        return x
+    if not isinstance(x, (SparseRows, RowsApart)):
+        return _by_step(net, x)
+    rows = x if isinstance(x, SparseRows) else x.joined()
+    repeated = rows.apart(np.repeat(np.arange(len(rows)), net.n_steps))
+    by_sample = repeated.joined().by_sample(net.n_steps)
+    return by_sample if isinstance(x, SparseRows) else by_sample.apart()
+
+
 def _check_like(name: str, new: Array | SparseRows, kept: Array | SparseRows | RowsApart) -> None:
-    """Refuse samples of another shape than those that are kept, or of a type beyond theirs."""
-    if new.shape[1:] != kept.shape[1:] or not np.can_cast(new.dtype, kept.dtype, "safe"):
+    """Refuse samples of another shape than those that are kept, or of a type beyond theirs.
+
+    Lists have all steps of a sample one behind the other, of which an array has a row each.
+    """
+    are_arrays = isinstance(new, np.ndarray) and isinstance(kept, np.ndarray)
+    one, other = (each.shape[1:] for each in (new, kept))
+    is_like = one == other if are_arrays else math.prod(one) == math.prod(other)
+    if not is_like or not np.can_cast(new.dtype, kept.dtype, "safe"):
         allowed = f"of {kept.dtype} and shape {('n_samples', *kept.shape[1:])}, as in the buffer"
         raise wrong_argument(name, allowed, f"an array of {new.dtype} and shape {new.shape}")

@@ -64,7 +64,19 @@ class Batch:
 
     def as_arrays(self) -> Batch:
         """Return the same samples, with an array in place of rows that list their units."""
-        return replace(self, x=self.x.dense()) if isinstance(self.x, SparseRows) else self
+        if not isinstance(self.x, SparseRows):
+            return self
+        x = self.x.dense()
+        if is_by_step(self.net, self.x):
+            x = x.reshape(len(x), -1, self.net.n_inputs)
+        return replace(self, x=x)
+
+    def steps(self, i: int) -> list[Any]:
+        """Return the input of a sample as it came, one for all steps or one for each."""
+        if isinstance(self.x, SparseRows):
+            rows = self.x[i : i + 1].by_step(self.net.n_inputs)
+            return [rows[t : t + 1] for t in range(len(rows))]
+        return list(self.x[i] if self.x.ndim == 3 else self.x[i : i + 1])
 
     def rows(self) -> NDArray[Any]:
         """Return the input as it came, of shape (n_samples, 1 or n_steps, n_inputs)."""
@@ -98,6 +110,11 @@ class Batch:
         assert self.y is not None
         y = real_targets(self.net, self.y)
         return arithmetic_of(self.net).round(y if y.ndim == 3 else y[:, np.newaxis])
+
+
+def is_by_step(net: Definition, x: Any) -> bool:
+    """Return whether samples have input for each step, and not one for all."""
+    return len(x.shape) == 3 or x.shape[1] != net.n_inputs
 
 
 def label_rows(
@@ -136,7 +153,8 @@ def check_batch(net: Definition, x: Any, y: Any = None, n_steps: int | None = No
     net : Definition
         The definition.
     x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs), or sparse
-        Input; a sparse matrix of SciPy has a row for each sample.
+        Input; a sparse matrix of SciPy has a row for each sample, with the input of all steps, or
+        that of each behind that of the step before.
     y : array-like or None, default=None
         Targets: integer labels of shape (n_samples,), or reals of shape (n_samples, n_outputs) or
         (n_samples, n_steps, n_outputs).
@@ -162,13 +180,12 @@ def check_batch(net: Definition, x: Any, y: Any = None, n_steps: int | None = No
 
 
 def check_sparse(net: Definition, rows: SparseRows, n_steps: int) -> SparseRows:
-    """Check rows that list their units, each of a sample."""
-    if rows.n_units != net.n_inputs:
-        allowed = f"of shape {_shape(('n_samples', net.n_inputs))} where it is sparse"
-        raise wrong_argument("x", allowed, f"shape {rows.shape}")
-    if net.input_coding == "spikes" and n_steps > 1:
-        allowed = f"an array of shape {_shape(('n_samples', n_steps, net.n_inputs))}, of spikes"
-        raise wrong_argument("x", allowed, "a sparse matrix")
+    """Check rows that list their units, each of a sample, or of its steps one behind the other."""
+    of_steps, of_values = n_steps * net.n_inputs, net.input_coding == "values"
+    known = dict.fromkeys((net.n_inputs, of_steps) if of_values else (of_steps,))
+    if rows.n_units not in known:
+        shapes = " or ".join(_shape(("n_samples", n)) for n in known)
+        raise wrong_argument("x", f"of shape {shapes} where it is sparse", f"shape {rows.shape}")
     number, is_finite = rows.number, np.isfinite(rows.number)
     if not is_finite.all():
         of_row = np.repeat(np.arange(len(rows)), np.diff(rows.begin))

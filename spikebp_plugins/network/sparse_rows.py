@@ -1,15 +1,21 @@
-"""Rows of input that list the units that have some: those of a sparse matrix of SciPy."""
+"""Rows of input that list the units that have some: those of a sparse matrix of SciPy.
+
+A row is the input of a sample, or of all steps of a sample one behind the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import REALS_AND_BOOLEANS, array_of, wrong_argument
+
+#: The most units of a row.
+LARGEST_ROW: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -21,7 +27,8 @@ class SparseRows:
     begin : ndarray of shape (n_rows + 1,), int64
         Where the list of each row begins, and where the last one ends.
     unit : ndarray of int32
-        The units of all lists; in a row each once, in any order.
+        The units of all lists; in a row each once, and in order if it has the input of several
+        steps.
     number : ndarray
         The number of each.
     n_units : int
@@ -33,6 +40,17 @@ class SparseRows:
     number: NDArray[Any]
     n_units: int
 
+    @classmethod
+    def one(cls, unit: NDArray[Any], number: NDArray[Any], n_units: int) -> SparseRows:
+        """Return a row, given its units in order and their numbers."""
+        begin = np.array([0, len(unit)], np.int64)
+        return cls(begin, np.ascontiguousarray(unit, np.int32), number, n_units)
+
+    @classmethod
+    def none(cls, n_units: int) -> SparseRows:
+        """Return a row of zeros."""
+        return cls.one(np.empty(0, np.int32), np.empty(0, np.int64), n_units)
+
     def __len__(self) -> int:
         return len(self.begin) - 1
 
@@ -40,7 +58,10 @@ class SparseRows:
         if isinstance(index, np.ndarray):
             return self._taken(index)
         start, stop, _ = index.indices(len(self))
-        return SparseRows(self.begin[start : stop + 1], self.unit, self.number, self.n_units)
+        begin = self.begin[start : max(start, stop) + 1]
+        # Whoever converts the numbers of a block would else convert those of all others too.
+        listed = slice(begin[0], begin[-1])
+        return SparseRows(begin - begin[0], self.unit[listed], self.number[listed], self.n_units)
 
     def _taken(self, rows: NDArray[np.int64]) -> SparseRows:
         """Return copies of some rows."""
@@ -63,9 +84,7 @@ class SparseRows:
         """Return the rows as a sparse matrix of SciPy."""
         from scipy.sparse import csr_matrix
 
-        listed = slice(self.begin[0], self.begin[-1])
-        lists = self.number[listed], self.unit[listed], self.begin - self.begin[0]
-        return csr_matrix(lists, self.shape)
+        return csr_matrix((self.number, self.unit, self.begin), self.shape)
 
     def apart(
         self, rows: NDArray[np.int64] | None = None, dtype: np.dtype[Any] | None = None
@@ -84,32 +103,36 @@ class SparseRows:
     def dense(self) -> NDArray[Any]:
         """Return the rows as an array."""
         rows = np.zeros(self.shape, self.number.dtype)
-        row, unit, number = self.entries()
-        rows[row, unit] = number
+        rows[self.row_of_each, self.unit] = self.number
         return rows
 
-    def entries(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
-        """Return row, unit and number of all entries, row by row."""
-        row = np.repeat(np.arange(len(self)), np.diff(self.begin))
-        listed = slice(self.begin[0], self.begin[-1])
-        return row, self.unit[listed], self.number[listed]
+    def by_step(self, n_units: int) -> SparseRows:
+        """Return rows of several steps as a row for each step, of so many units."""
+        place = self.row_of_each * self.n_units + self.unit
+        begin = np.searchsorted(place, np.arange(0, len(self) * self.n_units + 1, n_units))
+        return SparseRows(begin.astype(np.int64), self.unit % n_units, self.number, n_units)
 
-    def compact(self) -> SparseRows:
-        """Return the rows with no entries but theirs."""
-        if self.begin[0] == 0 and self.begin[-1] == len(self.unit):
-            return self
-        listed = slice(self.begin[0], self.begin[-1])
-        return SparseRows(
-            self.begin - self.begin[0], self.unit[listed], self.number[listed], self.n_units
-        )
+    def by_sample(self, n_steps: int) -> SparseRows:
+        """Return rows of single steps as a row for each sample of so many.
+
+        Raises
+        ------
+        ValueError
+            If 32 bits do not hold the number of its units.
+        """
+        n_units = n_steps * self.n_units
+        if n_units > LARGEST_ROW:
+            allowed = f"at most {LARGEST_ROW}, for a list of 32 bits"
+            raise wrong_argument(f"{n_steps} steps of {self.n_units} inputs", allowed, n_units)
+        unit = self.unit + self.row_of_each % n_steps * self.n_units
+        return SparseRows(self.begin[::n_steps], unit.astype(np.int32), self.number, n_units)
 
     def renamed(self, names: NDArray[np.int32], n_units: int) -> SparseRows:
         """Return the rows with other names for their units; those of -1 are left out."""
-        row, unit, number = self.entries()
-        renamed = names[unit]
+        renamed = names[self.unit]
         kept = renamed >= 0
-        begin = np.searchsorted(row[kept], np.arange(len(self) + 1)).astype(np.int64)
-        return SparseRows(begin, renamed[kept], number[kept], n_units)
+        begin = _begin_of(self.row_of_each[kept], len(self))
+        return SparseRows(begin, renamed[kept], self.number[kept], n_units)
 
     def resized(self, n_units: int) -> SparseRows:
         """Return the rows of the first units, or of more, which have no entries."""
@@ -126,18 +149,23 @@ class SparseRows:
         number : ndarray of shape (n_rows, n)
             The numbers of each row.
         """
-        rows, (n, n_added) = self.compact(), number.shape
-        begin = rows.begin + n_added * np.arange(n + 1)
+        n, n_added = number.shape
+        begin = self.begin + n_added * np.arange(n + 1)
         if n == 1:
-            units: Any = np.concatenate([unit.astype(np.int32), rows.unit])
-            return SparseRows(begin, units, np.concatenate([number[0], rows.number]), self.n_units)
+            units: Any = np.concatenate([unit.astype(np.int32), self.unit])
+            return SparseRows(begin, units, np.concatenate([number[0], self.number]), self.n_units)
         at = begin[:-1, np.newaxis] + np.arange(n_added)
         is_there = np.ones(begin[-1], np.bool_)
         is_there[at] = False
         units, numbers = np.empty(begin[-1], np.int32), np.empty(begin[-1])
-        units[at], units[is_there] = unit, rows.unit
-        numbers[at], numbers[is_there] = number, rows.number
+        units[at], units[is_there] = unit, self.unit
+        numbers[at], numbers[is_there] = number, self.number
         return SparseRows(begin, units, numbers, self.n_units)
+
+    @property
+    def row_of_each(self) -> NDArray[np.int64]:
+        """The row of each entry."""
+        return np.repeat(np.arange(len(self)), np.diff(self.begin))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -198,6 +226,11 @@ class RowsApart:
         return SparseRows(begin, unit, number, self.n_units)
 
 
+def _begin_of(row: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
+    """Return where the entries of each row begin, given their rows in order."""
+    return np.searchsorted(row, np.arange(n_rows + 1)).astype(np.int64)
+
+
 def _entry(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type of an entry of a list."""
     return np.dtype([("unit", np.int32), ("number", dtype)])
@@ -211,7 +244,7 @@ def of_one_step(x: NDArray[Any] | SparseRows) -> NDArray[Any]:
 
 def joined_rows(parts: Sequence[Any]) -> SparseRows:
     """Return rows one behind the other; those of arrays, too."""
-    rows = [(p if isinstance(p, SparseRows) else rows_of_array(p)).compact() for p in parts]
+    rows = [part if isinstance(part, SparseRows) else rows_of_array(part) for part in parts]
     ends = np.cumsum([0, *(part.begin[-1] for part in rows)])
     begins = [part.begin[1:] + end for part, end in zip(rows, ends, strict=False)]
     return SparseRows(
@@ -230,7 +263,7 @@ def is_sparse(x: Any) -> bool:
 def rows_of_array(x: NDArray[Any]) -> SparseRows:
     """Return the rows of an array of two dimensions."""
     row, unit = np.nonzero(x)
-    begin = np.searchsorted(row, np.arange(len(x) + 1)).astype(np.int64)
+    begin = _begin_of(row, len(x))
     return SparseRows(begin, unit.astype(np.int32), x[row, unit], x.shape[1])
 
 
@@ -255,7 +288,12 @@ def rows_of_matrix(name: str, matrix: Any) -> SparseRows:
     if lowest < 0 or highest >= max(n_units, 1):
         allowed = f"a sparse matrix with columns from 0 to {n_units - 1}"
         raise wrong_argument(name, allowed, f"{lowest} to {highest}")
-    if not csr.has_canonical_format:
+    if n_units > LARGEST_ROW:
+        raise wrong_argument(name, f"of at most {LARGEST_ROW} columns", f"shape {csr.shape}")
+    # What SciPy notes of the order may be older than the entries.
+    is_rising, starts = unit[1:n] > unit[: n - 1], begin[1:-1]
+    is_rising[starts[(starts > 0) & (starts < n)] - 1] = True
+    if not is_rising.all():
         csr = csr.copy()
         csr.sum_duplicates()
     number = array_of(name, csr.data, REALS_AND_BOOLEANS, "a sparse matrix of real numbers")

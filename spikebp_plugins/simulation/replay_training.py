@@ -100,12 +100,12 @@ class StreamedSample:
 
     def note_events(self, given: EventSteps, y: Array | None) -> None:
         """Record steps of events, and their target."""
-        shown = 0
-        for step, counts in given.counts_of(self.net.n_inputs):
-            self.note(None, y, step - shown)
-            self.note(counts, y, 1)
+        shown, silence = 0, SparseRows.none(self.net.n_inputs)
+        for step, unit, number in given.counted():
+            self.note(silence, y, step - shown)
+            self.note(SparseRows.one(unit, number, self.net.n_inputs), y, 1)
             shown = step + 1
-        self.note(None, y, given.n_steps - shown)
+        self.note(silence, y, given.n_steps - shown)
 
     def batch(self) -> Batch:
         """Return the recorded sample, which has had a target, as a block of one."""
@@ -114,18 +114,27 @@ class StreamedSample:
         return check_batch(net, self._input(), targets_of_all(net, target, 1))
 
     def _input(self) -> Array | SparseRows:
-        """Return the input of the sample: a list if one has been shown in all of its steps."""
-        net, first = self.net, self._rows[0]
+        """Return the input of the sample, once if it is the same in all steps.
+
+        It is a list if lists have been shown, and nothing else but silence.
+        """
+        net, is_of_values = self.net, self.net.input_coding == "values"
+        shown = [row for row in self._rows if row is not None]
         rows = self._rows + [None] * (net.n_steps - len(self._rows))
-        may_be_list = net.input_coding == "values" or net.n_steps == 1
-        if may_be_list and isinstance(first, RowsApart) and all(map(first.equals, rows)):
-            return first.joined()
-        types = [row.dtype for row in rows if row is not None] or [np.dtype(np.uint8)]
-        x: Array = np.zeros((1, net.n_steps, net.n_inputs), np.result_type(*types))
+        dtype = np.result_type(*(row.dtype for row in shown)) if shown else np.dtype(np.uint8)
+        if shown and not any(isinstance(row, np.ndarray) for row in shown):
+            silence = SparseRows.none(net.n_inputs).apart()
+            known = [row if isinstance(row, RowsApart) else silence for row in rows]
+            lists = [row.joined().apart(dtype=dtype) for row in known]
+            if is_of_values and all(map(lists[0].equals, lists)):
+                return lists[0].joined()
+            all_lists = np.concatenate([each.lists for each in lists])
+            return RowsApart(all_lists, net.n_inputs, dtype).joined().by_sample(net.n_steps)
+        x: Array = np.zeros((1, net.n_steps, net.n_inputs), dtype)
         for to, row in zip(x[0], rows, strict=True):
             if row is not None:
                 to[:] = row.joined().dense()[0] if isinstance(row, RowsApart) else row
-        return x[:, 0] if net.input_coding == "values" and (x == x[:, :1]).all() else x
+        return x[:, 0] if is_of_values and (x == x[:, :1]).all() else x
 
 
 def targets_of_all(net: Definition, target: Array, n_samples: int) -> Array:

@@ -200,7 +200,8 @@ class Simulator:
             Input, constant or changing from step to step. With ``input_coding="spikes"`` whole
             numbers of the second shape. In place of n_inputs there may be the shape of the input,
             ``net.layer_shapes[0]``. Or a sparse matrix of SciPy with a row for each sample, which
-            takes as long as it has entries; equal ones are added.
+            takes as long as it has entries; equal ones are added. Input that changes is one row
+            too, of n_steps * n_inputs columns: each step behind the one before.
         y : array-like of shape (n_samples,), (n_samples, n_outputs) or \
                 (n_samples, n_steps, n_outputs)
             Integer labels, which ask for `label_targets` of the definition, or real targets. Of

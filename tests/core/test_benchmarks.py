@@ -76,6 +76,13 @@ def test_learners_of_sparse_rows_are_compared(tmp_path):
     assert without_data["left_out"] == ["accuracy: neither --file nor SPIKEBP_DATA has messages"]
 
 
+def test_recordings_of_sensors_are_measured():
+    cases = [f"{kind} 34x34" for kind in ("batches", "replay", "Conv2D", "Sparse")]
+    rows = run("sparse_inputs.py", "--rounds", "1", "--cases", *cases)
+    assert list(dict.fromkeys(row["case"] for row in rows)) == cases
+    assert all(row["now"] > 0 for row in rows if row["what"] != "peak, MB")
+
+
 def test_rivals_that_are_not_installed_are_left_out(monkeypatch, capsys):
     monkeypatch.syspath_prepend(FOLDER)
     for name in ("numba", "torch", "in_numba"):

@@ -1,6 +1,9 @@
 """Connections of any kind: their shapes, what they are refused for, their files and their work."""
 
+import copy
+import json
 import pickle
+import tracemalloc
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +22,10 @@ from spikebp_plugins import (
     Trace,
     UnsupportedError,
 )
+from spikebp_plugins.engine.wiring import Connections
 from spikebp_plugins.network.arithmetic import Change, FixedPoint
 from spikebp_plugins.network.checkpoint import to_arrays
-from spikebp_plugins.network.connections import DenseConnection
+from spikebp_plugins.network.connections import DenseConnection, layer_from_dict
 from spikebp_plugins.network.definition import definition_from_dict
 from spikebp_plugins.network.state import initial_state
 from tests.core.engine_copies import needs_engine
@@ -55,6 +59,9 @@ def test_synapses_are_those_of_the_definition(net):
             assert list(found) == [(i, j, w) for i, j, w, _ in literal]
             uses = np.bincount([w for *_, w, _ in literal], minlength=1)
             assert connection.most_uses == uses.max()
+            for side, fans in enumerate((connection.fan_out_of_units, connection.fan_in_of_units)):
+                units = np.array([synapse[side] for synapse in literal], np.int64)
+                assert np.array_equal(fans, np.bincount(units, minlength=len(fans)))
 
 
 @settings(max_examples=examples(50))
@@ -280,3 +287,37 @@ def test_channels_of_whole_vectors_learn_by_place_and_by_active_unit(seed):
     experiment = Experiment(net, weights, x, random.randint(0, 3, 6), x)
     assert experiment.on("reference")[2].update > 0
     assert_equals_reference(experiment, "compiled")
+
+
+def test_pairs_compare_by_value():
+    given = [(2, 0), (0, 1), (0, 0)]
+    one, other = (Sparse(2, pairs=pairs) for pairs in (given, np.array(given[::-1])))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != Sparse(2, pairs=given[:2])
+    assert list(one.pairs) == [(0, 0), (0, 1), (2, 0)]
+    assert (len(one.pairs), one.pairs[-1], list(one.pairs[1:])) == (3, (2, 0), [(0, 1), (2, 0)])
+    assert repr(one) == "Sparse(n=2, density=None, pairs=((0, 0), (0, 1), (2, 0)))"
+    assert copy.deepcopy(one) == pickle.loads(pickle.dumps(one)) == one
+    assert layer_from_dict(one.to_dict()) == one
+    assert json.loads(json.dumps(one.to_dict()))["pairs"] == [[0, 0], [0, 1], [2, 0]]
+    with pytest.raises(ValueError, match=r"^pairs must be an array .* from 0 to 2147483646"):
+        Sparse(2, pairs=[(2**31 - 1, 0)])
+
+
+@pytest.mark.parametrize(
+    ("layers", "most"),
+    [
+        ([Conv2D(4, 5, stride=4), Conv2D(4, 5, stride=4), Dense(3)], 90),
+        ([Sparse(20, density=0.01), Dense(3)], 45),
+    ],
+    ids=["Conv2D", "Sparse"],
+)
+def test_large_sensors_take_the_memory_of_units_and_synapses(layers, most):
+    tracemalloc.start()
+    net = SpikingNetwork((260, 346, 2), layers, input_layout="channels_first")
+    connections = Connections(net)  # as the engine has them
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(connections.layouts) == len(layers)
+    assert peak < most * sum(net.layer_sizes)

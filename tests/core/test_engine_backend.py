@@ -1,6 +1,7 @@
 """The back end around the engine in C: which networks it takes, and in which numbers."""
 
 import threading
+import tracemalloc
 import weakref
 from threading import Event, Thread
 
@@ -22,6 +23,7 @@ from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.engine.events import Feeder
 from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.step_network import StepNetwork
+from spikebp_plugins.engine.wiring import padded
 from tests.core.engine_copies import skip_without_engine
 from tests.core.small_nets import checkpoint_bytes
 
@@ -392,3 +394,27 @@ def test_events_are_copied_once_however_many_samples_they_are_for(monkeypatch):
         assert np.array_equal(at_once, expected)
         assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
     assert copied == [1, 200]
+
+
+def test_an_open_sample_of_many_inputs_takes_no_matrices_of_reals():
+    """To predict in it, or to go on in 64 bits, takes a second network and a few rows."""
+    n = 100_000
+    sim = Simulator(
+        SpikingMLP.paper((n, 50, 2), n_steps=4, input_coding="spikes", fraction_bits=22)
+    )
+    stream, x = sim.stream(), np.zeros(n, np.int64)
+    x[3] = 1
+    stream.show(x, target=1)
+    of_weights = n * padded(50) * 4
+    tracemalloc.start()
+    sim.predict(np.zeros((1, 4, n), np.uint8))
+    _, of_predicting = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    stream.show(10**6 * x, target=1)
+    _, of_widening = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not sim._engine.network.is_int32
+    # Each network has room for more than weights, of which most is never used.
+    assert of_predicting < 2.4 * of_weights
+    assert of_widening < 7 * of_weights
+    stream.close_sample()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikebp_plugins import EVENT_DTYPE
+from spikebp_plugins import EVENT_DTYPE, EventEncoder
 from spikebp_plugins.data.aer import EventRecordings, load_nmnist, read_aer
 from tests.aer import write_aer
 
@@ -118,3 +118,57 @@ def test_a_folder_without_recordings_is_refused(tmp_path, monkeypatch):
 def test_each_file_has_a_label(tmp_path):
     with pytest.raises(ValueError, match=r"labels must be one label for each of 2 files; got"):
         EventRecordings([tmp_path / "a", tmp_path / "b"], [1])
+
+
+def dat(*numbers, kind=(12, 8), text=b"% Data file\n% Height 720\n% Width 1280\n"):
+    return text + bytes(kind) + np.array(numbers, "<u4").tobytes()
+
+
+def test_dat_files_of_large_sensors(tmp_path):
+    file, place = tmp_path / "one.dat", 1279 | 719 << 14
+    file.write_bytes(dat((5, 3 | 2 << 14), (2**32 - 1, place | 1 << 28), (7, place)))
+    # The counter of time runs over before the last.
+    expected = events((3, 2, 5, 0), (1279, 719, 2**32 - 1, 1), (1279, 719, 2**32 + 7, 0))
+    assert (read_aer(file) == expected).all()
+    assert (EventRecordings([file], [4])[0][0] == expected).all()
+    encoder = EventEncoder(1280, 720, step=1000, longest_gap=2**32)
+    assert encoder.locate(read_aer(file)).unit[1] == 2 * 1280 * 720 - 1
+    file.write_bytes(dat(kind=(0, 8)))
+    assert len(read_aer(file)) == 0
+
+
+JAER = b"#!AER-DAT2.0\r\n# AEChip: eu.seebetter.ini.chips.davis.Davis346blue\r\n"
+
+
+def test_aedat_files_of_a_davis346(tmp_path):
+    file = tmp_path / "one.aedat"
+    addresses = [0, 345 << 12 | 259 << 22 | 1 << 11, 1 << 31 | 5 << 12, 1 << 10, 3 << 12 | 1 << 22]
+    addresses.insert(0, 0x23 << 24)  # the first byte is that of "#"
+    numbers = np.array([addresses, range(10, 16)], ">u4").T
+    file.write_bytes(JAER + numbers.tobytes())
+    rows = [(345, 259 - (0x23 << 2), 10, 0), (345, 259, 11, 0), (0, 0, 12, 1), (342, 258, 15, 0)]
+    assert (read_aer(file) == events(*rows)).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (dat(kind=(14, 8)), r"has no events of pixels of eight bytes.*; got \(14, 8\)"),
+        (dat(kind=(), text=b"% Date 2020\n"), r"has no events of pixels.*; got \(\)"),
+        (dat((5, 3), kind=(12, 8)) + b"ab", "truncated: event 1 has 2 of 8 bytes"),
+        (JAER + bytes(3), "truncated: event 0 has 3 of 8 bytes"),
+        (JAER.replace(b"346", b"240"), "is no AEDAT 2.0 of a DAVIS346"),
+        (b"#!AER-DAT4.0\r\n" + bytes(8), "it begins with '#!AER-DAT4.0': read it with a tool"),
+    ],
+)
+def test_other_headers_are_refused(content, message, tmp_path):
+    file = tmp_path / "other"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=f"other .*{message}"):
+        read_aer(file)
+
+
+def test_a_column_of_37_is_no_header(tmp_path):
+    recording = events((37, 32, 5, 1), (35, 33, 9, 0))
+    write_aer(tmp_path / "one.bin", recording)
+    assert (read_aer(tmp_path / "one.bin") == recording).all()

@@ -1,6 +1,7 @@
 """Input by lists of units: a sparse matrix computes what the array does."""
 
 import pickle
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +28,7 @@ from tests.profiles import examples
 
 EVERY_ENGINE = pytest.mark.parametrize("backend", ENGINES)
 N = 7
+EVENTS = np.array([(1, 0, 1, 1), (0, 0, 14, 0)], EVENT_DTYPE)
 
 
 def shuffled(array, random, with_duplicates):
@@ -48,18 +50,19 @@ def shuffled(array, random, with_duplicates):
 def cases(draw):
     limits = {"max_steps": 4, "timing": "immediate"}
     net = draw(any_network((definitions, networks), **limits))
-    if net.input_coding == "spikes":
-        net = net.replace(n_steps=1)
-    return net, draw(st.sampled_from([0.0, 0.1, 0.5, 1.0])), draw(st.integers(0, 2**32 - 1))
+    is_by_step = net.input_coding == "spikes" or draw(st.booleans())
+    share = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+    return net, is_by_step, share, draw(st.integers(0, 2**32 - 1))
 
 
 @settings(max_examples=examples(80))
 @given(cases())
 def test_a_sparse_matrix_is_its_array(drawn):
-    net, share, seed = drawn
+    net, is_by_step, share, seed = drawn
     random = np.random.RandomState(seed)
     type_ = np.int64 if net.input_coding == "spikes" else random.choice([np.uint8, np.float64])
-    x = random.randint(0, 3, (N, net.n_inputs)).astype(type_)
+    n_rows = net.n_steps if is_by_step else 1
+    x = random.randint(0, 3, (N, n_rows * net.n_inputs)).astype(type_)
     if net.spikes == "binary" and net.input_coding == "spikes":
         x = np.minimum(x, 1)
     x[random.uniform(size=x.shape) > share] = 0
@@ -68,7 +71,8 @@ def test_a_sparse_matrix_is_its_array(drawn):
     y = targets(net, random, N, "labels", 1.0)
     matrix = shuffled(x, random, with_duplicates=random.rand() < 0.5)
     before = [part.copy() for part in (matrix.data, matrix.indices, matrix.indptr)]
-    dense = x if net.input_coding == "values" else x[:, np.newaxis]
+    by_step = x.reshape(N, n_rows, net.n_inputs)
+    dense = by_step if is_by_step else x
     weights = random_weights(net, random, 0.5)
     sims = [Simulator(net, "compiled", weights), Simulator(net, "reference", weights)]
 
@@ -92,8 +96,9 @@ def test_a_sparse_matrix_is_its_array(drawn):
     for i in random.randint(0, N, 4) if may_go_on else ():
         target = int(y[i]) if random.rand() < 0.7 else None
         n_steps = random.randint(1, 4)
-        for stream, row in zip(streams, (matrix[i], x[i]), strict=True):
-            stream.show(row, target=target, n_steps=n_steps)
+        row = by_step[i, random.randint(n_rows)]
+        for stream, shown in zip(streams, (sparse.csr_matrix(row), row), strict=True):
+            stream.show(shown, target=target, n_steps=n_steps)
         assert np.array_equal(streams[0].scores, streams[1].scores)
     if may_go_on:
         assert np.array_equal(*(stream.close_sample() for stream in streams))
@@ -123,7 +128,7 @@ WRONG = {
     ),
     "columns": (
         sparse.csr_matrix(np.ones((2, 5))),
-        r"of shape \(n_samples, 4\) where it is sparse",
+        r"of shape \(n_samples, 4\) or \(n_samples, 8\) where it is sparse",
     ),
     "complex": (sparse.csr_matrix(np.ones((2, 4)) * 1j), "a sparse matrix of real numbers"),
     "outside": (
@@ -149,9 +154,15 @@ def test_what_takes_no_sparse_matrix_says_so():
     matrix = sparse.csr_matrix(np.eye(4))
     with pytest.raises(ValueError, match=r"^x must be a sparse matrix of one row"):
         Simulator(NET).stream().show(matrix)
-    sim, shape = Simulator(NET.replace(input_coding="spikes", n_steps=2)), r"\(n_samples, 2, 4\)"
-    with pytest.raises(ValueError, match=rf"^x must be an array of shape {shape}"):
+    sim = Simulator(NET.replace(input_coding="spikes", n_steps=2))
+    with pytest.raises(ValueError, match=r"^x must be of shape \(n_samples, 8\) where it is"):
         sim.predict(matrix)
+    with pytest.raises(ValueError, match=r"^x must be of at most 2147483647 columns; got"):
+        sim.predict(sparse.csr_matrix((1, 2**31)))
+    with pytest.raises(ValueError, match=r"^n_steps must be at most 1073741823 where batches of 2"):
+        next(
+            EventEncoder(2, 1, step=1, polarity="signs").batches([(EVENTS, 1)], 2**30, sparse=True)
+        )
 
 
 def few_active(n=30, n_units=6, dtype=np.float64):
@@ -211,7 +222,8 @@ def test_the_first_samples_of_a_buffer_decide_on_the_form_of_all(first):
     assert np.array_equal(dense(buffer.x), expected.x)
 
 
-def test_input_that_changes_makes_arrays_of_lists():
+@pytest.mark.parametrize("changes", ["an array", "lists"])
+def test_where_input_changes_a_buffer_keeps_all_steps_of_all(changes):
     net = SpikingMLP((6, 5, 3), seed=2, n_steps=2)
     x, y = few_active()
     changing = np.repeat(x[10:20, np.newaxis], 2, axis=1)
@@ -220,9 +232,11 @@ def test_input_that_changes_makes_arrays_of_lists():
         buffer = ReplayBuffer(5)
         with Simulator(net) as sim:
             sim.train(form(x[:10]), y[:10], replay=buffer)
-            sim.train(changing, y[10:20], replay=buffer)
+            among = sparse.csr_matrix(changing.reshape(10, -1)) if changes == "lists" else changing
+            sim.train(among, y[10:20], replay=buffer)
             sim.train(form(x[20:]), y[20:], replay=buffer)
-            found.append((checkpoint_bytes(sim), buffer.x))
+            assert sparse.issparse(buffer.x) == (form is not np.asarray)
+            found.append((checkpoint_bytes(sim), dense(buffer.x).reshape(5, 2, 6)))
     np.testing.assert_equal(*found)
 
 
@@ -246,9 +260,7 @@ def test_a_stream_keeps_lists(shown, coding, n_steps):
                 stream.close_sample()
             kept = dense(buffer.x)
             found.append((checkpoint_bytes(sim), kept.reshape(4, -1, 6)))
-            is_listed = shown in ("whole", "by step") or n_steps == 1
-            is_listed &= coding == "values" or n_steps == 1
-            assert sparse.issparse(buffer.x) == (is_listed and form is not np.asarray)
+            assert sparse.issparse(buffer.x) == (form is not np.asarray)
     np.testing.assert_equal(*found)
 
 
@@ -314,6 +326,78 @@ def test_damaged_lists_are_refused(changes, reason, tmp_path):
     write_archive(path, {name: array for name, array in arrays.items() if array is not None})
     with pytest.raises(ValueError, match=f"net.npz is not a readable checkpoint: .*({reason})"):
         Checkpoint.load(path)
+
+
+def test_an_order_that_scipy_only_notes_is_not_trusted():
+    matrix = sparse.csr_matrix(np.array([[1.0, 2.0, 0, 0]]))
+    assert matrix.has_canonical_format
+    matrix.indices[:] = 3, 1
+    with Simulator(NET) as sim:
+        assert np.array_equal(sim.predict(matrix), sim.predict([[0, 2.0, 0, 1.0]]))
+
+
+def test_samples_of_many_steps_are_shown_step_by_step():
+    net = SpikingMLP((3, 4, 2), n_steps=5000, input_coding="spikes", seed=1)
+    x = np.random.RandomState(0).randint(0, 2, (2, 5000, 3))
+    found = []
+    for form in (x, sparse.csr_matrix(x.reshape(2, -1))):
+        with Simulator(net) as sim:
+            found.append((sim.train(form, [0, 1]), sim.predict(form), checkpoint_bytes(sim)))
+    np.testing.assert_equal(*found)
+
+
+def recording(encoder, n_steps, random, n=300):
+    events = np.zeros(n, EVENT_DTYPE)
+    events["x"], events["y"] = (random.randint(0, m, n) for m in (encoder.width, encoder.height))
+    events["p"] = random.randint(0, 2, n)
+    events["t"] = np.sort(random.randint(0, n_steps * encoder.step, n))
+    return events
+
+
+@pytest.mark.parametrize("polarity", ["planes", "signs", "ignored"])
+def test_sparse_batches_are_those_of_arrays(polarity):
+    encoder, random = EventEncoder(4, 3, step=10, polarity=polarity), np.random.RandomState(1)
+    recordings = [(recording(encoder, 6, random, n), n % 3) for n in (0, 1, 50, 120, 30)]
+    for start in (None, 0):
+        arrays, matrices = (
+            list(encoder.batches(recordings, 5, size=2, start=start, sparse=form))
+            for form in (False, True)
+        )
+        for (x, y), (matrix, labels) in zip(arrays, matrices, strict=True):
+            assert matrix.dtype == np.int32
+            assert np.array_equal(matrix.toarray().reshape(x.shape), x)
+            assert np.array_equal(labels, y)
+
+
+def test_recordings_of_a_large_sensor_stay_lists(tmp_path):
+    encoder, random = EventEncoder(346, 260, step=1000), np.random.RandomState(1)
+    net = SpikingMLP((encoder.n_inputs, 4, 3), n_steps=10, input_coding="spikes")
+    recordings = [(recording(encoder, 10, random), i % 3) for i in range(20)]
+    sim, streaming = Simulator(net), Simulator(net)
+    buffers = [ReplayBuffer(10, seed=seed) for seed in (1, 1)]
+    stream = streaming.stream(encoder, replay=buffers[1])
+    stream.feed(recordings[0][0])  # the engine makes room for what a step may need
+    stream.drop_sample()
+    tracemalloc.start()
+    for x, y in encoder.batches(recordings, net.n_steps, size=7, start=0, sparse=True):
+        scores = sim.train(x, y, replay=buffers[0])
+        assert sim.predict(x).shape == scores.shape
+    for events, label in recordings:
+        stream.feed(events, start=0, target=label)
+        stream.advance_to(10_000)
+        stream.close_sample()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * net.n_steps * encoder.n_inputs, "an array of a sample in 32 bits"
+    assert sim.checkpoint() == streaming.checkpoint()
+    assert (buffers[0].x != buffers[1].x).nnz == 0
+    sim.save(tmp_path / "net.npz", replay=buffers[0])
+    found = Checkpoint.load(tmp_path / "net.npz")
+    assert (found.replay.x != buffers[0].x).nnz == 0
+    with found.simulate() as other:
+        for one, buffer in ((sim, buffers[0]), (other, found.replay)):
+            one.train(x, y, replay=buffer)
+        assert sim.checkpoint(buffers[0]) == other.checkpoint(found.replay)
 
 
 def test_room_behind_the_entries_is_not_read():

@@ -56,3 +56,14 @@ def test_files_are_read_as_tonic_reads_them(tmp_path):
     assert len(ours) < 200
     for name in ("x", "y", "t", "p"):
         assert (theirs[name] == ours[name]).all()
+
+
+def test_a_davis346_is_read_as_tonic_reads_it(tmp_path):
+    random, file = np.random.RandomState(1), tmp_path / "any.aedat"
+    x, y, p = random.randint(0, 346, 200), random.randint(0, 260, 200), random.randint(0, 2, 200)
+    numbers = np.column_stack([x << 12 | y << 22 | p << 11, np.sort(random.randint(0, 9999, 200))])
+    header = b"#!AER-DAT2.0\r\n# AEChip: eu.seebetter.ini.chips.davis.Davis346blue\r\n"
+    file.write_bytes(header + numbers.astype(">u4").tobytes())
+    (*_, theirs), ours = tonic.io.read_davis_346(str(file)), read_aer(file)
+    for name in ("x", "y", "t", "p"):
+        assert (theirs[name] == ours[name]).all()

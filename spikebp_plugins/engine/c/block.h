@@ -11,8 +11,10 @@ enum kind { NONE, LEVELS, REALS, COUNTS, LABELS };
 struct rows {
     const void *at;
     int64_t sample_apart, step_apart; /* bytes from row to row; 0 if all steps have the same */
-    const int64_t *begin; /* of rows that list their units: where each begins, and the end; */
-    const int32_t *unit;  /* the unit of each number, once in a row; else null */
+    /* Of samples that list their units, else null: where each begins, and the end; and the units
+     * of its numbers, which rise: in a step they begin with `step_apart` times its number. */
+    const int64_t *begin;
+    const int32_t *unit;
     int32_t kind;
 };
 

@@ -161,15 +161,32 @@ static void end_row(struct network *net)
 
 static int are_bytes(const struct rows *x) { return x->kind == LEVELS && x->unit == NULL; }
 
+/* Return where the list of a sample has a unit, or the first of those behind it. */
+static int64_t place_of(const struct rows *x, int64_t sample, int64_t unit)
+{
+    int64_t low = x->begin[sample], high = x->begin[sample + 1];
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if (x->unit[middle] < unit)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static void read_row(struct network *net, const struct block *block, int64_t sample, int step)
 {
     const struct rows *x = &block->x;
     begin_row(net);
     if (x->unit == NULL)
         read_all(net, x->kind, row_of(x, sample, step));
-    else
-        for (int64_t i = x->begin[sample]; i < x->begin[sample + 1]; i++)
-            *number_in(&net->x, x->unit[i]) = number_of(net, x->kind, x->at, i);
+    else {
+        const int64_t first = step * x->step_apart;
+        const int64_t last = place_of(x, sample, first + net->layer[0].n);
+        for (int64_t i = place_of(x, sample, first); i < last; i++)
+            *number_in(&net->x, x->unit[i] - first) = number_of(net, x->kind, x->at, i);
+    }
     net->x.are_kept = net->has_one_step && are_bytes(x);
     end_row(net); /* what is not listed was proven when it came */
 }

@@ -101,28 +101,52 @@ class Convolution(SynapseList):
         layer = self.layer
         return layer.kernel_size**2 * layer.channels / layer.stride**2
 
-    @cached_property
+    @property
     def patches(self) -> Array:
-        """The units below each output pixel, of shape (n_pixels, k^2 c_in); -1 is padding."""
+        """The pixels below each output pixel, of shape (n_pixels, k^2); -1 is padding."""
         k, s, p = self.layer.kernel_size, self.layer.stride, self.layer.padding
-        units = np.pad(self.below.pixels("Conv2D"), ((p, p), (p, p), (0, 0)), constant_values=-1)
-        squares = squares_of(units, k, s)
-        rows, columns = squares.shape[:2]
-        return squares.reshape(rows * columns, -1)
-
-    @cached_property
-    def synapses(self) -> Synapses:
-        """The synapses (i, j, w)."""
-        n_pixels, of_kernel = self.patches.shape
-        channels = self.layer.channels
-        pixel, q, b = np.ogrid[:n_pixels, :of_kernel, :channels]
-        i, j, w = np.broadcast_arrays(
-            self.patches[:, :, np.newaxis], pixel * channels + b, q * channels + b
-        )
-        exist = i >= 0
-        return Synapses.ordered(i[exist], j[exist], w[exist])
+        height, width, _ = self._units.shape
+        pixels = np.arange(height * width, dtype=np.int32).reshape(height, width, 1)
+        squares = squares_of(np.pad(pixels, ((p, p), (p, p), (0, 0)), constant_values=-1), k, s)
+        return squares.reshape(-1, k * k)
 
     @property
+    def _units(self) -> Array:
+        """The number of each unit below, of shape (height, width, c_in)."""
+        return self.below.pixels("Conv2D")
+
+    def listed(self) -> Synapses:
+        """Return the synapses (i, j, w)."""
+        patches, c_in, channels = self.patches, self.weight_shape[2], self.layer.channels
+        units = self._units.reshape(-1, c_in)
+        pixel, q, a, b = np.ogrid[: len(patches), : patches.shape[1], :c_in, :channels]
+        below = patches[:, :, np.newaxis, np.newaxis]
+        i, j, w = np.broadcast_arrays(
+            units[below, a], pixel * channels + b, (q * c_in + a) * channels + b
+        )
+        exist = np.broadcast_to(below >= 0, i.shape)
+        return Synapses.ordered(i[exist], j[exist], w[exist])
+
+    @cached_property
+    def most_uses(self) -> int:
+        """The most output pixels that a weight serves."""
+        return int(np.count_nonzero(self.patches >= 0, axis=0).max())
+
+    @cached_property
     def times_met(self) -> Array:
         """The number of output pixels whose kernel covers each unit below, of shape (n_below,)."""
-        return self.fan_out_of_units // self.layer.channels
+        units, patches = self._units.reshape(-1, self.weight_shape[2]), self.patches
+        met = np.empty(self.n_below, np.int32)
+        met[units] = np.bincount(patches[patches >= 0], minlength=len(units))[:, np.newaxis]
+        return met
+
+    @property
+    def fan_out_of_units(self) -> Array:
+        """The synapses of each unit below."""
+        return self.times_met * np.int32(self.layer.channels)
+
+    @cached_property
+    def fan_in_of_units(self) -> Array:
+        """The synapses of each unit above."""
+        of_pixel = np.count_nonzero(self.patches >= 0, axis=1) * self.weight_shape[2]
+        return np.repeat(of_pixel.astype(np.int32), self.layer.channels)

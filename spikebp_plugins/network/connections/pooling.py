@@ -87,14 +87,33 @@ class AveragePooling(SynapseList):
         """Synapses of a unit below."""
         return 1.0
 
+    @property
+    def most_uses(self) -> int:
+        """The number of synapses, all of which share one weight."""
+        return self.n_synapses
+
     @cached_property
-    def synapses(self) -> Synapses:
-        """The synapses (i, j, w), all with the one weight 0."""
+    def fan_out_of_units(self) -> Array:
+        """1, and 0 for units of pixels that fill no square."""
+        fans = np.zeros(self.n_below, np.int32)
+        fans[self._squares] = 1
+        return fans
+
+    @cached_property
+    def fan_in_of_units(self) -> Array:
+        """The units of a square."""
+        return np.full(self.n_above, self.layer.size**2, np.int32)
+
+    def listed(self) -> Synapses:
+        """Return the synapses (i, j, w), all with the one weight 0."""
+        j = np.repeat(np.arange(self.n_above), self.layer.size**2)
+        return Synapses.ordered(self._squares.reshape(-1), j, np.zeros_like(j))
+
+    @property
+    def _squares(self) -> Array:
+        """The units of each square, by channel within each output pixel, as above."""
         m, units = self.layer.size, self.below.pixels("AveragePool2D")
-        # By channel within each output pixel, as units above are numbered.
-        squares = squares_of(units, m, m).transpose(0, 1, 4, 2, 3)
-        j = np.repeat(np.arange(self.n_above), m * m)
-        return Synapses.ordered(squares.reshape(-1), j, np.zeros_like(j))
+        return squares_of(units, m, m).transpose(0, 1, 4, 2, 3)
 
     def outer(self, c: Array, e: Array) -> Array:
         """Return no changes: there are no weights."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from spikebp_plugins.common.errors import INTEGERS, array_of, integer, real, wrong_argument
+from spikebp_plugins.network.connections.connection import Array
 from spikebp_plugins.network.connections.layer import Layer, Shape
+from spikebp_plugins.network.connections.pairs import Pairs
 from spikebp_plugins.network.connections.synapse_list import SynapseList, Synapses
+
+#: The units of pairs are numbers of 32 bits.
+MOST_UNITS: Final = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,16 @@ class Sparse(Layer):
             pairs = _drawn_pairs(below.size, self.n, self.density, seed, l)
         else:
             pairs = self.pairs
-            if (highest := max(i for i, _ in pairs)) >= below.size:
+            if (highest := int(pairs.i[-1])) >= below.size:
                 raise wrong_argument(
                     "pairs", f"of units below {below.size} in layer {l - 1}", highest
                 )
         return SparseConnection(below.size, self.n, pairs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the kind of layer and its fields, as any layer does."""
+        pairs = None if self.pairs is None else tuple(self.pairs)
+        return super().to_dict() | {"pairs": pairs}
 
 
 @dataclass(frozen=True)
@@ -69,11 +79,11 @@ class SparseConnection(SynapseList):
 
     Parameters
     ----------
-    pairs : tuple of pairs of int
+    pairs : Pairs
         The pairs (i, j), sorted.
     """
 
-    pairs: tuple[tuple[int, int], ...]
+    pairs: Pairs
 
     kind: ClassVar = "Sparse"
 
@@ -92,35 +102,47 @@ class SparseConnection(SynapseList):
         """Synapses of a unit below, on average."""
         return len(self.pairs) / self.n_below
 
-    @cached_property
-    def synapses(self) -> Synapses:
-        """The synapses (i, j, w)."""
-        i, j = np.array(self.pairs).T
+    def listed(self) -> Synapses:
+        """Return the synapses (i, j, w)."""
+        i, j = (units.astype(np.int64) for units in (self.pairs.i, self.pairs.j))
         return Synapses(i, j, np.arange(len(i)))
 
+    @cached_property
+    def fan_out_of_units(self) -> Array:
+        """The synapses of each unit below."""
+        return np.bincount(self.pairs.i, minlength=self.n_below).astype(np.int32)
 
-def _checked_pairs(given: Any, n: int) -> tuple[tuple[int, int], ...]:
-    allowed = "an array of shape (n_pairs, 2) of integers that are not negative"
+    @cached_property
+    def fan_in_of_units(self) -> Array:
+        """The synapses of each unit above."""
+        return np.bincount(self.pairs.j, minlength=self.n_above).astype(np.int32)
+
+
+def _checked_pairs(given: Any, n: int) -> Pairs:
+    allowed = f"an array of shape (n_pairs, 2) of integers from 0 to {MOST_UNITS - 1}"
     array = array_of("pairs", given, INTEGERS, allowed)
-    if array.ndim != 2 or array.shape[1] != 2 or not array.size or array.min() < 0:
+    is_list = array.ndim == 2 and array.shape[1] == 2 and array.size > 0
+    if not is_list or array.min() < 0 or array.max() >= MOST_UNITS:
         raise wrong_argument("pairs", allowed, f"an array of shape {array.shape}")
-    if (highest := int(array[:, 1].max())) >= n:
+    i, j = array.astype(np.int64).T
+    if (highest := int(j.max())) >= n:
         raise wrong_argument("pairs", f"of units below {n} in their second column", highest)
-    unique, times = np.unique(array, axis=0, return_counts=True)
+    unique, times = np.unique(i * n + j, return_counts=True)
+    i, j = np.divmod(unique, n)
     if (times > 1).any():
-        repeated = tuple(unique[times.argmax()].tolist())
+        repeated = int(i[times.argmax()]), int(j[times.argmax()])
         raise wrong_argument("pairs", "different from each other", f"{repeated} more than once")
-    return tuple((int(i), int(j)) for i, j in unique)
+    return Pairs(i, j)
 
 
-def _drawn_pairs(
-    n_below: int, n: int, density: float, seed: int, l: int
-) -> tuple[tuple[int, int], ...]:
+def _drawn_pairs(n_below: int, n: int, density: float, seed: int, l: int) -> Pairs:
     """Return, for each unit j of layer l, the inputs with the lowest random numbers."""
     fan_in = max(1, round(density * n_below))
-    pairs = []
+    i = np.empty((n, fan_in), np.int32)
     for j in range(n):
         drawn = np.random.Philox(key=seed, counter=[0, 0, j, l]).random_raw(n_below)
-        lowest = np.argsort(drawn, kind="stable")[:fan_in]
-        pairs += [(int(i), j) for i in lowest]
-    return tuple(sorted(pairs))
+        highest = np.partition(drawn, fan_in - 1)[fan_in - 1]
+        below, equal = np.flatnonzero(drawn < highest), np.flatnonzero(drawn == highest)
+        i[j] = np.append(below, equal[: fan_in - len(below)])
+    order = np.argsort(i.reshape(-1), kind="stable")  # they are in the order of j
+    return Pairs(i.reshape(-1)[order], order // fan_in)

@@ -36,13 +36,18 @@ class SynapseList(Connection):
     """A connection whose sums run over a list of its synapses.
 
     A kind says which synapses there are, and the shape of its weights. W and B have the same
-    shape, and the weight of a synapse has the same index in both.
+    shape, and the weight of a synapse has the same index in both. How many synapses there are, it
+    says without listing them: only sums need the list, which takes much more than the weights.
     """
 
-    @cached_property
     @abstractmethod
+    def listed(self) -> Synapses:
+        """Return the synapses (i, j, w), listed anew."""
+
+    @cached_property
     def synapses(self) -> Synapses:
         """The synapses (i, j, w)."""
+        return self.listed()
 
     @property
     def feedback_shape(self) -> tuple[int, ...]:
@@ -52,22 +57,17 @@ class SynapseList(Connection):
     @property
     def n_synapses(self) -> int:
         """The number of synapses."""
-        return len(self.synapses.w)
+        return int(self.fan_in_of_units.sum(dtype=np.int64))
 
     @cached_property
-    def most_uses(self) -> int:
-        """The largest number of synapses that share one weight."""
-        return int(np.bincount(self.synapses.w, minlength=1).max())
-
-    @cached_property
+    @abstractmethod
     def fan_out_of_units(self) -> Array:
-        """The synapses of each unit below."""
-        return np.bincount(self.synapses.i, minlength=self.n_below)
+        """The synapses of each unit below, of 32 bits."""
 
     @cached_property
+    @abstractmethod
     def fan_in_of_units(self) -> Array:
-        """The synapses of each unit above."""
-        return np.bincount(self.synapses.j, minlength=self.n_above)
+        """The synapses of each unit above, of 32 bits."""
 
     def backward_weights(self, W: Array) -> Array:
         """Return W itself: errors pass the same synapses in the other direction."""
