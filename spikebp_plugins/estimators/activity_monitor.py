@@ -51,15 +51,14 @@ class ActivityMonitor:
         n_inputs : int or None, default=None
             The inputs that have been given a feature; None if all have.
         """
-        fires: NDArray[np.bool_] = np.any(scores > 0.5 / net.n_steps, axis=1)
+        fires: NDArray[np.bool_] = np.maximum.reduce(scores, axis=1) > 0.5 / net.n_steps
         last = np.flatnonzero(fires)
         self._n_silent = len(fires) - 1 - last[-1] if len(last) else self._n_silent + len(fires)
         if self._n_observed < SILENT:
             self._n_observed += len(inputs)
             numbers = inputs.number if isinstance(inputs, SparseRows) else inputs
-            self._spikes += (
-                float(np.abs(numbers).sum()) * net.input_factor / (n_inputs or net.n_inputs)
-            )
+            sent = float(np.add.reduce(np.abs(numbers), axis=None)) * net.input_factor
+            self._spikes += sent / (n_inputs or net.n_inputs)
             if self._n_observed >= SILENT:
                 self._check_loudness()
         if self._n_silent >= SILENT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from operator import is_
 from typing import Any, ClassVar, Final
 
@@ -103,9 +103,10 @@ class NetworkParameters(EstimatorLocks):
         # The network multiplies all of its input by input_scale: the product is to be 1.
         constant = 1 / net.input_scale
         if isinstance(X, SparseRows):
-            at = np.array([0 if is_first else n_features])
-            wider = replace(X, unit=X.unit + np.int32(is_first), n_units=n_features + 1)
-            return wider.with_entries(at, np.full((n_rows, 1), constant))
+            unit = X.unit + np.int32(1) if is_first else X.unit
+            wider = SparseRows(X.begin, unit, X.number, n_features + 1)
+            at, ones = np.array([0 if is_first else n_features], np.int32), np.ones((n_rows, 1))
+            return wider.with_entries(at, ones * constant)
         inputs = np.empty((n_rows, n_features + 1))
         inputs[:, slice(1, None) if is_first else slice(-1)] = X
         inputs[:, self.intercept_at] = constant

@@ -30,6 +30,7 @@ cannot become dense while it is zero.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
@@ -272,7 +273,9 @@ class InputScaling(NamedTuple):
         unit = self.spread / ONE
         if isinstance(X, SparseRows):
             if not len(self.dense):
-                return replace(X, number=self._sparse_units(X.number) * unit)
+                number = self._sparse_units(X.number)
+                number *= unit
+                return SparseRows(X.begin, X.unit, number, X.n_units)
             parts = Readings.of(X, self.dense)
             return parts.sparse_rows(X.shape, self._sparse_units(parts.value) * unit).with_entries(
                 self.dense, self.scale.units(parts.dense) * unit
@@ -314,7 +317,7 @@ class InputScaling(NamedTuple):
         """The integer that a reading of 1 of a sparse feature stands for; 0 if it is not known."""
         if self.sparse_bits is None:
             return 0.0
-        return float(np.ldexp(1.0, self.sparse_bits - int(self.length.exponent[0])))
+        return math.ldexp(1.0, self.sparse_bits - int(self.length.exponent[0]))
 
     def _sparse_units(self, X: Array) -> Array:
         """Return y for readings of sparse features."""
@@ -323,7 +326,8 @@ class InputScaling(NamedTuple):
         with np.errstate(over="ignore"):  # what is infinite will be cut
             y: Array = np.rint(X * self._sparse_factor)
         limit = float(min(TIMES_TYPICAL << self.sparse_bits, LARGEST * ONE))
-        return np.clip(y, -limit, limit, out=y)
+        np.maximum(y, -limit, out=y)
+        return np.minimum(y, limit, out=y)
 
     def _with_sparse_bits(self) -> InputScaling:
         n_sparse = (self.n_known if self.grows else len(self.counts)) - len(self.dense)
@@ -406,9 +410,9 @@ class Readings(NamedTuple):
 
 def _joined(parts: Sequence[Any]) -> Any:
     """Return samples one behind the other; lists if some are lists."""
-    if any(isinstance(part, SparseRows) for part in parts):
-        return joined_rows([part for part in parts if len(part)] or parts)
-    return np.concatenate(parts)
+    if all(type(part) is np.ndarray for part in parts):
+        return np.concatenate(parts)
+    return joined_rows([part for part in parts if len(part)] or parts)
 
 
 def _last_of(X: Rows, features: Integers) -> Array:

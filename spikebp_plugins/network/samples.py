@@ -186,14 +186,14 @@ def check_sparse(net: Definition, rows: SparseRows, n_steps: int) -> SparseRows:
     if rows.n_units not in known:
         shapes = " or ".join(_shape(("n_samples", n)) for n in known)
         raise wrong_argument("x", f"of shape {shapes} where it is sparse", f"shape {rows.shape}")
-    number, is_finite = rows.number, np.isfinite(rows.number)
-    if not is_finite.all():
-        of_row = np.repeat(np.arange(len(rows)), np.diff(rows.begin))
-        wrong = np.flatnonzero(~is_finite)
-        first = min(wrong, key=lambda i: (of_row[i], rows.unit[i]))
-        index = int(of_row[first]), int(rows.unit[first])
-        raise wrong_argument("x", "finite", f"{number[first]} at index {index}")
-    return replace(rows, number=check_values(net, number))
+    number = rows.number
+    if number.dtype.kind == "f" and not _has_finite_square(number):
+        of_row, wrong = rows.row_of_each, np.flatnonzero(~np.isfinite(number))
+        if len(wrong):
+            first = min(wrong, key=lambda i: (of_row[i], rows.unit[i]))
+            index = int(of_row[first]), int(rows.unit[first])
+            raise wrong_argument("x", "finite", f"{number[first]} at index {index}")
+    return rows if of_values else replace(rows, number=_check_counts(net, number))
 
 
 def _flattened(net: Definition, array: NDArray[Any], n_steps: int) -> NDArray[Any]:

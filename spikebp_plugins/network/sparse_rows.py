@@ -152,7 +152,7 @@ class SparseRows:
         n, n_added = number.shape
         begin = self.begin + n_added * np.arange(n + 1)
         if n == 1:
-            units: Any = np.concatenate([unit.astype(np.int32), self.unit])
+            units: Any = np.concatenate([unit, self.unit], dtype=np.int32, casting="same_kind")
             return SparseRows(begin, units, np.concatenate([number[0], self.number]), self.n_units)
         at = begin[:-1, np.newaxis] + np.arange(n_added)
         is_there = np.ones(begin[-1], np.bool_)
@@ -245,10 +245,12 @@ def of_one_step(x: NDArray[Any] | SparseRows) -> NDArray[Any]:
 def joined_rows(parts: Sequence[Any]) -> SparseRows:
     """Return rows one behind the other; those of arrays, too."""
     rows = [part if isinstance(part, SparseRows) else rows_of_array(part) for part in parts]
-    ends = np.cumsum([0, *(part.begin[-1] for part in rows)])
-    begins = [part.begin[1:] + end for part, end in zip(rows, ends, strict=False)]
+    begins, end = [np.zeros(1, np.int64)], 0
+    for part in rows:
+        begins.append(part.begin[1:] + end)
+        end += part.begin[-1]
     return SparseRows(
-        np.concatenate([np.zeros(1, np.int64), *begins]),
+        np.concatenate(begins),
         np.concatenate([part.unit for part in rows]),
         np.concatenate([part.number for part in rows]),
         rows[0].n_units,
@@ -284,15 +286,16 @@ def rows_of_matrix(name: str, matrix: Any) -> SparseRows:
     is_in_order = begin[0] == 0 and (len(begin) == 2 or not (begin[1:] < begin[:-1]).any())
     if not (is_in_order and 0 <= n <= min(len(unit), len(csr.data))):
         raise wrong_argument(name, "a sparse matrix whose rows lie in order", "another indptr")
-    lowest, highest = unit[:n].min(initial=0), unit[:n].max(initial=0)
-    if lowest < 0 or highest >= max(n_units, 1):
+    unit = unit[:n]
+    if n and not 0 <= np.minimum.reduce(unit) <= np.maximum.reduce(unit) < n_units:
         allowed = f"a sparse matrix with columns from 0 to {n_units - 1}"
-        raise wrong_argument(name, allowed, f"{lowest} to {highest}")
+        raise wrong_argument(name, allowed, f"{unit.min()} to {unit.max()}")
     if n_units > LARGEST_ROW:
         raise wrong_argument(name, f"of at most {LARGEST_ROW} columns", f"shape {csr.shape}")
     # What SciPy notes of the order may be older than the entries.
-    is_rising, starts = unit[1:n] > unit[: n - 1], begin[1:-1]
-    is_rising[starts[(starts > 0) & (starts < n)] - 1] = True
+    is_rising, starts = unit[1:] > unit[:-1], begin[1:-1]
+    if len(starts):
+        is_rising[starts[(starts > 0) & (starts < n)] - 1] = True
     if not is_rising.all():
         csr = csr.copy()
         csr.sum_duplicates()
