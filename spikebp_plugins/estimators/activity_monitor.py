@@ -1,67 +1,53 @@
-"""Warnings of an estimator about what it is shown, or whose network cannot learn from it."""
+"""Warnings of an estimator about what it is shown."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spikebp_plugins.common.notice import warn
 from spikebp_plugins.estimators.running_scale import OUTLYING
 from spikebp_plugins.estimators.samples import is_sparse
 from spikebp_plugins.estimators.scaling import LIMIT, InputScaling
 
-Array = NDArray[np.float64]
-
-#: A warning comes after so many consecutive samples in which no output fires.
-SILENT: Final = 1000
+#: The input of so many samples, or of an epoch if that is shorter, is judged.
+ENOUGH: Final = 1000
 #: The most spikes a step that an input may send, on average, without a warning.
 LOUD: Final = 40.0
 
 
 class ActivityMonitor:
-    """Observes the input and the scores of a network, and warns once of each kind of trouble.
+    """Observes the input of a network, and warns once of each kind of trouble.
 
-    The kinds are outputs that stay silent, input that sends very many spikes, and readings that are
-    far from all others.
+    The kinds are input that sends very many spikes, and readings that are far from all others.
     """
 
     def __init__(self) -> None:
-        self._n_silent = 0
         self._n_observed = 0
         self._spikes = 0.0
         self._has_warned: set[str] = set()
 
-    def observe(self, inputs: Any, scores: Array, n_steps: int) -> None:
+    def observe(self, inputs: Any) -> None:
         """Observe samples that were learned.
 
         Parameters
         ----------
         inputs : ndarray or sparse matrix of shape (n_samples, n_inputs)
             The input of the network, in spikes a step.
-        scores : ndarray of shape (n_samples, n_outputs)
-            The scores of these samples.
-        n_steps : int
-            The steps of a sample.
         """
-        fires: NDArray[np.bool_] = np.any(scores > 0.5 / n_steps, axis=1)
-        last = np.flatnonzero(fires)
-        self._n_silent = len(fires) - 1 - last[-1] if len(last) else self._n_silent + len(fires)
-        if self._n_observed < SILENT:
+        if self._n_observed < ENOUGH:
             self._n_observed += inputs.shape[0]
             if is_sparse(inputs):
                 self._spikes += float(np.abs(inputs.data).sum()) / inputs.shape[1]
             else:
                 self._spikes += float(np.abs(inputs).mean(axis=1).sum())
-            if self._n_observed >= SILENT:
+            if self._n_observed >= ENOUGH:
                 self._check_loudness()
-        if self._n_silent >= SILENT:
-            self._check_silence()
 
     def end_epoch(self) -> None:
-        """Check the input at the end of an epoch, which may be shorter than `SILENT` samples."""
+        """Check the input at the end of an epoch, which may be shorter than `ENOUGH` samples."""
         self._check_loudness()
 
     def warn_of_outlier(self, scaling: InputScaling | None, name: Callable[[int], object]) -> None:
@@ -84,14 +70,6 @@ class ActivityMonitor:
             f"{LIMIT} deviations, and where many are, the scale is found anew",
         )
 
-    def _check_silence(self) -> None:
-        self._warn(
-            "silent",
-            f"no output of the network has fired in {SILENT} samples, so that it learns nothing: "
-            "scale the features (input_scale='auto' does), or take a larger input_scale "
-            "or larger label_targets",
-        )
-
     def _check_loudness(self) -> None:
         if self._spikes > LOUD * self._n_observed:
             self._warn(
@@ -104,4 +82,4 @@ class ActivityMonitor:
     def _warn(self, trouble: str, message: str) -> None:
         if trouble not in self._has_warned:
             self._has_warned.add(trouble)
-            warnings.warn(message, RuntimeWarning, stacklevel=6)
+            warn(message)

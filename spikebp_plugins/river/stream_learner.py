@@ -25,6 +25,7 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import OnGrid, narrowed
 from spikebp_plugins.river.frames import columns_of, placed
 from spikebp_plugins.river.names import ONE_OR_MORE, FeatureReader, Places, capacity, with_new
+from spikebp_plugins.simulation.silence_monitor import SilenceMonitor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +76,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
         net, rate = self._definition(structure, width + 1, n_outputs, self.seed)
         if self.window is None:
             self._require_growth("n_features")
-        self._learned = LazySimulator.untrained(net, rate)
+        monitor = SilenceMonitor(self.intercept_at, input_is_scaled=self._scales)
+        self._learned = LazySimulator.untrained(net, rate, monitor)
         self._inputs: Places = {}
         self._reader = FeatureReader()
         self._monitor = ActivityMonitor()
@@ -264,7 +266,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
             elif before is not None:
                 self._learned = before
         heard = shown if self.window is not None else shown[:, : len(places) + 1]
-        self._monitor.observe(heard * net.input_factor, scores, net.n_steps)
+        self._monitor.observe(heard * net.input_factor)
         self._monitor.warn_of_outlier(scaling, lambda i: list(places)[i])
         return scores
 
