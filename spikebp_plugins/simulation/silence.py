@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -65,7 +65,8 @@ def reason_of_silence(
     """
     net = checkpoint.net
     ones = [replace(one, net=net) for batch in samples for one in batch.blocks(1)]
-    firing = _firing(checkpoint, ones)
+    copy = _fast_backend(net)
+    firing = _firing(copy(checkpoint), ones)
     if firing.fires[:, -1].any():
         return None
     heard = [one for one in ones if one.rows().any()]
@@ -74,7 +75,7 @@ def reason_of_silence(
         if not (heard and silent):
             return None
     else:
-        learns = _learns(checkpoint, ones)
+        learns = _learns(copy(checkpoint), ones)
         if learns and not is_long:
             return None
         if not any(map(_asks, ones)):
@@ -91,25 +92,22 @@ def reason_of_silence(
         return f"{first}: show more spikes, or take larger weights"
     if input_is_scaled:
         return f"{first}: the features may hardly vary"
-    scale = _scale_that_fires(checkpoint, heard, constant_at)
+    scale = _scale_that_fires(checkpoint, copy, heard, constant_at)
     if scale is None:
         return f"{first}, at any input_scale: take larger weights, or a smaller learning_rate"
     times = f"{scale / net.input_scale:.3g} times the present one"
-    return f"{first}: input_scale={scale:g}, {times}, would make all below the output fire"
+    return f"{first}: input_scale={scale:g}, {times}, would make all layers below the output fire"
 
 
 def _reason_in_output(net: Definition, scores: NDArray[np.float64], learns: bool) -> str:
     """Return why an output does not fire that is sent spikes, and is asked for some."""
     if learns:
         return "it learns too slowly: take a larger learning_rate, or larger targets"
-    if (scores < 0).all():
-        return (
-            "the drive of all is below zero, where an output has no error and learns nothing: take "
-            "a smaller learning_rate, or weight_init='quiet'"
-        )
+    if net.bounded and net.update != "normalized" and (scores >= 0).all():
+        return "each update is too large to be made: take a smaller input_scale or learning_rate"
     return (
-        f"with bounded={net.bounded} none learns from the spikes of the layer below: take a "
-        "smaller learning_rate or input_scale"
+        "outputs with a drive below zero have no error and learn nothing: take a smaller "
+        "learning_rate, or weight_init='quiet'"
     )
 
 
@@ -120,40 +118,42 @@ def _asks(one: Batch) -> bool:
     return bool(steps.cumsum(axis=1).max() > 0.5)
 
 
-def _copy(checkpoint: Checkpoint) -> Backend:
-    """Return a copy of a network on a fast back end, if one can run it."""
-    net = checkpoint.net
+def _fast_backend(net: Definition) -> Callable[[Checkpoint], Backend]:
+    """Return what opens a copy of a network on a fast back end, if one can run it."""
     try:
         _, cls, options = backend_for(net, None, {})
     except UnsupportedError:
         _, cls, options = backend_for(net, STAND_IN, {})
-    return cls(net, checkpoint.state, **options)
+    return lambda checkpoint: cls(checkpoint.net, checkpoint.state, **options)
 
 
-def _firing(checkpoint: Checkpoint, ones: Sequence[Batch]) -> Firing:
-    """Show samples to a copy of a network."""
+def _firing(copy: Backend, ones: Sequence[Batch]) -> Firing:
+    """Show samples to a copy of a network, which is closed then."""
     fires, scores = [], []
-    with closing(_copy(checkpoint)) as engine:
+    with closing(copy):
         for one in ones:
-            outcome = engine.predict(replace(one, y=None), True)
+            outcome = copy.predict(replace(one, y=None), True)
             assert outcome.recording is not None
             fires.append([bool(counts.any()) for counts in outcome.recording.spikes])
             scores.append(outcome.scores[0])
     return Firing(np.array(fires), np.array(scores))
 
 
-def _learns(checkpoint: Checkpoint, ones: Sequence[Batch]) -> bool:
-    """Whether a copy of a network learns anything from samples."""
-    with closing(_copy(checkpoint)) as engine:
+def _learns(copy: Backend, ones: Sequence[Batch]) -> bool:
+    """Whether a copy of a network, which is closed then, learns anything from samples."""
+    with closing(copy):
         for one in [*ones] * N_REPEATS:
-            engine.train(one, False)
-            if engine.operations.update:
+            copy.train(one, False)
+            if copy.operations.update:
                 return True
     return False
 
 
 def _scale_that_fires(
-    checkpoint: Checkpoint, heard: Sequence[Batch], constant_at: int | None
+    checkpoint: Checkpoint,
+    copy: Callable[[Checkpoint], Backend],
+    heard: Sequence[Batch],
+    constant_at: int | None,
 ) -> float | None:
     """Return a larger `input_scale` with which half of the samples reach the output, if any does.
 
@@ -165,7 +165,7 @@ def _scale_that_fires(
         try:
             net = before.replace(input_scale=scale, fraction_bits=before.fraction_bits)
             ones = [_rescaled(one, net, constant_at) for one in heard]
-            reaches = _firing(replace(checkpoint, net=net), ones).fires[:, :-1].all(axis=1)
+            reaches = _firing(copy(replace(checkpoint, net=net)), ones).fires[:, :-1].all(axis=1)
         except (OverflowError, ValueError):  # out of the range of the arithmetic
             return None
         if 2 * np.count_nonzero(reaches) >= len(reaches):

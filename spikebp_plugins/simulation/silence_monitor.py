@@ -115,13 +115,16 @@ class SilenceMonitor:
                 self._examine(run, checkpoint())
 
     def _examine(self, run: SilentRun, checkpoint: Checkpoint) -> None:
-        reason = reason_of_silence(
-            checkpoint,
-            run.kept,
-            is_long=run.n >= SILENT_LATER,
-            constant_at=self._constant_at,
-            input_is_scaled=self._input_is_scaled,
-        )
+        try:
+            reason = reason_of_silence(
+                checkpoint,
+                run.kept,
+                is_long=run.n >= SILENT_LATER,
+                constant_at=self._constant_at,
+                input_is_scaled=self._input_is_scaled,
+            )
+        except OverflowError:  # in a copy, which is no reason for the user's call to fail
+            reason = None
         if reason is None:
             run.limit *= 10
             run.kept.clear()

@@ -76,6 +76,12 @@ class Simulator:
     Copies, deep or not, and pickles are simulators of their own on the same back end, and go on
     from where this one is. An open sample of a stream is not in them, just as `save` leaves it out.
 
+    A simulator warns, once, if no output fires in 100 consecutive samples, or once one has fired in
+    1,000, and the network is why: a layer below the output is silent, or nothing is learned. The
+    warning says which layer, and which `input_scale` would make it fire. A network whose outputs
+    begin with weights of zero is not meant, nor are targets of zero. Samples of a stream count if
+    they are shown as a whole, as windows are.
+
     Parameters
     ----------
     net : Definition
