@@ -95,7 +95,7 @@ def reason_of_silence(
     scale = _scale_that_fires(checkpoint, copy, heard, constant_at)
     if scale is None:
         return f"{first}, at any input_scale: take larger weights, or a smaller learning_rate"
-    times = f"{scale / net.input_scale:.3g} times the present one"
+    times = f"{scale / net.input_scale:.0f} times the present one"
     return f"{first}: input_scale={scale:g}, {times}, would make all layers below the output fire"
 
 
