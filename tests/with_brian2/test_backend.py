@@ -213,9 +213,9 @@ def test_a_compiled_program_is_used_again_and_leaves_nothing_behind(monkeypatch,
 @needs_compiler
 def test_silence_is_told_by_the_simulator_alone(caplog):
     net = SpikingMLP((4, 5, 2), input_scale=1e-3)
-    with Simulator(net, "brian2:numpy") as sim:
-        with pytest.warns(RuntimeWarning, match="no output of the network has fired") as caught:
-            sim.train(np.ones((120, 4)), np.arange(120) % 2)
+    told = pytest.warns(RuntimeWarning, match="no output of the network has fired")
+    with Simulator(net, "brian2:numpy") as sim, told as caught:
+        sim.train(np.ones((120, 4)), np.arange(120) % 2)
     assert len(caught) == 1
     assert not [record for record in caplog.records if "has fired no spike" in record.message]
 
