@@ -31,7 +31,6 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import LARGEST_SEED
 from spikebp_plugins.network.replay import MOST_SAMPLES, ReplayBuffer
 from spikebp_plugins.network.samples import real_targets
-from spikebp_plugins.simulation.silence_monitor import SilenceMonitor
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -254,9 +253,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         has_constant = self._structure.image_shape is None  # which has no place in an image
         n_inputs = self.n_features_in_ + has_constant
         net, rate = self._definition(self._structure, n_inputs, n_outputs, self._seed())
-        constant_at = self.intercept_at if has_constant else None
-        monitor = SilenceMonitor(constant_at, input_is_scaled=self._scales)
-        learned = LazySimulator.untrained(net, rate, monitor)
+        learned = LazySimulator.untrained(net, rate, self._silence_monitor(has_constant))
         learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
         self._scaling: InputScaling | None = None

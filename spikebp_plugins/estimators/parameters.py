@@ -18,6 +18,7 @@ from spikebp_plugins.network.connections import Layer
 from spikebp_plugins.network.defaults import sends_few_spikes
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.simulation.silence_monitor import SilenceMonitor
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -113,6 +114,11 @@ class NetworkParameters(EstimatorLocks):
         # The network multiplies all of its input by input_scale: the product is to be 1.
         inputs[:, self.intercept_at] = 1 / net.input_scale
         return inputs
+
+    def _silence_monitor(self, has_constant: bool) -> SilenceMonitor:
+        """Return what warns of a network, with a constant input or without, that does not fire."""
+        constant_at = self.intercept_at if has_constant else None
+        return SilenceMonitor(constant_at, input_is_scaled=self._scales)
 
     def _network_parameters(self) -> list[str]:
         """Return the names of the parameters that are fields of the definition, but for a seed."""

@@ -25,7 +25,6 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import OnGrid, narrowed
 from spikebp_plugins.river.frames import columns_of, placed
 from spikebp_plugins.river.names import ONE_OR_MORE, FeatureReader, Places, capacity, with_new
-from spikebp_plugins.simulation.silence_monitor import SilenceMonitor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,8 +75,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         net, rate = self._definition(structure, width + 1, n_outputs, self.seed)
         if self.window is None:
             self._require_growth("n_features")
-        monitor = SilenceMonitor(self.intercept_at, input_is_scaled=self._scales)
-        self._learned = LazySimulator.untrained(net, rate, monitor)
+        self._learned = LazySimulator.untrained(net, rate, self._silence_monitor(True))
         self._inputs: Places = {}
         self._reader = FeatureReader()
         self._monitor = ActivityMonitor()

@@ -15,6 +15,7 @@ from spikebp_plugins.backends.registry import STAND_IN, backend_for
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import initial_state
 
 #: How often a copy is to learn the samples.
 N_REPEATS: Final = 3
@@ -47,8 +48,8 @@ def reason_of_silence(
 ) -> str | None:
     """Return why no output fires, and what would help; None if that is as it should be.
 
-    A network that learns from its samples without firing may have begun with weights of zero to
-    its output, and one that has learned may be right to be silent.
+    A network that learns from its samples without firing may have begun with small weights or, to
+    its output, with none; and one that has learned may be right to be silent.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def reason_of_silence(
     heard = [one for one in ones if one.rows().any()]
     silent = np.flatnonzero(~firing.fires[:, :-1].any(axis=0)).tolist()
     if ones[0].y is None:
-        if not (heard and silent):
+        if not (heard and silent) or _has_yet_to_learn(checkpoint):
             return None
     else:
         learns = _learns(copy(checkpoint), ones)
@@ -109,6 +110,14 @@ def _reason_in_output(net: Definition, scores: NDArray[np.float64], learns: bool
         "outputs with a drive below zero have no error and learn nothing: take a smaller "
         "learning_rate, or weight_init='quiet'"
     )
+
+
+def _has_yet_to_learn(checkpoint: Checkpoint) -> bool:
+    """Whether a network still has the weights that its definition draws."""
+    if checkpoint.state.samples_seen:
+        return False
+    drawn = initial_state(checkpoint.net).weights.units
+    return all(map(np.array_equal, checkpoint.state.weights.units, drawn))
 
 
 def _asks(one: Batch) -> bool:

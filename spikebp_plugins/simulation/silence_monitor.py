@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ class SilentRun:
 class SilenceMonitor:
     """Observes the scores of samples, and warns once if the network is why no output fires.
 
-    Samples that are learned are counted apart from others.
+    Samples that are learned are counted apart from others. Copies and pickles count anew.
 
     Parameters
     ----------
@@ -73,7 +74,12 @@ class SilenceMonitor:
 
     def __init__(self, constant_at: int | None = None, *, input_is_scaled: bool = False) -> None:
         self._constant_at, self._input_is_scaled = constant_at, input_is_scaled
-        self._runs: tuple[SilentRun, ...] | None = SilentRun(), SilentRun()
+        # Of samples that are predicted, and of those that are learned.
+        self._runs: tuple[SilentRun, SilentRun] | None = SilentRun(), SilentRun()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without samples of the user.
+        return vars(self) | {"_runs": self._runs and (SilentRun(), SilentRun())}
 
     def observe(
         self,
@@ -112,22 +118,25 @@ class SilenceMonitor:
             if run.n > run.limit - N_KEPT:
                 run.keep(batch[n - min(n_silent, N_KEPT) :])
             if run.n >= run.limit:
-                self._examine(run, checkpoint())
+                self._examine(run, checkpoint)
 
-    def _examine(self, run: SilentRun, checkpoint: Checkpoint) -> None:
-        try:
-            reason = reason_of_silence(
-                checkpoint,
-                run.kept,
-                is_long=run.n >= SILENT_LATER,
-                constant_at=self._constant_at,
-                input_is_scaled=self._input_is_scaled,
-            )
-        except OverflowError:  # in a copy, which is no reason for the user's call to fail
-            reason = None
-        if reason is None:
+    def _examine(self, run: SilentRun, checkpoint: Callable[[], Checkpoint]) -> None:
+        assert self._runs is not None
+        _, learned = self._runs
+        reason = None
+        # As long as nothing fires in training, that alone tells whether this will change.
+        if run is learned or not learned.n:
+            with suppress(OverflowError):  # in a copy
+                reason = reason_of_silence(
+                    checkpoint(),
+                    run.kept,
+                    is_long=run.n >= SILENT_LATER,
+                    constant_at=self._constant_at,
+                    input_is_scaled=self._input_is_scaled,
+                )
+        while run.limit <= run.n:
             run.limit *= 10
-            run.kept.clear()
-        else:
+        run.kept.clear()
+        if reason is not None:
             self._runs = None
             warn(f"no output of the network has fired in {run.n} samples: {reason}")
