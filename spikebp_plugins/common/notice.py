@@ -22,7 +22,8 @@ _NOTHING: Final = nullcontext()
 def warn(message: str) -> None:
     """Give a RuntimeWarning, with the line outside this package that has called it."""
     frame, depth = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("spikebp_plugins."):
+    inside = "spikebp_plugins."
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(inside):
         frame, depth = frame.f_back, depth + 1
     warnings.warn(message, RuntimeWarning, stacklevel=depth)
 

@@ -15,7 +15,6 @@ from spikebp_plugins.backends.registry import STAND_IN, backend_for
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
-from spikebp_plugins.network.state import initial_state
 
 #: How often a copy is to learn the samples.
 N_REPEATS: Final = 3
@@ -73,7 +72,9 @@ def reason_of_silence(
     heard = [one for one in ones if one.rows().any()]
     silent = np.flatnonzero(~firing.fires[:, :-1].any(axis=0)).tolist()
     if ones[0].y is None:
-        if not (heard and silent) or _has_yet_to_learn(checkpoint):
+        if not (heard and silent):
+            return None
+        if silent[0] > 0 and net.weight_init == "paper":  # as small as to begin in silence
             return None
     else:
         learns = _learns(copy(checkpoint), ones)
@@ -110,14 +111,6 @@ def _reason_in_output(net: Definition, scores: NDArray[np.float64], learns: bool
         "outputs with a drive below zero have no error and learn nothing: take a smaller "
         "learning_rate, or weight_init='quiet'"
     )
-
-
-def _has_yet_to_learn(checkpoint: Checkpoint) -> bool:
-    """Whether a network still has the weights that its definition draws."""
-    if checkpoint.state.samples_seen:
-        return False
-    drawn = initial_state(checkpoint.net).weights.units
-    return all(map(np.array_equal, checkpoint.state.weights.units, drawn))
 
 
 def _asks(one: Batch) -> bool:

@@ -121,19 +121,15 @@ class SilenceMonitor:
                 self._examine(run, checkpoint)
 
     def _examine(self, run: SilentRun, checkpoint: Callable[[], Checkpoint]) -> None:
-        assert self._runs is not None
-        _, learned = self._runs
         reason = None
-        # As long as nothing fires in training, that alone tells whether this will change.
-        if run is learned or not learned.n:
-            with suppress(OverflowError):  # in a copy
-                reason = reason_of_silence(
-                    checkpoint(),
-                    run.kept,
-                    is_long=run.n >= SILENT_LATER,
-                    constant_at=self._constant_at,
-                    input_is_scaled=self._input_is_scaled,
-                )
+        with suppress(OverflowError):  # in a copy
+            reason = reason_of_silence(
+                checkpoint(),
+                run.kept,
+                is_long=run.n >= SILENT_LATER,
+                constant_at=self._constant_at,
+                input_is_scaled=self._input_is_scaled,
+            )
         while run.limit <= run.n:
             run.limit *= 10
         run.kept.clear()
