@@ -22,7 +22,12 @@ from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
 
 ENCODER = EventEncoder(4, 2, step=21_600, polarity="signs")
 NET = SpikingMLP.paper(
-    (ENCODER.n_inputs, 12, 4), n_steps=4, learning_rate=0.02, input_coding="spikes", seed=5
+    (ENCODER.n_inputs, 12, 4),
+    n_steps=4,
+    learning_rate=0.02,
+    weight_init="he",
+    input_coding="spikes",
+    seed=5,
 )
 DURATION = NET.n_steps * ENCODER.step
 DAY = 24 * 60 * 60 * 10**6

@@ -40,6 +40,10 @@ class Notices:
             made = f"{self._mlp.name!r} was made here:\n{self._mlp._creation_stack}"
             logger.warn(f"{message}\n{made}", kind)
 
+    def leave_out(self, about: str) -> None:
+        """Never give a warning."""
+        self._given.add(about)
+
     def of_times(self, timed: Mapping[str, TimedArray], step: Quantity, end: float) -> None:
         """Warn of a TimedArray that does not follow steps and samples, or is over too soon."""
         net = self._mlp.net

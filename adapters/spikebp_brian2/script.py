@@ -59,6 +59,7 @@ class Script(ABC):
         with self._borrowed():
             clock = Clock(dt=1 * ms, name="spikebp_clock")
             self._mlp = SpikingMLPGroup(net, clock=clock, name="spikebp")
+            self._mlp._notices.leave_out("silence")  # the simulator gives it
             self._mlp.record()
             self._network = Network(self._mlp, self._recorder(), name="spikebp_network")
 

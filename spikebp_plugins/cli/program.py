@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -33,6 +34,12 @@ def ctrl_c_in_a_line() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
+def _show_in_a_line(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    """Show a warning without the line of code, which is none of the user's."""
+    text = one_line(message) if isinstance(message, Warning) else message
+    typer.echo(f"warning: {text}", err=True)
+
+
 class Commands(TyperGroup):
     """Commands that print an error as one line on stderr, and keep the arguments of the call."""
 
@@ -50,7 +57,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command; exit with 2 after an error and with 130 after Ctrl-C."""
         try:
-            with ctrl_c_in_a_line():
+            with ctrl_c_in_a_line(), warnings.catch_warnings():
+                warnings.showwarning = _show_in_a_line
                 return super().invoke(ctx)
         except BrokenPipeError:
             # The reader has closed the pipe, which Typer handles without a message.

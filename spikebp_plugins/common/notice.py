@@ -1,8 +1,10 @@
-"""Notices: that code is being compiled, if that takes long, and others that are given once."""
+"""Notices: warnings, what is said once, and that code is being compiled, if that takes long."""
 
 from __future__ import annotations
 
 import logging
+import sys
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from threading import Timer
@@ -15,6 +17,15 @@ SECONDS_BEFORE_NOTICE: Final = 1.5
 _called: set[Any] = set()
 
 _NOTHING: Final = nullcontext()
+
+
+def warn(message: str) -> None:
+    """Give a RuntimeWarning, with the line outside this package that has called it."""
+    frame, depth = sys._getframe(1), 2
+    inside = "spikebp_plugins."
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(inside):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, RuntimeWarning, stacklevel=depth)
 
 
 def announced(call: Any) -> AbstractContextManager[None]:

@@ -1,71 +1,57 @@
-"""Warnings of an estimator about what it is shown, or whose network cannot learn from it."""
+"""Warnings of an estimator about what it is shown."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spikebp_plugins.common.notice import warn
 from spikebp_plugins.estimators.running_scale import OUTLYING
 from spikebp_plugins.estimators.scaling import LIMIT, InputScaling
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.sparse_rows import SparseRows
 
-Array = NDArray[np.float64]
-
-#: A warning comes after so many consecutive samples in which no output fires.
-SILENT: Final = 1000
+#: The input of so many samples, or of an epoch if that is shorter, is judged.
+ENOUGH: Final = 1000
 #: The most spikes a step that an input may send, on average, without a warning.
 LOUD: Final = 40.0
 
 
 class ActivityMonitor:
-    """Observes the input and the scores of a network, and warns once of each kind of trouble.
+    """Observes the input of a network, and warns once of each kind of trouble.
 
-    The kinds are outputs that stay silent, input that sends very many spikes, and readings that are
-    far from all others.
+    The kinds are input that sends very many spikes, and readings that are far from all others.
     """
 
     def __init__(self) -> None:
-        self._n_silent = 0
         self._n_observed = 0
         self._spikes = 0.0
         self._has_warned: set[str] = set()
 
-    def observe(
-        self, inputs: Any, scores: Array, net: Definition, n_inputs: int | None = None
-    ) -> None:
+    def observe(self, inputs: Any, net: Definition, n_inputs: int | None = None) -> None:
         """Observe samples that were learned.
 
         Parameters
         ----------
         inputs : ndarray of shape (n_samples, n_inputs), or SparseRows
             Input that the network may be shown.
-        scores : ndarray of shape (n_samples, n_outputs)
-            The scores of these samples.
         net : Definition
             The network.
         n_inputs : int or None, default=None
             The inputs that have been given a feature; None if all have.
         """
-        fires: NDArray[np.bool_] = np.maximum.reduce(scores, axis=1) > 0.5 / net.n_steps
-        last = np.flatnonzero(fires)
-        self._n_silent = len(fires) - 1 - last[-1] if len(last) else self._n_silent + len(fires)
-        if self._n_observed < SILENT:
+        if self._n_observed < ENOUGH:
             self._n_observed += len(inputs)
             numbers = inputs.number if isinstance(inputs, SparseRows) else inputs
             sent = float(np.add.reduce(np.abs(numbers), axis=None)) * net.input_factor
             self._spikes += sent / (n_inputs or net.n_inputs)
-            if self._n_observed >= SILENT:
+            if self._n_observed >= ENOUGH:
                 self._check_loudness()
-        if self._n_silent >= SILENT:
-            self._check_silence()
 
     def end_epoch(self) -> None:
-        """Check the input at the end of an epoch, which may be shorter than `SILENT` samples."""
+        """Check the input at the end of an epoch, which may be shorter than `ENOUGH` samples."""
         self._check_loudness()
 
     def warn_of_outlier(self, scaling: InputScaling | None, name: Callable[[int], object]) -> None:
@@ -88,14 +74,6 @@ class ActivityMonitor:
             f"{LIMIT} deviations, and where many are, the scale is found anew",
         )
 
-    def _check_silence(self) -> None:
-        self._warn(
-            "silent",
-            f"no output of the network has fired in {SILENT} samples, so that it learns nothing: "
-            "scale the features (input_scale='auto' does), or take a larger input_scale "
-            "or larger label_targets",
-        )
-
     def _check_loudness(self) -> None:
         if self._spikes > LOUD * self._n_observed:
             self._warn(
@@ -108,4 +86,4 @@ class ActivityMonitor:
     def _warn(self, trouble: str, message: str) -> None:
         if trouble not in self._has_warned:
             self._has_warned.add(trouble)
-            warnings.warn(message, RuntimeWarning, stacklevel=6)
+            warn(message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from spikebp_plugins.common.errors import boolean, integer, is_integer, real, wrong_argument
+from spikebp_plugins.common.notice import warn
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
@@ -254,7 +254,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         has_constant = self._structure.image_shape is None  # which has no place in an image
         n_inputs = self.n_features_in_ + has_constant
         net, rate = self._definition(self._structure, n_inputs, n_outputs, self._seed())
-        learned = LazySimulator.untrained(net, rate)
+        learned = LazySimulator.untrained(net, rate, self._silence_monitor(has_constant))
         learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
         self._scaling: InputScaling | None = None
@@ -415,7 +415,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             scores.append(self._learn(inputs, targets))
             self.__dict__.update(changes | {"_scaling": scaling})
             self._learned_from(scores[-1], y)
-            self._monitor.observe(inputs, scores[-1], net)
+            self._monitor.observe(inputs, net)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
     def _learn(self, inputs: Any, targets: NDArray[Any]) -> NDArray[np.float64]:
@@ -456,19 +456,16 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                 self.__dict__.update(changes | {"_scaling": scaling})
             scores.append(reached[mixture.is_new])
             self._learned_from(scores[-1], samples.y[rows])
-            shown = inputs[np.flatnonzero(mixture.is_new)]
-            self._monitor.observe(shown, scores[-1], net)
+            self._monitor.observe(inputs[np.flatnonzero(mixture.is_new)], net)
         return np.concatenate(scores)
 
     def _train_once(self, samples: Samples) -> None:
         if samples.are_left_out:
             return
         if samples.weights is not None and samples.weights.max() < SELDOM_SHOWN:
-            warnings.warn(
+            warn(
                 f"all weights of this call are below {SELDOM_SHOWN}, and a weight is how often "
-                "a sample is shown: multiply them so that their mean is about 1",
-                RuntimeWarning,
-                stacklevel=3,
+                "a sample is shown: multiply them so that their mean is about 1"
             )
         self._learned.rate = self._learned.rate._replace(in_stream=True)
         order = None

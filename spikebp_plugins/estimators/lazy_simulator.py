@@ -15,6 +15,7 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.simulation.silence_monitor import SilenceMonitor
 from spikebp_plugins.simulation.simulator import Simulator
 
 
@@ -22,7 +23,7 @@ class LazySimulator:
     """A simulator that is opened when first needed, and holds a checkpoint until then.
 
     It stays open from one call to the next, which makes it cheap to learn from one sample at a
-    time. Copies and pickles hold checkpoint and learning rate alone, and go on exactly from there.
+    time. Copies and pickles hold what it is made of, and go on exactly from there.
 
     Parameters
     ----------
@@ -30,26 +31,36 @@ class LazySimulator:
         The checkpoint that it starts from.
     rate : LearningRate
         The learning rate, and what it has been told of errors.
+    silence_monitor : SilenceMonitor
+        Warns if no output fires, in this or in a copy.
     """
 
-    def __init__(self, checkpoint: Checkpoint, rate: LearningRate) -> None:
-        self.__setstate__((checkpoint, rate))
+    def __init__(
+        self, checkpoint: Checkpoint, rate: LearningRate, silence_monitor: SilenceMonitor
+    ) -> None:
+        self.__setstate__((checkpoint, rate, silence_monitor))
 
     @classmethod
-    def untrained(cls, net: Definition, rate: LearningRate) -> LazySimulator:
+    def untrained(
+        cls, net: Definition, rate: LearningRate, silence_monitor: SilenceMonitor
+    ) -> LazySimulator:
         """Return a lazy simulator of an untrained network."""
-        return cls(Checkpoint(net, initial_state(net)), rate)
+        return cls(Checkpoint(net, initial_state(net)), rate, silence_monitor)
 
     def copy(self) -> LazySimulator:
         """Return an independent copy that continues from here."""
-        return LazySimulator(*self.__getstate__())
+        return self._at(self.checkpoint)
 
-    def __getstate__(self) -> tuple[Checkpoint, LearningRate]:
-        return self.checkpoint, self.rate
+    def _at(self, checkpoint: Checkpoint) -> LazySimulator:
+        """Return a copy that continues from a checkpoint."""
+        return LazySimulator(checkpoint, self.rate, self._silence_monitor)
 
-    def __setstate__(self, state: tuple[Checkpoint, LearningRate]) -> None:
+    def __getstate__(self) -> tuple[Checkpoint, LearningRate, SilenceMonitor]:
+        return self.checkpoint, self.rate, self._silence_monitor
+
+    def __setstate__(self, state: tuple[Checkpoint, LearningRate, SilenceMonitor]) -> None:
         self._learned: Checkpoint | Simulator
-        self._learned, self.rate = state
+        self._learned, self.rate, self._silence_monitor = state
         self._work = Operations()  # of simulators that are closed
         self._backend: str | None = None
         self._close: Callable[[], object] = lambda: None
@@ -86,13 +97,13 @@ class LazySimulator:
         net = self.net.replace(fraction_bits=self.net.fraction_bits, **fields)
         if net == self.net:
             return self
-        return LazySimulator(Checkpoint(net, self.checkpoint.state), self.rate)
+        return self._at(Checkpoint(net, self.checkpoint.state))
 
     def grown(self, n_inputs: int, n_outputs: int) -> LazySimulator:
         """Return a copy with more inputs and outputs, or itself if it has as many."""
         if (n_inputs, n_outputs) == (self.net.n_inputs, self.net.n_outputs):
             return self
-        return LazySimulator(self.checkpoint.grown(n_inputs, n_outputs), self.rate)
+        return self._at(self.checkpoint.grown(n_inputs, n_outputs))
 
     def open(self, backend: str | None) -> Simulator:
         """Return the simulator on a back end, opened unless it is open there."""
@@ -100,6 +111,7 @@ class LazySimulator:
             return self._learned
         simulator = self.checkpoint.simulate(backend)
         simulator.may_get_one_hot = False
+        simulator.silence_monitor = self._silence_monitor
         self._work, close = self.operations, self._close
         self._learned, self._backend = simulator, backend
         # Some back ends hold processes, which must not outlive the estimator.

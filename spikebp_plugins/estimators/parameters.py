@@ -18,6 +18,7 @@ from spikebp_plugins.network.defaults import sends_few_spikes
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.sparse_rows import SparseRows
+from spikebp_plugins.simulation.silence_monitor import SilenceMonitor
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -111,6 +112,11 @@ class NetworkParameters(EstimatorLocks):
         inputs[:, slice(1, None) if is_first else slice(-1)] = X
         inputs[:, self.intercept_at] = constant
         return inputs
+
+    def _silence_monitor(self, has_constant: bool) -> SilenceMonitor:
+        """Return what warns of a network, with a constant input or without, that does not fire."""
+        constant_at = self.intercept_at if has_constant else None
+        return SilenceMonitor(constant_at, input_is_scaled=self._scales)
 
     def _network_parameters(self) -> list[str]:
         """Return the names of the parameters that are fields of the definition, but for a seed."""

@@ -76,7 +76,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         net, rate = self._definition(structure, width + 1, n_outputs, self.seed)
         if self.window is None:
             self._require_growth("n_features")
-        self._learned = LazySimulator.untrained(net, rate)
+        self._learned = LazySimulator.untrained(net, rate, self._silence_monitor(True))
         self._places: dict[Hashable, int] = {}
         self._new: Places = {}
         self._reader = FeatureReader()
@@ -283,7 +283,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
             elif before is not None:
                 self._learned = before
         n_heard = None if self.window is not None else len(self._inputs) + 1
-        self._monitor.observe(shown, scores, net, n_heard)
+        self._monitor.observe(shown, net, n_heard)
         self._monitor.warn_of_outlier(scaling, lambda i: self.features[i])
         return scores
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import RLock
@@ -24,6 +23,7 @@ from spikebp_plugins.backends.outcome import (
 from spikebp_plugins.backends.registry import backend_for
 from spikebp_plugins.common.archive import FileLike
 from spikebp_plugins.common.errors import real, wrong_argument
+from spikebp_plugins.common.notice import warn
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.windows import WindowEncoder
@@ -35,6 +35,7 @@ from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
 from spikebp_plugins.simulation.replay_training import check_replay, train_with
+from spikebp_plugins.simulation.silence_monitor import SilenceMonitor
 from spikebp_plugins.simulation.stream import Encoder, Stream
 from spikebp_plugins.simulation.trace import Trace
 
@@ -74,6 +75,12 @@ class Simulator:
 
     Copies, deep or not, and pickles are simulators of their own on the same back end, and go on
     from where this one is. An open sample of a stream is not in them, just as `save` leaves it out.
+
+    A simulator warns, once, if no output fires in 100 consecutive samples, or once one has fired in
+    1,000, and the network is why: a layer below the output is silent, or nothing is learned. The
+    warning says which layer, and which `input_scale` would make it fire. A network whose outputs
+    begin with weights of zero is not meant, nor are targets of zero. Samples of a stream count if
+    they are shown as a whole, as windows are.
 
     Parameters
     ----------
@@ -162,6 +169,8 @@ class Simulator:
         self._input_is_scaled = False  # of the checkpoint that it goes on from
         #: Whether rows of targets may be those of one-hot labels, of which `train` then warns.
         self.may_get_one_hot = net.label_targets != (0, 1) and net.n_outputs > 1
+        #: Warns if no output fires; an estimator has one of its own.
+        self.silence_monitor = SilenceMonitor()
 
     @synchronized
     def __getstate__(self) -> dict[str, Any]:
@@ -314,12 +323,10 @@ class Simulator:
         self.may_get_one_hot = False
         if np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():
             wrong, right = self.net.label_targets
-            warnings.warn(
+            warn(
                 "y has rows of 0 and 1, which ask the right output for 1 spike a step and others "
                 f"for none, where a label asks for {right:g} and {wrong:g} (label_targets): give "
-                "labels, y.argmax(axis=1), or set label_targets=(0, 1)",
-                RuntimeWarning,
-                stacklevel=3,
+                "labels, y.argmax(axis=1), or set label_targets=(0, 1)"
             )
 
     def _run_until(
@@ -337,6 +344,7 @@ class Simulator:
                 blocks.append(engine.show_until(block, margin))
                 bar.update(len(block))
         shown = EarlySamples(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
+        self._observe(batch, shown.scores, shown.n_steps)
         return shown._replace(operations=in_64_bits(shown.operations))
 
     def _checked_margin(self, margin: Any, record: bool) -> float:
@@ -388,17 +396,21 @@ class Simulator:
         engine = self._open_engine()
         self._check_no_open_sample()
         check_replay(replay)
-        stream = Stream(engine, encoder, n_steps, replay, self._lock, self._claim)
+        stream = Stream(engine, encoder, n_steps, replay, self._lock, self._claim, self._observe)
         if isinstance(encoder, WindowEncoder) and not encoder.is_calibrated and self.samples_seen:
-            warnings.warn(
+            warn(
                 f"the network has learned {self.samples_seen} samples, and the encoder is to learn "
                 "its range anew: take the encoder that was saved with it, Checkpoint.encoder, or "
-                "give low and high",
-                RuntimeWarning,
-                stacklevel=3,
+                "give low and high"
             )
         self._stream = stream
         return stream
+
+    def _observe(
+        self, batch: Batch, scores: NDArray[np.float64], n_steps: int | NDArray[np.int64]
+    ) -> None:
+        """Observe samples that have been shown, by a stream too, and warn if nothing fires."""
+        self.silence_monitor.observe(batch, scores, n_steps, self.checkpoint)
 
     def _claim(self, stream: Stream, replay: ReplayBuffer | None) -> None:
         """Let a stream with a replay buffer open a sample, if no other stream has an open one."""
@@ -432,6 +444,7 @@ class Simulator:
         else:
             with _naming_the_sample(engine, replay):
                 scores, recording = self._by_blocks(engine, show, batch, record, progress, replay)
+        self.silence_monitor.observe(batch, scores, batch.n_steps, self.checkpoint)
         if not record or recording is None:
             return scores
         return Trace(*recording, scores, self.weights)

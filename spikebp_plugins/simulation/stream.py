@@ -81,6 +81,8 @@ class Stream:
         The lock of the simulator.
     claim : callable
         Called with the stream before it shows something; raises if the sample of another is open.
+    observe : callable
+        Called with a batch, its scores and its steps after samples that are shown as a whole.
     """
 
     def __init__(
@@ -91,8 +93,9 @@ class Stream:
         replay: ReplayBuffer | None,
         lock: RLock,
         claim: Callable[[Stream, ReplayBuffer | None], None],
+        observe: Callable[[Batch, Reals, int], None],
     ) -> None:
-        self._lock, self._claim = lock, claim
+        self._lock, self._claim, self._observe = lock, claim, observe
         net, steps = engine.net, engine.steps()
         self._n_steps = None if n_steps is None else integer("n_steps", n_steps, 1)
         if encoder is not None:
@@ -337,7 +340,8 @@ class Stream:
         """Show each window as a sample, as the simulator would; return their scores."""
         net, engine, n_steps = self.net, self._engine, self.net.n_steps
         closed: list[Reals] = []
-        for block in Batch(net, x, y, n_steps).blocks(engine.block_size(n_steps)):
+        batch = Batch(net, x, y, n_steps)
+        for block in batch.blocks(engine.block_size(n_steps)):
             if y is None:
                 outcome = engine.predict(block, False)
             elif self._replay is None:
@@ -347,6 +351,7 @@ class Stream:
             closed.append(outcome.scores)
         scores = self._collected(closed)
         self._end(scores[-1].copy(), n_steps)
+        self._observe(batch, scores, n_steps)
         return scores
 
     @synchronized
@@ -439,6 +444,7 @@ class Stream:
         else:
             scores, _ = self._learn(partial(self._engine.train, batch, False))
         self._end(scores[0].copy(), n_steps)
+        self._observe(batch, scores, n_steps)
         return scores
 
     def _show(self, x: NDArray[Any] | SparseRows | None, n_steps: int) -> list[Reals]:

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import fields
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -121,6 +122,16 @@ def test_training_prints_a_line_for_each_epoch_and_a_table():
     table = "\n".join(lines[3:])
     for text in ("64-12-10", "150", "test error", "training error", "synaptic operations"):
         assert text in table
+
+
+def test_a_warning_is_a_line_without_code():
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        result = run("train", "--samples", "150", "--epochs", "1", "--input-scale", "1e-6")
+    first, *_ = result.stderr.splitlines()
+    assert first.startswith("warning: no output of the network has fired in 150 samples: layer 0 ")
+    assert first.endswith(" times the present one, would make all layers below the output fire")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_training_reports_json_and_nothing_else_on_stdout():

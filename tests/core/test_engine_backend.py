@@ -24,6 +24,7 @@ from spikebp_plugins.engine.events import Feeder
 from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.engine.wiring import padded
+from spikebp_plugins.simulation.silence_monitor import SilenceMonitor
 from tests.core.engine_copies import skip_without_engine
 from tests.core.small_nets import checkpoint_bytes
 
@@ -87,7 +88,8 @@ MANY = np.concatenate([X[:5], LARGE, X[5:], X[:50]])
 MANY_Y = np.resize(Y, len(MANY))
 
 
-def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(shown):
+def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(shown, monkeypatch):
+    monkeypatch.setattr(SilenceMonitor, "observe", lambda *_: None)  # it shows samples to copies
     with Simulator(NET) as sim, Simulator(NET, "reference") as ref:
         assert np.array_equal(sim.train(MANY, MANY_Y), ref.train(MANY, MANY_Y))
         assert shown == [(32, 5), (32, 0), (64, FIRST), (32, len(MANY) - 5 - FIRST)]
@@ -147,6 +149,7 @@ def test_weights_that_32_bits_do_not_hold_wait_longer_each_time(monkeypatch):
 
 
 def test_there_is_memory_for_one_network(monkeypatch):
+    monkeypatch.setattr(SilenceMonitor, "observe", lambda *_: None)  # it makes copies
     made, start = [], StepNetwork.__init__
     monkeypatch.setattr(
         StepNetwork,

@@ -871,11 +871,11 @@ def test_epochs_halve_the_rate_and_what_comes_after_them_may_raise_it(iris):
     assert model.checkpoint_.net.learning_rate > 0.5 / 8
 
 
-def test_a_network_in_which_nothing_fires_is_warned_of_once(iris):
+def test_a_network_that_learns_too_slowly_to_fire_is_warned_of_once(iris):
     X, y = iris
     settings = {"max_iter": 8, "random_state": 0, "update": "fractional"}
     model = SpikingMLPClassifier((6,), **settings, learning_rate=1e-9)
-    with pytest.warns(RuntimeWarning, match="no output of the network has fired in 1000") as caught:
+    with pytest.warns(RuntimeWarning, match="in 1050 samples: it learns too slowly") as caught:
         model.set_params(input_scale=1.0).fit(X * 1e-6, y)
     assert len(caught) == 1
     with warnings.catch_warnings():

@@ -18,6 +18,7 @@ from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.scaling import scaling_after
 from spikebp_plugins.river import SpikingMLPClassifier, SpikingMLPRegressor
+from spikebp_plugins.simulation.silence_monitor import SilenceMonitor
 from tests.core.literal import LiteralNetwork, asked_by
 from tests.core.streams import (
     FEATURES,
@@ -298,7 +299,7 @@ def test_probabilities_do_not_depend_on_when_they_are_asked_for():
 
 def test_the_number_of_samples_counts_those_before_an_interrupt():
     net = SpikingMLP.paper((3, 2), learning_rate=0.1)
-    learner = LazySimulator.untrained(net, LearningRate(0.1, True))
+    learner = LazySimulator.untrained(net, LearningRate(0.1, True), SilenceMonitor())
     x = np.ones((3, 3))
     x[2] = 1e30
     with pytest.raises(OverflowError):

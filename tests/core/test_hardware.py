@@ -484,6 +484,7 @@ def test_the_numbers_that_round_are_uniform_and_differ_from_place_to_place():
         assert (draws_of(draw_key(*other), (500, 400)) == draws).mean() < 1e-3
 
 
+@pytest.mark.filterwarnings("ignore:.* it learns too slowly")
 def test_a_rate_far_below_the_last_bit_still_teaches_on_average():
     net = small_net((1, 1), n_steps=1, learning_rate=2.0**-12, **CHIP)
     assert net.rate_units == 2 ** (16 + 6 - 12)

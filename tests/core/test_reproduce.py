@@ -39,6 +39,9 @@ from tests.core.test_cli import run, run_json
 
 SAMPLES = 120
 
+# Some of the paper's networks are still silent after so few images.
+pytestmark = pytest.mark.filterwarnings("ignore:no output of the network has fired")
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):

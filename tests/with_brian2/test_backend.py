@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from unittest.mock import Mock
@@ -211,6 +212,16 @@ def test_a_compiled_program_is_used_again_and_leaves_nothing_behind(monkeypatch,
 
 
 @needs_compiler
+def test_silence_is_told_by_the_simulator_alone(caplog):
+    net = SpikingMLP((4, 5, 2), input_scale=1e-3)
+    with Simulator(net, "brian2:numpy") as sim, warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", category=RuntimeWarning)
+        sim.train(np.ones((120, 4)), np.arange(120) % 2)
+    assert len(caught) == 1
+    assert "layer 0 is the first in which nothing fires" in str(caught[0].message)
+    assert not [record for record in caplog.records if "has fired no spike" in record.message]
+
+
 def test_progress_of_a_single_run_is_shown(capsys):
     weights, x, y = samples(1200)
     with Simulator(NET, "brian2", weights, target="cpp_standalone") as sim:
