@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -142,17 +141,14 @@ class LazySimulator:
         while start < len(x):
             self._take_rate(self.rate.now)
             rows = slice(start, start + self.rate.lasts(len(x) - start))
-            with _naming_no_sample():
-                scores.append(self.open(backend).train(x[rows], y[rows], progress=False))
+            scores.append(_naming_no_sample(self.open(backend).train, x[rows], y[rows]))
             self.rate = after(self.rate, scores[-1], rows)
             start = rows.stop
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
     def predict(self, backend: str | None, x: Any) -> NDArray[np.float64]:
         """Return the scores of samples on a back end."""
-        with _naming_no_sample():
-            scores: NDArray[np.float64] = self.open(backend).predict(x, progress=False)
-        return scores
+        return _naming_no_sample(self.open(backend).predict, x)
 
     def _take_rate(self, rate: float) -> None:
         """Continue at another learning rate."""
@@ -164,10 +160,10 @@ class LazySimulator:
             self._learned = self._learned.at_rate(rate)
 
 
-@contextmanager
-def _naming_no_sample() -> Iterator[None]:
-    """Take from the error of an overflow the index of the sample, which is none of a user's row."""
+def _naming_no_sample(show: Callable[..., Any], *samples: Any) -> NDArray[np.float64]:
+    """Show samples; an overflow names no sample, since its index is none of a user's row."""
     try:
-        yield
+        scores: NDArray[np.float64] = show(*samples, progress=False)
+        return scores
     except OverflowError as error:
         raise error.__cause__ or error from None

@@ -85,10 +85,10 @@ def scaling_after(scaling: SomeScaling, X: Any) -> SomeScaling:
     """Return the scaling after samples of shape (n_samples, n_features), all of the same block."""
     n_seen = scaling.n_seen + len(X)
     if n_seen > SINGLE and n_seen % BLOCK:  # what waits is a copy: callers use arrays again
-        return scaling._replace(n_seen=n_seen, waiting=_joined([scaling.waiting, X]))
-    block = _joined([scaling.waiting, X]) if len(scaling.waiting) else X
-    nothing = np.empty((0, X.shape[1]))
-    return scaling._replace(n_seen=n_seen, waiting=nothing).after_block(block)
+        waiting: Any = (*scaling.waiting, X.copy())
+        return scaling._replace(n_seen=n_seen, waiting=waiting)
+    block = _joined([*scaling.waiting, X]) if scaling.waiting else X
+    return scaling._replace(n_seen=n_seen, waiting=()).after_block(block)
 
 
 def scaled_in_turn(
@@ -121,7 +121,7 @@ def scaled_in_turn(
         done += len(rows)
         end = new[done] if done < len(new) else len(X)
         before, scaling = scaling, scaling_after(scaling, X[rows])
-        last = rows[-1] if not len(scaling.waiting) else end  # with which a block ends
+        last = end if scaling.waiting else rows[-1]  # with which a block ends
         if last > start:
             scaled.append(before.scaled(X[start:last]))
         if end > last:
@@ -139,7 +139,7 @@ class InputScaling(NamedTuple):
         g, a power of two.
     n_seen : int
         The samples so far.
-    waiting : ndarray of shape (n_waiting, n_features), or SparseRows
+    waiting : tuple of ndarray or SparseRows, of shape (.., n_features)
         Those of the block that has not ended.
     counts : FeatureCounts
         How often each feature has not been zero.
@@ -162,7 +162,7 @@ class InputScaling(NamedTuple):
 
     spread: float
     n_seen: int
-    waiting: Rows
+    waiting: tuple[Rows, ...]
     counts: FeatureCounts
     n_known: int
     dense: Integers
@@ -175,10 +175,9 @@ class InputScaling(NamedTuple):
     @classmethod
     def unknown(cls, n_features: int, spread: float, *, grows: bool = False) -> InputScaling:
         """Return the scaling before the first sample."""
-        scale, waiting = RunningScale.beginning(np.empty(0), LIMIT), np.empty((0, n_features))
-        dense, length = np.empty(0, np.int64), _no_length()
-        counts = FeatureCounts(n_features)
-        return cls(spread, 0, waiting, counts, 0, dense, scale, length, None, None, grows)
+        scale, length = RunningScale.beginning(np.empty(0), LIMIT), _no_length()
+        counts, dense = FeatureCounts(n_features), np.empty(0, np.int64)
+        return cls(spread, 0, (), counts, 0, dense, scale, length, None, None, grows)
 
     def resized(self, n_features: int) -> InputScaling:
         """Return the scaling of the first features, or of more, which have been 0 so far."""
@@ -188,13 +187,7 @@ class InputScaling(NamedTuple):
         n_known = int(np.count_nonzero(counts.at(self.n_seen)[:, 1] >= 0))
         kept = self.dense < n_features
         dense, scale = self.dense[kept], self.scale.take(kept)
-        waiting: Rows
-        if isinstance(self.waiting, SparseRows):
-            waiting = self.waiting.resized(n_features)
-        else:
-            waiting = np.zeros((len(self.waiting), n_features))
-            n = min(n_features, self.waiting.shape[1])
-            waiting[:, :n] = self.waiting[:, :n]
+        waiting = tuple(_resized(rows, n_features) for rows in self.waiting)
         return self._replace(
             waiting=waiting, counts=counts, n_known=n_known, dense=dense, scale=scale
         )
@@ -299,7 +292,8 @@ class InputScaling(NamedTuple):
         length = _after_rows(length, block)
         of_dense = np.add.reduce(block.dense != 0)
         n_new = self.counts.add(block.feature, 1, self.n_seen)
-        self.counts.add(self.dense, of_dense, self.n_seen)
+        if len(self.dense):
+            self.counts.add(self.dense, of_dense, self.n_seen)
         n_known, n_nonzero = self.n_known + n_new, len(block.feature) + int(of_dense.sum())
         new = self._replace(scale=scale, length=length, outlier=outlier, n_known=n_known)
         are_words = 2 * n_nonzero < n_known * len(X)
@@ -413,6 +407,15 @@ def _joined(parts: Sequence[Any]) -> Any:
     if all(type(part) is np.ndarray for part in parts):
         return np.concatenate(parts)
     return joined_rows([part for part in parts if len(part)] or parts)
+
+
+def _resized(X: Rows, n_features: int) -> Rows:
+    """Return the first features of samples, or more, which are 0."""
+    if isinstance(X, SparseRows):
+        return X.resized(n_features)
+    resized, n = np.zeros((len(X), n_features)), min(n_features, X.shape[1])
+    resized[:, :n] = X[:, :n]
+    return resized
 
 
 def _last_of(X: Rows, features: Integers) -> Array:

@@ -26,7 +26,7 @@ class TargetScaling(NamedTuple):
         Spikes a step for a deviation, or for the root mean square of targets without centre.
     n_seen : int
         The samples so far.
-    waiting : ndarray of shape (n_waiting, n_targets)
+    waiting : tuple of ndarray of shape (.., n_targets)
         Those of the block that has not ended.
     scale : RunningScale
         The scale of the targets.
@@ -34,17 +34,14 @@ class TargetScaling(NamedTuple):
 
     spread: float
     n_seen: int
-    waiting: Array
+    waiting: tuple[Array, ...]
     scale: RunningScale
 
     @classmethod
     def unknown(cls, n_targets: int, spread: float, *, is_centred: bool = True) -> TargetScaling:
         """Return the scaling before the first sample."""
-        nothing = np.zeros(n_targets)
-        waiting = np.empty((0, n_targets))
-        return cls(
-            spread, 0, waiting, RunningScale.beginning(nothing, LIMIT, is_centred=is_centred)
-        )
+        scale = RunningScale.beginning(np.zeros(n_targets), LIMIT, is_centred=is_centred)
+        return cls(spread, 0, (), scale)
 
     def of_all(self, y: Array, weights: Array | None) -> TargetScaling:
         """Return the scaling of targets, of shape (n_samples, n_targets), that are all there."""

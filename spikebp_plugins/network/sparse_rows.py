@@ -80,6 +80,10 @@ class SparseRows:
         """The type of the numbers."""
         return self.number.dtype
 
+    def copy(self) -> SparseRows:
+        """Return a copy."""
+        return SparseRows(self.begin, self.unit.copy(), self.number.copy(), self.n_units)
+
     def matrix(self) -> Any:
         """Return the rows as a sparse matrix of SciPy."""
         from scipy.sparse import csr_matrix

@@ -83,9 +83,17 @@ def arrays_in(path):
         return dict(archive)
 
 
+def with_joined_rows(scaling):
+    """Return a scaling in which those samples that wait are an array."""
+    if not getattr(scaling, "waiting", ()):
+        return scaling
+    rows = [x.dense() if isinstance(x, SparseRows) else x for x in scaling.waiting]
+    return scaling._replace(waiting=np.concatenate(rows))
+
+
 def assert_same_scalings(one, other):
     """Compare scalings, which are tuples of arrays, numbers and such tuples."""
-    one, other = (rows.dense() if isinstance(rows, SparseRows) else rows for rows in (one, other))
+    one, other = map(with_joined_rows, (one, other))
     assert type(one) is type(other)
     if isinstance(one, tuple):
         for parts in zip(one, other, strict=True):
