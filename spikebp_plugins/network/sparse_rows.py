@@ -154,10 +154,11 @@ class SparseRows:
             The numbers of each row.
         """
         n, n_added = number.shape
-        begin = self.begin + n_added * np.arange(n + 1)
         if n == 1:
+            begin = np.array([0, n_added + len(self.unit)])
             units: Any = np.concatenate([unit, self.unit], dtype=np.int32, casting="same_kind")
             return SparseRows(begin, units, np.concatenate([number[0], self.number]), self.n_units)
+        begin = self.begin + n_added * np.arange(n + 1)
         at = begin[:-1, np.newaxis] + np.arange(n_added)
         is_there = np.ones(begin[-1], np.bool_)
         is_there[at] = False

@@ -68,6 +68,17 @@ class FeatureReader:
         self._names: tuple[Hashable, ...] = ()
         self._at: NDArray[np.int32] = np.empty(0, np.int32)
 
+    def knows(self, x: Mapping[Any, Any], places: Places) -> bool:
+        """Return whether all features of a sample have places; they stay what they are."""
+        names = tuple(x)
+        if names == self._names:
+            return True
+        found = [places.get(name, -1) for name in names]
+        if -1 in found:
+            return False
+        self._names, self._at = names, np.array(found, np.int32)
+        return True
+
     def features(
         self, x: Mapping[Any, Any], places: Places, new: Places, width: int, missing: float
     ) -> NDArray[np.float64] | SparseRows:
@@ -78,8 +89,7 @@ class FeatureReader:
         x : mapping
             Real numbers by name.
         places, new : mapping
-            The places of names, of which those of known ones stay what they are; others are left
-            out.
+            The places of names; others are left out.
         width : int
             The number of indices.
         missing : float
@@ -95,21 +105,13 @@ class FeatureReader:
         ValueError
             If a value is no finite real number.
         """
-        values, names = real_values(x), tuple(x)
-        if names == self._names:
+        values = real_values(x)
+        if self.knows(x, places):
             at = self._at
         else:
-            found = [places.get(name, -1) for name in names]
-            if -1 not in found:
-                at = np.array(found, np.int32)
-                self._names, self._at = names, at
-            else:
-                found = [
-                    new.get(name, -1) if at < 0 else at
-                    for name, at in zip(names, found, strict=True)
-                ]
-                values = [value for value, at in zip(values, found, strict=True) if at >= 0]
-                at = np.array([at for at in found if at >= 0], np.int32)
+            found = [places[name] if name in places else new.get(name, -1) for name in x]
+            values = [value for value, place in zip(values, found, strict=True) if place >= 0]
+            at = np.array([place for place in found if place >= 0], np.int32)
         if missing == 0 and MANY * len(at) < width:
             return SparseRows(np.array([0, len(at)]), at, np.array(values, np.float64), width)
         features = np.full((1, width), missing)

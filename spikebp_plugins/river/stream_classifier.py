@@ -145,8 +145,11 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         n_outputs = max(self._learned.net.n_outputs, len(outputs))
 
         def after(rate: LearningRate, scores: Array, rows: slice) -> LearningRate:
-            is_known = np.arange(scores.shape[1]) < n_known[rows, np.newaxis]
-            answers = np.where(is_known, scores, -np.inf).argmax(axis=1)
+            n_outputs = scores.shape[1]
+            if n_known[rows.start] < n_outputs:  # the first sample knows the least
+                is_known = np.arange(n_outputs) < n_known[rows, np.newaxis]
+                scores = np.where(is_known, scores, -np.inf)
+            answers = scores.argmax(axis=1)
             return rate.after(answers != labels[rows], labels[rows])
 
         scores = self._learn(

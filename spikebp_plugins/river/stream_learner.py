@@ -199,7 +199,10 @@ class StreamLearner(base.Estimator, NetworkParameters):
 
     def _rows_of_one(self, x: Mapping[Any, Any]) -> tuple[Places, Array | SparseRows]:
         """Return the indices of new features, and the values of a sample, of shape (1, width)."""
-        new, width = self._with_new(x)
+        new: Places = {}
+        width = self._width
+        if not self._reader.knows(x, self._inputs):
+            new, width = self._with_new(x)
         return new, self._reader.features(x, self._inputs, new, width, self._missing)
 
     def _rows_of_many(self, X: pd.DataFrame) -> tuple[Places, Array | SparseRows]:

@@ -112,9 +112,7 @@ def assert_same(one, other, X, of_other):
 
 
 @pytest.mark.filterwarnings("ignore:feature .* has a reading of")
-@pytest.mark.filterwarnings(
-    "ignore:no output of the network has fired"
-)
+@pytest.mark.filterwarnings("ignore:no output of the network has fired")
 @pytest.mark.parametrize(("model", "y", "known"), KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("X", [WORDS, MIXED], ids=["words", "mixed"])
 def test_what_lists_teach_is_what_arrays_teach(model, y, known, X):
