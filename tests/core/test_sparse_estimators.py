@@ -199,6 +199,70 @@ def test_a_search_takes_sparse_rows():
     np.testing.assert_array_equal(*scores)
 
 
+# --- river ---------------------------------------------------------------------------------------
+
+
+def messages():
+    """Return texts of some words of many, with a word that tells their label."""
+    random = np.random.RandomState(2)
+    texts = []
+    for i in range(120):
+        words = [f"w{word}" for word in random.randint(400, size=random.randint(1, 12))]
+        texts.append(" ".join([*words, "win" if i % 3 == 0 else "see"]))
+    return texts, [i % 3 == 0 for i in range(120)]
+
+
+@pytest.mark.parametrize("feature", ["BagOfWords", "FeatureHasher", "OneHotEncoder"])
+def test_pipelines_of_river_teach_what_their_features_teach(feature):
+    pytest.importorskip("river", reason="river is not installed")
+    from river import feature_extraction, preprocessing
+
+    from spikebp_plugins.river import SpikingMLPClassifier as StreamClassifier
+
+    texts, labels = messages()
+    if feature == "BagOfWords":
+        before, samples = feature_extraction.BagOfWords(), texts
+    elif feature == "FeatureHasher":
+        before = preprocessing.FeatureHasher(n_features=512, seed=3)
+        samples = [dict.fromkeys(text.split(), 1) for text in texts]
+    else:
+        before = preprocessing.OneHotEncoder()
+        samples = [{"first": text.split()[0], "last": text.split()[-1]} for text in texts]
+    pipeline = before.clone() | StreamClassifier(hidden_layer_sizes=(6,))
+    listed, dense = (StreamClassifier(hidden_layer_sizes=(6,)) for _ in range(2))
+    for sample, label in zip(samples, labels, strict=True):
+        before.learn_one(sample)
+        features = {name: float(value) for name, value in before.transform_one(sample).items()}
+        filled = dict.fromkeys(dense.features, 0.0) | features
+        assert listed.predict_one(features) == dense.predict_one(filled)
+        assert pipeline.predict_one(sample) == listed.predict_one(features)
+        np.testing.assert_array_equal(listed.network_inputs(features), dense.network_inputs(filled))
+        pipeline.learn_one(sample, label)
+        listed.learn_one(features, label)
+        dense.learn_one(filled, label)
+    assert len(listed.features) > 64
+    assert pipeline[-1].checkpoint == listed.checkpoint == dense.checkpoint
+
+
+def test_frames_of_sparse_columns_teach_river_what_their_rows_teach():
+    pytest.importorskip("river", reason="river is not installed")
+    from spikebp_plugins.river import SpikingMLPRegressor as StreamRegressor
+
+    names = [f"w{i}" for i in range(62)]
+    listed, frames, sparse_frames = (StreamRegressor(hidden_layer_sizes=(6,)) for _ in range(3))
+    for start in range(0, 90, 9):
+        rows, targets = MIXED[start : start + 9], pd.Series(REALS[start : start + 9, 0])
+        frame = pd.DataFrame(rows, columns=names)
+        of_lists = pd.DataFrame.sparse.from_spmatrix(sparse.csr_matrix(rows), columns=names)
+        predicted = frames.predict_many(frame)
+        pd.testing.assert_series_equal(sparse_frames.predict_many(of_lists), predicted)
+        frames.learn_many(frame, targets)
+        sparse_frames.learn_many(of_lists, targets)
+        for row, target in zip(frame.to_dict("records"), targets, strict=True):
+            listed.learn_one(row, target)
+    assert frames.checkpoint == sparse_frames.checkpoint == listed.checkpoint
+
+
 @settings(max_examples=examples(100))
 @given(st.integers(0, 2**32 - 1))
 def test_lists_are_sorted_as_arrays_are(seed):
