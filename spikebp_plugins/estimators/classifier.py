@@ -210,6 +210,8 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
             if not first:
                 return self.classes_
             raise wrong_argument("classes", "all labels in the first call of partial_fit", "None")
+        if not first and np.array_equal(classes, self.classes_):  # as most calls have them
+            return self.classes_
         check_classification_targets(classes)
         known: NDArray[Any] = np.unique(np.asarray(classes))
         if not first and not np.array_equal(known, self.classes_):

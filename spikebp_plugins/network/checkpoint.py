@@ -63,7 +63,13 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.replay import MOST_SAMPLES, ReplayBuffer
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.sparse_rows import SparseRows, is_sparse, rows_of_matrix
-from spikebp_plugins.network.state import LearningState, OnGrid, initial_state, narrowed
+from spikebp_plugins.network.state import (
+    DrawnWeights,
+    LearningState,
+    OnGrid,
+    initial_state,
+    narrowed,
+)
 
 if TYPE_CHECKING:
     from spikebp_plugins.simulation.simulator import Simulator
@@ -237,13 +243,12 @@ class Checkpoint:
         n_outputs = integer("n_outputs", n_outputs, net.n_outputs)
         sizes = (n_inputs, *net.layer_sizes[1:-1], n_outputs)
         larger = net.replace(layer_sizes=sizes, fraction_bits=net.fraction_bits)
-        start = initial_state(larger)
-
-        grown = {"weights": start.weights.copies(), "feedback": start.feedback.copies()}
-        for name, matrices in grown.items():
-            for matrix, known in zip(matrices, getattr(self.state, name), strict=True):
-                matrix[tuple(map(slice, known.shape))] = known
-        return replace(self, net=larger, state=self.state.with_reals(**grown))
+        weights = DrawnWeights(larger).continued(self.state.weights.rows(), net.n_inputs)
+        feedback = initial_state(larger).feedback.copies()
+        for matrix, known in zip(feedback, self.state.feedback, strict=True):
+            matrix[tuple(map(slice, known.shape))] = known
+        state = self.state._replace(weights=weights).with_reals(feedback=feedback)
+        return replace(self, net=larger, state=state)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Checkpoint) and equal_arrays(to_arrays(self), to_arrays(other))

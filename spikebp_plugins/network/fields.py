@@ -486,8 +486,14 @@ class Definition(LayerSizes, ABC):
             weights[l - 1][first : first + len(rows)] = rows
         return weights
 
-    def drawn_weights(self) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
+    def drawn_weights(self, first_input: int = 0) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
         """Draw the initial weights of `init_weights` a few rows at a time.
+
+        Parameters
+        ----------
+        first_input : int, default=0
+            The first input whose weights are wanted; above 0 with "growing" alone, where each row
+            is drawn by itself.
 
         Yields
         ------
@@ -503,7 +509,7 @@ class Definition(LayerSizes, ABC):
             n, *of_row = connection.weight_shape
             deviation = self._deviation(l, connection)
             n_rows = max(1, VALUES_PER_DRAW // math.prod(of_row))
-            for first in range(0, n, n_rows):
+            for first in range(first_input if l == 1 else 0, n, n_rows):
                 part = slice(first, min(first + n_rows, n))
                 rows = draw(l, (part.stop - first, *of_row), first)
                 yield l, first, rows * (deviation[part] if np.ndim(deviation) else deviation)

@@ -29,6 +29,11 @@ FEEDBACK_DIVISOR: Final = 2.0
 
 NUMBERS: Final = 3
 PARTS: Final = 12
+#: Every second part of a number.
+EVEN_PARTS: Final = np.uint64(0x0000FFFF0000FFFF)
+#: Philox's counter is in front of the next row after so many steps, each of so many numbers.
+NEXT_ROW: Final = 2**64
+NUMBERS_OF_COUNTER: Final = 4
 
 
 def unit_weights(
@@ -54,11 +59,19 @@ def unit_weights(
     ndarray of shape `shape`
         Multiples of 2^-16.
     """
-    weights = np.empty(shape)
-    for i, row in enumerate(weights, first):
-        raw = np.random.Philox(key=seed, counter=[0, i, l, what]).random_raw(NUMBERS * len(row))
-        parts = raw.view(np.uint16).reshape(len(row), PARTS)
-        row[:] = parts.sum(axis=1, dtype=np.int64) - PARTS * (2**16 - 1) // 2
+    n_rows, length = shape
+    generator = np.random.Philox(key=seed, counter=[0, first, l, what])
+    n_numbers = NUMBERS * length
+    numbers = np.empty((n_rows, n_numbers), np.uint64)
+    for row in numbers:
+        row[:] = generator.random_raw(n_numbers)
+        generator.advance(NEXT_ROW - -(-n_numbers // NUMBERS_OF_COUNTER))
+    # Two parts of each number at a time, so that no sum of six reaches the next two.
+    pairs = (numbers & EVEN_PARTS) + (numbers >> np.uint64(16) & EVEN_PARTS)
+    sums = pairs.reshape(n_rows, length, NUMBERS).sum(axis=2)
+    sums = (sums & np.uint64(2**32 - 1)) + (sums >> np.uint64(32))
+    weights: NDArray[np.float64] = sums.astype(np.float64)
+    weights -= PARTS * (2**16 - 1) // 2
     weights /= 2**16
     return weights
 

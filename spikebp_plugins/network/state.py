@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -117,25 +118,40 @@ class DrawnWeights(OnGrid):
     def __init__(self, net: Definition) -> None:
         self._net, self.exponent = net, arithmetic_of(net).exponent_of_weights
 
-    def rows(self) -> Iterator[tuple[int, int, Integers]]:
-        """Yield some rows after the other, as they are drawn or as they were."""
+    def rows(self, first_input: int = 0) -> Iterator[tuple[int, int, Integers]]:
+        """Yield some rows after the other, as they are drawn or as they were.
+
+        Those of inputs before the first that is wanted are left out.
+        """
         if "units" in vars(self):
             yield from super().rows()
             return
         arithmetic = arithmetic_of(self._net)
-        for l, first, drawn in self._net.drawn_weights():
+        for l, first, drawn in self._net.drawn_weights(first_input):
             rounded = _rounded(arithmetic, "weight", l, drawn)
             yield l - 1, first, in_units(rounded, self.exponent)
 
     @cached_property
     def units(self) -> tuple[Integers, ...]:  # type: ignore[override]
         """The integers, all of them."""
+        return self.continued(()).units
+
+    def continued(self, parts: Iterable[tuple[int, int, Integers]], first_input: int = 0) -> OnGrid:
+        """Return weights in which some rows are others, which may have fewer columns.
+
+        Parameters
+        ----------
+        parts : iterable
+            As `rows` yields them.
+        first_input : int, default=0
+            The first input whose weights are not among them.
+        """
         matrices = [np.zeros(shape, np.int8) for shape in self._net.weight_shapes]
-        for i, first, rows in self.rows():
+        for i, first, rows in chain(self.rows(first_input), parts):
             held = np.promote_types(matrices[i].dtype, narrowed(rows).dtype)
             matrices[i] = matrices[i].astype(held, copy=False)
-            matrices[i][first : first + len(rows)] = rows
-        return OnGrid(matrices, self.exponent).units
+            matrices[i][first:][tuple(map(slice, rows.shape))] = rows
+        return OnGrid(matrices, self.exponent)
 
     def __len__(self) -> int:
         return self._net.n_layers
