@@ -15,8 +15,9 @@ deviation, which would make loud what is rare. One power of two multiplies all o
 
 Here :math:`2^e` is about the root mean square of the lengths of rows of sparse features, and p the
 number of bits of the number of these features: of all for which weights were drawn, known or not,
-or of those that have come so far in a network that grows. An entry is cut at twice that length, and
-at 16 deviations, since larger counts drive a unit by more than they teach it.
+or of those that have come so far in a network that grows, where k is at most 5. An entry is cut at
+twice that length, and at 16 deviations, since larger counts drive a unit by more than they teach
+it.
 
 A feature is sparse until more than a quarter of its readings are not zero, of those since the first
 that was not and 3 more, or 16 more where most features are zero; and again once that is less than a
@@ -69,10 +70,12 @@ DOUBT_OF_WORDS: Final = 16
 #: A feature is sparse again if less than one of so many readings is not zero.
 SPARSE_OF: Final = 6
 #: The typical length of a row of n sparse features is 2^LENGTH times n to the power of POWER / 6,
-#: at least 1, and at most 2^LONGEST, in deviations of dense ones.
+#: at least 1, and at most 2^LONGEST, in deviations of dense ones. The first weights of a network
+#: that grows are large: longer rows would leave 32 bits, and move all weights to 64.
 LENGTH: Final = -5
 POWER: Final = 5
 LONGEST: Final = 6
+LONGEST_GROWING: Final = 5
 #: An entry is cut at so many times the typical length, and at so many deviations.
 TIMES_TYPICAL: Final = 2
 LARGEST: Final = 16
@@ -328,7 +331,8 @@ class InputScaling(NamedTuple):
         if not (n_sparse and self.length.n[0]):
             return self._replace(sparse_bits=None)
         bits = POWER * n_sparse.bit_length() // 6 + LENGTH
-        return self._replace(sparse_bits=min(max(bits, 0), LONGEST) + BITS)
+        longest = LONGEST_GROWING if self.grows else LONGEST
+        return self._replace(sparse_bits=min(max(bits, 0), longest) + BITS)
 
     def _with_kinds(self, X: Rows, features: Integers, doubt: int) -> InputScaling:
         """Return the scaling with the kinds that features have after the samples of a block.
