@@ -15,7 +15,7 @@ deviation, which would make loud what is rare. One power of two multiplies all o
 
 Here :math:`2^e` is about the root mean square of the lengths of rows of sparse features, and p the
 number of bits of the number of these features: of all for which weights were drawn, known or not,
-or of those that have come so far in a network that grows, where k is at most 5. An entry is cut at
+or of those that have come so far in a network that grows, where k is at most 3. An entry is cut at
 twice that length, and at 16 deviations, since larger counts drive a unit by more than they teach
 it.
 
@@ -75,7 +75,7 @@ SPARSE_OF: Final = 6
 LENGTH: Final = -5
 POWER: Final = 5
 LONGEST: Final = 6
-LONGEST_GROWING: Final = 5
+LONGEST_GROWING: Final = 3
 #: An entry is cut at so many times the typical length, and at so many deviations.
 TIMES_TYPICAL: Final = 2
 LARGEST: Final = 16

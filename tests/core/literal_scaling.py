@@ -182,7 +182,7 @@ class Features:
         self.change_kinds()
         n_known = sum(since >= 0 for since in self.since)
         n_sparse = (n_known if self.grows else self.n) - len(self.dense)
-        bits = min(max(5 * n_sparse.bit_length() // 6 - 5, 0), 5 if self.grows else 6) + 10
+        bits = min(max(5 * n_sparse.bit_length() // 6 - 5, 0), 3 if self.grows else 6) + 10
         if self.n_seen >= 16:
             self.of_sparse = 0, 0, 0
             if n_sparse and self.length.n:
