@@ -34,10 +34,10 @@ class FeatureCounts:
         self._replaced: list[tuple[int, Integers, Integers]] = []
 
     @classmethod
-    def of_all(cls, nonzero: Integers) -> FeatureCounts:
-        """Return the counts of features that have not been zero so often."""
+    def of_all(cls, nonzero: Integers, bits: int) -> FeatureCounts:
+        """Return the counts of features that have not been zero so often, times 2^-bits."""
         counts = cls(len(nonzero))
-        counts._of[:, 0], counts._of[:, 1] = nonzero, np.where(nonzero > 0, 0, -1)
+        counts._of[:, 0], counts._of[:, 1] = nonzero >> bits, np.where(nonzero > 0, 0, -1)
         return counts
 
     def __len__(self) -> int:

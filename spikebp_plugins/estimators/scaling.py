@@ -230,7 +230,7 @@ class InputScaling(NamedTuple):
             length = _length_of_all(Readings.of(X, dense), whole)
         return new._replace(
             n_seen=whole.total >> whole.bits,
-            counts=FeatureCounts.of_all(nonzero >> whole.bits),
+            counts=FeatureCounts.of_all(nonzero, whole.bits),
             n_known=int(np.count_nonzero(nonzero)),
             dense=dense,
             scale=scale,

@@ -244,6 +244,15 @@ def test_a_feature_that_no_sample_had_is_silent():
     assert scaling.scaled(scaling.without_unknown(asked)).nonzero()[1].tolist() == [8]
 
 
+def test_a_word_of_little_weight_is_known():
+    X = words()
+    weights = np.where(np.arange(400) % 2, 1.0, 2.0**-12)
+    scaling = InputScaling.unknown(300, 2.0).of_all(rows_of_matrix("X", X), weights)
+    X = X.toarray()
+    X[1::2] = 0
+    np.testing.assert_array_equal((scaling.factor > 0) & X.any(axis=0), X.any(axis=0))
+
+
 def test_a_word_is_learned_when_it_comes_first():
     X = words().toarray()
     X[:200, 7] = 0
