@@ -69,7 +69,7 @@ class Samples(NamedTuple):
 
     def _ranks(self) -> NDArray[np.int64]:
         """Return integers in the order of the samples by their bytes, the same for equal ones."""
-        ranks = np.zeros(len(self.y), np.int64)
+        ranks: NDArray[np.int64] = np.zeros(len(self.y), np.int64)
         of_features: Iterable[NDArray[np.float64]] = ()
         if isinstance(self.X, SparseRows):
             ranks = _ranks_of_lists(self.X)

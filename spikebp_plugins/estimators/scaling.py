@@ -244,7 +244,7 @@ class InputScaling(NamedTuple):
 
         The input is `spread` times the difference. A feature that is not known has 0.
         """
-        factor: Array = self._is_known * (self._sparse_factor / ONE)
+        factor: Array = np.where(self._is_known, self._sparse_factor / ONE, 0.0)
         factor[self.dense] = self.scale.factor / ONE
         return factor
 
@@ -390,7 +390,7 @@ class Readings(NamedTuple):
                 others[:, dense] = 0
             row, feature = np.nonzero(others)
             return cls(X[:, dense], row, feature, others[row, feature])
-        row, feature, value = X.row_of_each, X.unit, X.number
+        row, feature, value = X.row_of_each, X.unit.astype(np.int64), X.number
         is_other = value != 0
         readings = np.zeros((len(X), len(dense)))
         if len(dense):

@@ -250,7 +250,8 @@ def of_one_step(x: NDArray[Any] | SparseRows) -> NDArray[Any]:
 def joined_rows(parts: Sequence[Any]) -> SparseRows:
     """Return rows one behind the other; those of arrays, too."""
     rows = [part if isinstance(part, SparseRows) else rows_of_array(part) for part in parts]
-    begins, end = [np.zeros(1, np.int64)], 0
+    begins: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+    end = 0
     for part in rows:
         begins.append(part.begin[1:] + end)
         end += part.begin[-1]

@@ -170,7 +170,7 @@ def _scale_that_fires(
             reaches = _firing(copy(replace(checkpoint, net=net)), ones).fires[:, :-1].all(axis=1)
         except (OverflowError, ValueError):  # out of the range of the arithmetic
             return None
-        if 2 * np.count_nonzero(reaches) >= len(reaches):
+        if 2 * np.count_nonzero(reaches) >= len(ones):
             return scale
     return None
 

@@ -246,6 +246,8 @@ def test_a_program_that_fails_says_why(monkeypatch, capfd):
 
 # On a busy machine Python forgets an interrupted program a moment before it has ended, and says so.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# Labels have nothing to do with the samples: after thousands of them nothing fires.
+@pytest.mark.filterwarnings("ignore:no output of the network has fired")
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_interrupt_leaves_the_state_before_the_run(target, monkeypatch):
     # Whoever starts the tests may ignore SIGINT, which Brian2's handler takes for a function.
