@@ -88,15 +88,16 @@ class FeatureCounts:
         return n_new
 
     def shares(self, features: Integers, n_seen: int) -> tuple[Integers, Integers]:
-        """Return for features how many of how many readings were not zero.
+        """Return for features that are counted how many of how many readings were not zero.
 
         Long counts are halved before, so that what came later counts more.
         """
-        nonzero, since = self._of[features].T
-        n: Integers = np.where(since < 0, 0, n_seen - since)
+        before = self._of[features]
+        nonzero, since = before.T
+        n = n_seen - since
         if n.max(initial=0) >= MOST_READINGS:
+            self._replaced.append((n_seen, features, before))
             by = np.frexp(n // MOST_READINGS)[1]
-            self._replaced.append((n_seen, features, self._of[features]))
             nonzero, n = nonzero >> by, n >> by
-            self._of[features] = np.stack([nonzero, np.where(since < 0, -1, n_seen - n)], axis=1)
+            self._of[features] = np.stack([nonzero, n_seen - n], axis=1)
         return nonzero, n

@@ -50,7 +50,7 @@ from spikebp_plugins.estimators.running_scale import (
 )
 from spikebp_plugins.estimators.samples import COLUMNS_AT_ONCE
 from spikebp_plugins.estimators.target_scaling import TargetScaling
-from spikebp_plugins.network.sparse_rows import SparseRows, joined_rows
+from spikebp_plugins.network.sparse_rows import SparseRows, joined_rows, rows_of_entries
 
 Array = NDArray[np.float64]
 #: Features of samples: an array of shape (n_samples, n_features), or lists.
@@ -273,9 +273,9 @@ class InputScaling(NamedTuple):
                 number *= unit
                 return SparseRows(X.begin, X.unit, number, X.n_units)
             parts = Readings.of(X, self.dense)
-            return parts.sparse_rows(X.shape, self._sparse_units(parts.value) * unit).with_entries(
-                self.dense, self.scale.units(parts.dense) * unit
-            )
+            others = self._sparse_units(parts.value) * unit
+            rows = rows_of_entries(parts.row, parts.feature, others, X.shape)
+            return rows.with_entries(self.dense, self.scale.units(parts.dense) * unit)
         if len(self.dense) == len(self.counts):
             inputs = self.scale.units(X)
         else:
@@ -399,11 +399,6 @@ class Readings(NamedTuple):
             readings[row[is_dense], place[is_dense]] = value[is_dense]
             is_other &= ~is_dense
         return cls(readings, row[is_other], feature[is_other], value[is_other])
-
-    def sparse_rows(self, shape: tuple[int, int], value: Array) -> SparseRows:
-        """Return rows of other values of the features that are not dense."""
-        begin = np.searchsorted(self.row, np.arange(shape[0] + 1)).astype(np.int64)
-        return SparseRows(begin, self.feature.astype(np.int32), value, shape[1])
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -468,8 +468,7 @@ def _input_by_step(net: Definition, x: Any) -> Any:
     if not isinstance(x, (SparseRows, RowsApart)):
         return _by_step(net, x)
     rows = x if isinstance(x, SparseRows) else x.joined()
-    repeated = rows.apart(np.repeat(np.arange(len(rows)), net.n_steps))
-    by_sample = repeated.joined().by_sample(net.n_steps)
+    by_sample = rows[np.repeat(np.arange(len(rows)), net.n_steps)].by_sample(net.n_steps)
     return by_sample if isinstance(x, SparseRows) else by_sample.apart()
 
 

@@ -82,7 +82,8 @@ class SparseRows:
 
     def copy(self) -> SparseRows:
         """Return a copy."""
-        return SparseRows(self.begin, self.unit.copy(), self.number.copy(), self.n_units)
+        lists = self.begin.copy(), self.unit.copy(), self.number.copy()
+        return SparseRows(*lists, self.n_units)
 
     def matrix(self) -> Any:
         """Return the rows as a sparse matrix of SciPy."""
@@ -135,8 +136,8 @@ class SparseRows:
         """Return the rows with other names for their units; those of -1 are left out."""
         renamed = names[self.unit]
         kept = renamed >= 0
-        begin = _begin_of(self.row_of_each[kept], len(self))
-        return SparseRows(begin, renamed[kept], self.number[kept], n_units)
+        entries = self.row_of_each[kept], renamed[kept], self.number[kept]
+        return rows_of_entries(*entries, (len(self), n_units))
 
     def resized(self, n_units: int) -> SparseRows:
         """Return the rows of the first units, or of more, which have no entries."""
@@ -231,11 +232,6 @@ class RowsApart:
         return SparseRows(begin, unit, number, self.n_units)
 
 
-def _begin_of(row: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
-    """Return where the entries of each row begin, given their rows in order."""
-    return np.searchsorted(row, np.arange(n_rows + 1)).astype(np.int64)
-
-
 def _entry(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type of an entry of a list."""
     return np.dtype([("unit", np.int32), ("number", dtype)])
@@ -271,8 +267,16 @@ def is_sparse(x: Any) -> bool:
 def rows_of_array(x: NDArray[Any]) -> SparseRows:
     """Return the rows of an array of two dimensions."""
     row, unit = np.nonzero(x)
-    begin = _begin_of(row, len(x))
-    return SparseRows(begin, unit.astype(np.int32), x[row, unit], x.shape[1])
+    return rows_of_entries(row, unit, x[row, unit], (len(x), x.shape[1]))
+
+
+def rows_of_entries(
+    row: NDArray[np.int64], unit: NDArray[Any], number: NDArray[Any], shape: tuple[int, int]
+) -> SparseRows:
+    """Return rows, given row, unit and number of each entry, row by row, and the shape of all."""
+    n_rows, n_units = shape
+    begin = np.searchsorted(row, np.arange(n_rows + 1)).astype(np.int64)
+    return SparseRows(begin, unit.astype(np.int32, copy=False), number, n_units)
 
 
 def rows_of_matrix(name: str, matrix: Any) -> SparseRows:

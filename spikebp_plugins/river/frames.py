@@ -97,6 +97,6 @@ def placed(
         rows = columns if isinstance(columns, SparseRows) else rows_of_array(columns)
         return rows.renamed(at, width)
     values = columns.dense() if isinstance(columns, SparseRows) else columns
-    placed = np.full((len(values), width), missing)
-    placed[:, at[known]] = values[:, known]
-    return placed
+    filled = np.full((len(values), width), missing)
+    filled[:, at[known]] = values[:, known]
+    return filled

@@ -159,8 +159,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
     def _inputs(self) -> Places:
         """The places of all features that have been learned from.
 
-        It costs a sample what it has, and not what came before: new features wait until another
-        call needs them, since their sample may be refused.
+        Those that a sample has brought are added here, and not while it is learned: it may be
+        refused, and to copy all places would cost more with each feature that has come.
         """
         if self._new:
             self._places.update(self._new)

@@ -15,6 +15,7 @@ from spikebp_plugins.backends.registry import STAND_IN, backend_for
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.sparse_rows import SparseRows
 
 #: How often a copy is to learn the samples.
 N_REPEATS: Final = 3
@@ -69,7 +70,7 @@ def reason_of_silence(
     firing = _firing(copy(checkpoint), ones)
     if firing.fires[:, -1].any():
         return None
-    heard = [one for one in ones if one.rows().any()]
+    heard = [one for one in ones if _sends(one)]
     silent = np.flatnonzero(~firing.fires[:, :-1].any(axis=0)).tolist()
     if ones[0].y is None:
         if not (heard and silent):
@@ -111,6 +112,11 @@ def _reason_in_output(net: Definition, scores: NDArray[np.float64], learns: bool
         "outputs with a drive below zero have no error and learn nothing: take a smaller "
         "learning_rate, or weight_init='quiet'"
     )
+
+
+def _sends(one: Batch) -> bool:
+    """Whether the input of a sample is not zero."""
+    return bool((one.x.number if isinstance(one.x, SparseRows) else one.x).any())
 
 
 def _asks(one: Batch) -> bool:

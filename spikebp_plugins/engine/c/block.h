@@ -12,7 +12,8 @@ struct rows {
     const void *at;
     int64_t sample_apart, step_apart; /* bytes from row to row; 0 if all steps have the same */
     /* Of samples that list their units, else null: where each begins, and the end; and the units
-     * of its numbers, which rise: in a step they begin with `step_apart` times its number. */
+     * of its numbers. If it has input of several steps, they rise: those of a step begin with
+     * `step_apart` times its number. */
     const int64_t *begin;
     const int32_t *unit;
     int32_t kind;
