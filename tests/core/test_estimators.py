@@ -43,7 +43,7 @@ from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.scaling import InputScaling, scaling_after
 from spikebp_plugins.estimators.temperature import Temperature, softmax
 from spikebp_plugins.network.state import initial_state
-from tests.core.small_nets import assert_same_scalings
+from tests.core.equal_scalings import assert_same_scalings
 from tests.documentation import ROOT, sections
 
 #: Updates at every step and at one rate, of features as they are.

@@ -22,8 +22,8 @@ from spikebp_plugins.estimators.target_scaling import TargetScaling
 from spikebp_plugins.network.sparse_rows import SparseRows, rows_of_array, rows_of_matrix
 from spikebp_plugins.river import SpikingMLPClassifier as StreamClassifier
 from spikebp_plugins.river import SpikingMLPRegressor as StreamRegressor
+from tests.core.equal_scalings import assert_same_scalings
 from tests.core.literal_scaling import Features
-from tests.core.small_nets import assert_same_scalings
 from tests.profiles import examples
 
 N = 2000
