@@ -48,6 +48,9 @@ Part: TypeAlias = tuple[int, int, int, Array]
 #: So many updates of a layer wait at most; with more, weights are written before a sample closes.
 MOST_PENDING: Final = 16
 
+#: Longer lists of input are not copied: they take longer than to ask for an address.
+LARGEST_LIST: Final = 1000
+
 #: A step takes as long as so many synapses at least, however small the network is.
 LEAST_WORK = 10_000
 
@@ -88,6 +91,32 @@ class KeptRow:
     def of(self, values: Array) -> CRows:
         """Return the row with n values in it."""
         self.values[...] = values
+        return self._rows
+
+
+class KeptList:
+    """A short list of the input of a step, in memory whose address is known.
+
+    Parameters
+    ----------
+    n : int
+        The most entries.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.largest = n
+        self._begin, self._unit, self._number = (
+            np.zeros(2, np.int64),
+            np.zeros(n, np.int32),
+            np.zeros(n),
+        )
+        at, begin, unit = (array.ctypes.data for array in (self._number, self._begin, self._unit))
+        self._rows = CRows(at=at, begin=begin, unit=unit, kind=REALS)
+
+    def of(self, row: SparseRows) -> CRows:
+        """Return the list of a row."""
+        n = len(row.unit)
+        self._begin[1], self._unit[:n], self._number[:n] = n, row.unit, row.number
         return self._rows
 
 
@@ -140,6 +169,7 @@ class EngineNetwork:
         of_input = (np.int64, COUNTS) if self._takes_counts else (np.float64, REALS)
         self._input = KeptRow(net.n_inputs, *of_input)
         self._levels = KeptRow(net.n_inputs, np.uint8, LEVELS)
+        self._list = KeptList(0 if self._takes_counts else min(net.n_inputs, LARGEST_LIST))
         self._label, self._none = KeptRow(1, np.int64, LABELS), CRows(kind=NONE)
         self._real_target = KeptRow(net.n_outputs, np.float64, REALS)
         self._scores = np.zeros((1, net.n_outputs))
@@ -430,6 +460,9 @@ class EngineNetwork:
         Rows may overlap in memory, as those of overlapping windows do.
         """
         if isinstance(x, SparseRows):
+            is_short = 0 < len(x.unit) <= self._list.largest
+            if is_short and len(x) == 1 and x.n_units == self._n_inputs:
+                return self._list.of(x)
             number = self._as_in_c(x.number)
             rows = _rows(number, _kind(number), x.begin, x.unit)
             rows.step_apart = self._n_inputs if x.n_units > self._n_inputs else 0

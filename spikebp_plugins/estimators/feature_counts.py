@@ -76,7 +76,7 @@ class FeatureCounts:
         n_seen : int
             The samples with these.
         """
-        before = self._of[features]
+        before = self._of.take(features, axis=0)  # quicker than by an index
         self._replaced.append((n_seen, features, before))
         is_new = (before[:, 1] < 0) & (times > 0)
         n_new = 0
@@ -92,7 +92,7 @@ class FeatureCounts:
 
         Long counts are halved before, so that what came later counts more.
         """
-        before = self._of[features]
+        before = self._of.take(features, axis=0)
         nonzero, since = before.T
         n = n_seen - since
         if n.max(initial=0) >= MOST_READINGS:

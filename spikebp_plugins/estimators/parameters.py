@@ -106,8 +106,8 @@ class NetworkParameters(EstimatorLocks):
         if isinstance(X, SparseRows):
             unit = X.unit + np.int32(1) if is_first else X.unit
             wider = SparseRows(X.begin, unit, X.number, n_features + 1)
-            at, ones = np.array([0 if is_first else n_features], np.int32), np.ones((n_rows, 1))
-            return wider.with_entries(at, ones * constant)
+            at = np.array([0 if is_first else n_features], np.int32)
+            return wider.with_entries(at, np.array([[constant]]))
         inputs = np.empty((n_rows, n_features + 1))
         inputs[:, slice(1, None) if is_first else slice(-1)] = X
         inputs[:, self.intercept_at] = constant

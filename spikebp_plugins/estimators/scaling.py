@@ -320,11 +320,13 @@ class InputScaling(NamedTuple):
         """Return y for readings of sparse features."""
         if self.sparse_bits is None:
             return np.zeros(X.shape)
-        with np.errstate(over="ignore"):  # what is infinite will be cut
-            y: Array = np.rint(X * self._sparse_factor)
-        limit = float(min(TIMES_TYPICAL << self.sparse_bits, LARGEST * ONE))
+        factor = self._sparse_factor
+        # The factor is a power of two: it makes no difference that readings are cut before.
+        limit = min(TIMES_TYPICAL << self.sparse_bits, LARGEST * ONE) / factor
+        y: Array = np.minimum(X, limit)
         np.maximum(y, -limit, out=y)
-        return np.minimum(y, limit, out=y)
+        y *= factor
+        return np.rint(y, out=y)
 
     def _with_sparse_bits(self) -> InputScaling:
         n_sparse = (self.n_known if self.grows else len(self.counts)) - len(self.dense)

@@ -13,6 +13,7 @@ from sklearn.utils.validation import _num_features
 
 from spikebp_plugins.common.errors import finite, wrong_argument
 from spikebp_plugins.estimators.repetition import UNIT
+from spikebp_plugins.network.samples import are_finite
 from spikebp_plugins.network.sparse_rows import is_sparse, rows_of_matrix
 
 try:  # releases of scikit-learn have it in different places
@@ -141,7 +142,7 @@ def _are_features(estimator: Any, X: Any) -> bool:
         and X.shape[1] == estimator.n_features_in_
         and X.shape[0] > 0
         and not hasattr(estimator, "feature_names_in_")  # without names, X would be warned of
-        and 0 not in np.isfinite(X if is_array else X.data).tobytes()
+        and are_finite(X if is_array else X.data)
     )
 
 

@@ -167,10 +167,10 @@ def check_batch(net: Definition, x: Any, y: Any = None, n_steps: int | None = No
         If a shape, a type or a value is not allowed.
     """
     steps = net.n_steps if n_steps is None else integer("n_steps", n_steps, 1)
-    if type(x) is not np.ndarray and is_sparse(x):
-        x = rows_of_matrix("x", x)
-    if isinstance(x, SparseRows):
-        x = check_sparse(net, x, steps)
+    is_array = type(x) is np.ndarray
+    if not is_array and (isinstance(x, SparseRows) or is_sparse(x)):
+        rows = x if isinstance(x, SparseRows) else rows_of_matrix("x", x)
+        x = check_sparse(net, rows, steps)
     else:
         x = real_array("x", x)
         if x.shape[1:] != (net.n_inputs,) or net.input_coding != "values":
@@ -182,17 +182,16 @@ def check_batch(net: Definition, x: Any, y: Any = None, n_steps: int | None = No
 def check_sparse(net: Definition, rows: SparseRows, n_steps: int) -> SparseRows:
     """Check rows that list their units, each of a sample, or of its steps one behind the other."""
     of_steps, of_values = n_steps * net.n_inputs, net.input_coding == "values"
-    known = dict.fromkeys((net.n_inputs, of_steps) if of_values else (of_steps,))
+    known = (net.n_inputs, of_steps) if of_values else (of_steps,)
     if rows.n_units not in known:
-        shapes = " or ".join(_shape(("n_samples", n)) for n in known)
+        shapes = " or ".join(_shape(("n_samples", n)) for n in dict.fromkeys(known))
         raise wrong_argument("x", f"of shape {shapes} where it is sparse", f"shape {rows.shape}")
     number = rows.number
-    if number.dtype.kind == "f" and not _has_finite_square(number):
+    if number.dtype.kind == "f" and not are_finite(number):
         of_row, wrong = rows.row_of_each, np.flatnonzero(~np.isfinite(number))
-        if len(wrong):
-            first = min(wrong, key=lambda i: (of_row[i], rows.unit[i]))
-            index = int(of_row[first]), int(rows.unit[first])
-            raise wrong_argument("x", "finite", f"{number[first]} at index {index}")
+        first = min(wrong, key=lambda i: (of_row[i], rows.unit[i]))
+        index = int(of_row[first]), int(rows.unit[first])
+        raise wrong_argument("x", "finite", f"{number[first]} at index {index}")
     return rows if of_values else replace(rows, number=_check_counts(net, number))
 
 
@@ -276,6 +275,11 @@ def real_array(name: str, values: Any) -> NDArray[Any]:
         return values
     array = array_of(name, values, REALS_AND_BOOLEANS, "an array of real numbers")
     return array.astype(np.uint8) if array.dtype.char == "?" else array
+
+
+def are_finite(values: NDArray[Any]) -> bool:
+    """Return whether all real numbers are finite."""
+    return _has_finite_square(values) or bool(np.isfinite(values).all())
 
 
 def _has_finite_square(values: NDArray[Any]) -> bool:

@@ -57,7 +57,10 @@ class SparseRows:
     def __getitem__(self, index: slice | NDArray[np.int64]) -> SparseRows:
         if isinstance(index, np.ndarray):
             return self._taken(index)
-        start, stop, _ = index.indices(len(self))
+        n = len(self)
+        start, stop, _ = index.indices(n)
+        if start == 0 and stop == n:
+            return self
         begin = self.begin[start : max(start, stop) + 1]
         # Whoever converts the numbers of a block would else convert those of all others too.
         listed = slice(begin[0], begin[-1])
@@ -151,10 +154,10 @@ class SparseRows:
         ----------
         unit : ndarray of shape (n,)
             Units, of which no row has an entry.
-        number : ndarray of shape (n_rows, n)
-            The numbers of each row.
+        number : ndarray of shape (n_rows or 1, n)
+            The numbers of each row, or of all.
         """
-        n, n_added = number.shape
+        n, n_added = len(self), len(unit)
         if n == 1:
             begin = np.array([0, n_added + len(self.unit)])
             units: Any = np.concatenate([unit, self.unit], dtype=np.int32, casting="same_kind")
@@ -297,7 +300,8 @@ def rows_of_matrix(name: str, matrix: Any) -> SparseRows:
     if not (is_in_order and 0 <= n <= min(len(unit), len(csr.data))):
         raise wrong_argument(name, "a sparse matrix whose rows lie in order", "another indptr")
     unit = unit[:n]
-    if n and not 0 <= np.minimum.reduce(unit) <= np.maximum.reduce(unit) < n_units:
+    # A negative one is larger than all others, read without its sign.
+    if n and not np.maximum.reduce(unit.view(f"u{unit.itemsize}")) < n_units:
         allowed = f"a sparse matrix with columns from 0 to {n_units - 1}"
         raise wrong_argument(name, allowed, f"{unit.min()} to {unit.max()}")
     if n_units > LARGEST_ROW:
@@ -306,7 +310,7 @@ def rows_of_matrix(name: str, matrix: Any) -> SparseRows:
     is_rising, starts = unit[1:] > unit[:-1], begin[1:-1]
     if len(starts):
         is_rising[starts[(starts > 0) & (starts < n)] - 1] = True
-    if not is_rising.all():
+    if 0 in is_rising.tobytes():
         csr = csr.copy()
         csr.sum_duplicates()
     number = array_of(name, csr.data, REALS_AND_BOOLEANS, "a sparse matrix of real numbers")
