@@ -105,11 +105,8 @@ class KeptList:
 
     def __init__(self, n: int) -> None:
         self.largest = n
-        self._begin, self._unit, self._number = (
-            np.zeros(2, np.int64),
-            np.zeros(n, np.int32),
-            np.zeros(n),
-        )
+        self._begin = np.zeros(2, np.int64)
+        self._unit, self._number = np.zeros(n, np.int32), np.zeros(n)
         at, begin, unit = (array.ctypes.data for array in (self._number, self._begin, self._unit))
         self._rows = CRows(at=at, begin=begin, unit=unit, kind=REALS)
 

@@ -22,6 +22,7 @@ from spikebp_plugins import (
     SpikingMLP,
 )
 from spikebp_plugins.common.archive import write_archive
+from spikebp_plugins.engine.network import LARGEST_LIST
 from tests.core.small_nets import ENGINES, arrays_in, checkpoint_bytes
 from tests.core.strategies import any_network, definitions, networks, random_weights, targets
 from tests.profiles import examples
@@ -53,6 +54,24 @@ def cases(draw):
     is_by_step = net.input_coding == "spikes" or draw(st.booleans())
     share = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
     return net, is_by_step, share, draw(st.integers(0, 2**32 - 1))
+
+
+def test_lists_of_any_length_come_one_by_one():
+    """Short ones are copied to where the engine finds them, and long ones stay where they are."""
+    net, random = SpikingMLP((LARGEST_LIST + 300, 5, 3)), np.random.RandomState(0)
+    one_by_one, at_once = Simulator(net), Simulator(net)
+    sizes = [3, LARGEST_LIST, 0, LARGEST_LIST + 1, 1, LARGEST_LIST + 300, 0, 7]
+    x = np.zeros((len(sizes), net.n_inputs))
+    for row, size in zip(x, sizes, strict=True):
+        row[random.permutation(net.n_inputs)[:size]] = random.uniform(-1, 1, size)
+    y = random.randint(0, 3, len(sizes))
+    scores = []
+    for i in range(len(sizes)):
+        # Arrays between lists have another place.
+        row = x[i : i + 1] if i == 5 else sparse.csr_matrix(x[i : i + 1])
+        scores.append(one_by_one.train(row, y[i : i + 1]))
+    assert np.array_equal(np.concatenate(scores), at_once.train(x, y))
+    assert checkpoint_bytes(one_by_one) == checkpoint_bytes(at_once)
 
 
 @settings(max_examples=examples(80))
