@@ -166,6 +166,7 @@ class EngineNetwork:
         of_input = (np.int64, COUNTS) if self._takes_counts else (np.float64, REALS)
         self._input = KeptRow(net.n_inputs, *of_input)
         self._levels = KeptRow(net.n_inputs, np.uint8, LEVELS)
+        # Counts are of another type: their lists stay where they are.
         self._list = KeptList(0 if self._takes_counts else min(net.n_inputs, LARGEST_LIST))
         self._label, self._none = KeptRow(1, np.int64, LABELS), CRows(kind=NONE)
         self._real_target = KeptRow(net.n_outputs, np.float64, REALS)

@@ -167,10 +167,10 @@ def check_batch(net: Definition, x: Any, y: Any = None, n_steps: int | None = No
         If a shape, a type or a value is not allowed.
     """
     steps = net.n_steps if n_steps is None else integer("n_steps", n_steps, 1)
-    is_array = type(x) is np.ndarray
-    if not is_array and (isinstance(x, SparseRows) or is_sparse(x)):
-        rows = x if isinstance(x, SparseRows) else rows_of_matrix("x", x)
-        x = check_sparse(net, rows, steps)
+    if not isinstance(x, (np.ndarray, SparseRows)) and is_sparse(x):
+        x = rows_of_matrix("x", x)
+    if isinstance(x, SparseRows):
+        x = check_sparse(net, x, steps)
     else:
         x = real_array("x", x)
         if x.shape[1:] != (net.n_inputs,) or net.input_coding != "values":
