@@ -58,7 +58,7 @@ def test_learners_of_sparse_rows_are_compared(tmp_path):
     options = ("--bits", "6,8", "--rounds", "1", "--shuffles", "1", "--file", str(messages))
     own, sgd = "spikebp, partial_fit", "scikit-learn SGDClassifier"
     options += ("--learners", "spikebp, engine", sgd, "PyTorch, EmbeddingBag")
-    result = run("sparse.py", *options, "--picture", str(picture))
+    result = run("sparse_rows.py", *options, "--picture", str(picture))
     left_out = [reason.split(":")[0] for reason in result["left_out"]]
     names = {"spikebp, engine", own, sgd, "PyTorch, EmbeddingBag"} - {*left_out}
     assert {row["learner"] for row in result["cost"]} == names
@@ -72,7 +72,7 @@ def test_learners_of_sparse_rows_are_compared(tmp_path):
     assert {*right} == names - {"spikebp, engine"}
     assert right[sgd] > 80
     assert picture.stat().st_size > 0
-    without_data = run("sparse.py", "--parts", "accuracy", "--learners", sgd)
+    without_data = run("sparse_rows.py", "--parts", "accuracy", "--learners", sgd)
     assert without_data["left_out"] == ["accuracy: neither --file nor SPIKEBP_DATA has messages"]
 
 

@@ -9,9 +9,9 @@ into 2^14 inputs, is predicted and then learned. The table has means over shuffl
 rates the best where there is no default. One thread. river, Vowpal Wabbit (``pip install
 vowpalwabbit``) and PyTorch take part where they are installed; SPIKEBP_DATA brings the messages::
 
-    SPIKEBP_DATA=... python benchmarks/sparse.py --picture docs/sparse_input.png
-    python benchmarks/sparse.py --parts cost --bits 10,14 --learners "Vowpal Wabbit" --json
-    python benchmarks/sparse.py --parts accuracy --file messages.txt --shuffles 1
+    SPIKEBP_DATA=... python benchmarks/sparse_rows.py --picture docs/sparse_input.png
+    python benchmarks/sparse_rows.py --parts cost --bits 10,14 --learners "Vowpal Wabbit" --json
+    python benchmarks/sparse_rows.py --parts accuracy --file messages.txt --shuffles 1
 """
 
 import argparse
