@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
+from spikebp_plugins.estimators.class_counts import ClassCounts
 from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import LabelParameters
@@ -49,8 +50,9 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, by label; a class that is not named has the weight 1. "balanced"
         gives each class the same total. `fit` divides them by their mean over the samples, so that
-        an epoch shows as many samples as without; `partial_fit`, which takes no "balanced",
-        multiplies `sample_weight` by them.
+        an epoch shows as many samples as without; `partial_fit` multiplies `sample_weight` by them,
+        and balances by how often classes have come so far: a sample of a rare class is shown up to
+        four times, and others are left out.
 
     Attributes
     ----------
@@ -86,6 +88,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     True
     """
 
+    hidden_layer_sizes: Any = field(default=(200, 100), kw_only=False)
     class_weight: Any = None
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
@@ -119,9 +122,6 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
             self._check_parameters()
             first = not self.__sklearn_is_fitted__()
             known = self._known_classes(first, classes)
-            if isinstance(self.class_weight, str):
-                allowed = "a dict or None for partial_fit, which does not know how many are to come"
-                raise wrong_argument("class_weight", allowed, repr(self.class_weight))
             samples = self._prepared(
                 X, y, sample_weight, first=first, has_epochs=False, classes=known
             )
@@ -238,7 +238,12 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
             classes = np.unique(y) if first else self.classes_
         labels = _positions(classes, y)
         weights = checked_weights(sample_weight, X.shape[0], has_epochs=has_epochs)
-        samples = Samples(X, labels, self._weights(classes, labels, weights, has_epochs))
+        counts = ClassCounts() if first else self._class_counts.copy()
+        if has_epochs or not self._is_balanced:
+            shown = self._weights(classes, labels, weights, has_epochs)
+        else:
+            shown = _balanced(counts, labels, weights)
+        samples = Samples(X, labels, shown)
         if first and samples.are_left_out:
             return samples
         if first:
@@ -247,7 +252,15 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
             self._temperature = Temperature()
         else:
             self._resume()
+        self._class_counts: ClassCounts = counts
         return samples
+
+    @property
+    def _is_balanced(self) -> bool:
+        return isinstance(self.class_weight, str) and self.class_weight == "balanced"
+
+    def _classes_of(self, n_outputs: int) -> int:
+        return n_outputs
 
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
         return y
@@ -261,6 +274,15 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None
     ) -> float:
         return float(np.average(scores.argmax(axis=1) == y, weights=weights))
+
+    def _loss(
+        self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> float:
+        # Those of samples that have been learned are too good: they are forgotten.
+        self._temperature = Temperature()
+        self._temperature.observe(scores, y)
+        logs = self._temperature.log_probabilities(scores)
+        return -float(np.average(logs[np.arange(len(y)), y], weights=weights))
 
     def _weights(
         self, classes: NDArray[Any], y: NDArray[Any], weights: Weights | None, has_epochs: bool
@@ -291,6 +313,15 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     def _go_back(self, snapshot: Any) -> None:
         of_network, self._temperature = snapshot
         super()._go_back(of_network)
+
+
+def _balanced(counts: ClassCounts, labels: NDArray[np.int64], weights: Weights | None) -> Weights:
+    """Return the weights of samples of a stream, and count those that are shown."""
+    if weights is None:
+        return counts.weights(labels.tolist())
+    balanced = np.zeros(len(labels))
+    balanced[weights > 0] = counts.weights(labels[weights > 0].tolist())
+    return balanced * weights
 
 
 def _positions(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from spikebp_plugins.common.errors import boolean, integer, is_integer, real, wrong_argument
+from spikebp_plugins.common.errors import boolean, choice, integer, is_integer, real, wrong_argument
 from spikebp_plugins.common.notice import warn
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
@@ -25,7 +25,7 @@ from spikebp_plugins.estimators.parameters import NetworkParameters, ParametersI
 from spikebp_plugins.estimators.repetition import WeightRemainders
 from spikebp_plugins.estimators.samples import ROWS_AT_ONCE, Samples, parts_of
 from spikebp_plugins.estimators.scaling import InputScaling, scaled_in_turn
-from spikebp_plugins.estimators.structure import HIDDEN_LAYER_SIZES, Structure
+from spikebp_plugins.estimators.structure import Structure
 from spikebp_plugins.estimators.validation import checked_data
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import LARGEST_SEED
@@ -36,6 +36,9 @@ from spikebp_plugins.network.sparse_rows import SparseRows
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+#: Without as many validation samples, and as many of each class, `fit` keeps none out by itself.
+FEWEST_KEPT_OUT: Final = 20
+FEWEST_OF_CLASS: Final = 2
 #: `partial_fit` warns of weights that are all below this.
 SELDOM_SHOWN: Final = 0.5
 
@@ -45,7 +48,7 @@ class FitParameters(NamedTuple):
 
     max_iter: int
     shuffle: bool
-    early_stopping: bool
+    early_stopping: str | bool
     validation_fraction: float
     n_iter_no_change: int
     tol: float
@@ -61,7 +64,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     Parameters
     ----------
-    hidden_layer_sizes : sequence of int, or int, default=(100,)
+    hidden_layer_sizes : sequence of int, or int, default=(200, 100), of a regressor (100,)
         Units of the hidden layers, which are dense; an integer is the size of the only one.
     connections : sequence of layers, str or None, default=None
         The layers below the output instead of `hidden_layer_sizes`, as of a `SpikingNetwork`:
@@ -73,22 +76,26 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         channels). An image has no place for a constant input: none is added to it. None takes the
         features as a plain vector.
     max_iter : int, default=100
-        Epochs of `fit`.
+        The most epochs of `fit`.
     shuffle : bool, default=True
         Whether `fit` draws an order anew for each epoch.
     random_state : int, RandomState instance or None, default=None
         Seeds the initial weights, the orders of samples and the choice of validation samples. An
         integer is the seed of the definition itself.
-    early_stopping : bool, default=False
-        Whether `fit` keeps validation samples out of training, ends when their score stops rising,
-        and takes the weights of the epoch with the best score.
+    early_stopping : "auto" or bool, default="auto"
+        Whether `fit` ends before `max_iter` epochs if it finds no gain. True keeps validation
+        samples out of training, whose loss says what a gain is, and takes the weights of the best
+        epoch; their scores give a classifier its probabilities. "auto" does so with at least 20
+        validation samples, and 2 of each class; with fewer, the loss of training itself decides.
+        It keeps none out where `max_iter` is at most `n_iter_no_change`.
     validation_fraction : float, default=0.1
         The share of samples that are validation samples; a classifier takes each class in its
         proportion.
-    n_iter_no_change : int, default=10
-        Epochs in a row without gain after which early stopping ends.
+    n_iter_no_change : int, default=5
+        Epochs in a row without gain after which the automatic learning rate is halved; `fit` ends
+        where it has been halved twice, or where `learning_rate` is a number.
     tol : float, default=1e-4
-        A smaller rise of the validation score is no gain.
+        A gain lowers the least loss by at least this share of it.
     warm_start : bool, default=False
         Whether `fit` goes on with the network of an earlier call. Of the network's parameters
         only `learning_rate`, `label_targets` and `backend` may have changed.
@@ -105,16 +112,16 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         the learning rate follows. 0 keeps none.
     """
 
-    hidden_layer_sizes: Any = HIDDEN_LAYER_SIZES
+    hidden_layer_sizes: Any = (100,)
     _: KW_ONLY
     connections: Any = None
     image_shape: Any = None
     max_iter: int = 100
     shuffle: bool = True
     random_state: Any = None
-    early_stopping: bool = False
+    early_stopping: Any = "auto"
     validation_fraction: float = 0.1
-    n_iter_no_change: int = 10
+    n_iter_no_change: int = 5
     tol: float = 1e-4
     warm_start: bool = False
     verbose: bool = False
@@ -152,8 +159,14 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     ) -> float:
         """Return the accuracy or the R² of the network's scores, as `score` gives it."""
 
+    def _loss(
+        self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> float:
+        """Return the loss of validation samples, given the scores that they have now."""
+        return 1 - self._goodness(scores, y, weights)
+
     def _learned_from(self, scores: NDArray[np.float64], y: NDArray[Any]) -> None:
-        """Process the scores that samples reached while they were learned."""
+        """Process the scores that samples reached when they were learned for the first time."""
 
     @property
     @synchronized
@@ -227,7 +240,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         course = FitParameters(
             max_iter=integer("max_iter", self.max_iter, 1),
             shuffle=boolean("shuffle", self.shuffle),
-            early_stopping=boolean("early_stopping", self.early_stopping),
+            early_stopping=self._checked_early_stopping,
             validation_fraction=real("validation_fraction", fraction, between, lambda x: 0 < x < 1),
             n_iter_no_change=integer("n_iter_no_change", self.n_iter_no_change, 1),
             tol=real("tol", self.tol, "a finite number of at least 0", lambda x: x >= 0),
@@ -241,13 +254,23 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             allowed = f"None, a RandomState or an integer from 0 to {LARGEST_SEED}"
             integer("random_state", self.random_state, 0, LARGEST_SEED, allowed=allowed)
         structure = Structure.of_parameters(
-            self.hidden_layer_sizes, self.connections, self.image_shape
+            self.hidden_layer_sizes,
+            self.connections,
+            self.image_shape,
+            default=type(self).hidden_layer_sizes,
         )
         # Whether layers other than dense ones fit a plain vector is not known before it comes.
         is_known = structure.is_dense or structure.image_shape is not None
         checked = structure if is_known else Structure(())
         self._definition(checked, 1, 1, seed=0)
         self._course, self._structure = course, structure
+
+    @property
+    def _checked_early_stopping(self) -> str | bool:
+        value = self.early_stopping
+        value = bool(value) if isinstance(value, np.bool_) else value
+        allowed: tuple[str | bool, ...] = ("auto", True, False)
+        return choice("early_stopping", value, allowed)
 
     def _start(self, n_outputs: int) -> None:
         """Make a network in its initial state."""
@@ -401,7 +424,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         if self._replay is not None:
             order = np.arange(len(samples.y)) if order is None else order
             return self._train_again(self._replay, samples, order, in_turn=in_turn)
-        scores, net = [], self._learned.net
+        scores, net, last = [], self._learned.net, -1
         for rows in parts_of(samples.X, order):
             X, y, scaling = samples.X[rows], samples.y[rows], self._scaling
             if samples.are_inputs:
@@ -414,7 +437,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             targets, changes = self._asked(y, None, in_turn=in_turn)
             scores.append(self._learn(inputs, targets))
             self.__dict__.update(changes | {"_scaling": scaling})
-            self._learned_from(scores[-1], y)
+            is_new, last = _first_times(rows, last)
+            self._learned_from(scores[-1][is_new], y[is_new])
             self._monitor.observe(inputs, net)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
@@ -439,7 +463,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         The buffer keeps features, which are scaled as those of the new sample before them are: in a
         stream (`in_turn`) by what came so far.
         """
-        scores, learned = [], self._learned
+        scores, learned, last = [], self._learned, -1
         net = learned.net
         for start in range(0, len(order), ROWS_AT_ONCE):
             rows = order[start : start + ROWS_AT_ONCE]
@@ -455,7 +479,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                 reached = self._learn(inputs, targets)
                 self.__dict__.update(changes | {"_scaling": scaling})
             scores.append(reached[mixture.is_new])
-            self._learned_from(scores[-1], samples.y[rows])
+            is_new, last = _first_times(rows, last)
+            self._learned_from(scores[-1][is_new], new[1][is_new])
             self._monitor.observe(inputs[np.flatnonzero(mixture.is_new)], net)
         return np.concatenate(scores)
 
@@ -467,7 +492,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                 f"all weights of this call are below {SELDOM_SHOWN}, and a weight is how often "
                 "a sample is shown: multiply them so that their mean is about 1"
             )
-        self._learned.rate = self._learned.rate._replace(in_stream=True)
+        self._learned.rate = self._learned.rate.beginning()._replace(in_stream=True)
         order = None
         if samples.weights is not None:
             kinds = samples.y if is_classifier(self) else np.zeros(len(samples.y))
@@ -482,30 +507,42 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         with self._lock:
             if self._replay is None:
                 samples = samples._replace(X=self._inputs(samples.X), are_inputs=True)
-            best = kept_out = None
-            best_score, without_gain = -math.inf, 0
-            if course.early_stopping:
+            kept_out, best = None, self._snapshot()
+            if self._keeps_samples_out(samples):
                 samples, kept_out = self._split(samples, seed)
-                best = self._snapshot()
-                if goes_on:
-                    best_score = self._validation_score(kept_out)
+            least = self._validated(kept_out)[0] if goes_on and kept_out is not None else math.inf
+            self._learned.rate = self._learned.rate.beginning()
+        without_gain, bar = 0, least
         for _ in range(course.max_iter):
             with self._lock:
-                score = self._train_epoch(samples, kept_out, seed)
-                if score is not None:
-                    without_gain = without_gain + 1 if score < best_score + course.tol else 0
-                    if score > best_score:
-                        best, best_score = self._snapshot(), score
+                loss = self._train_epoch(samples, kept_out, seed)
+                bar, without_gain = (
+                    (loss, 0) if loss < (1 - course.tol) * bar else (bar, without_gain + 1)
+                )
+                if loss < least and kept_out is not None:
+                    best, least = self._snapshot(), loss
             # Without the lock: what it waits for may be another thread that predicts.
             if callback is not None and callback(self) is True:
                 break
-            if without_gain >= course.n_iter_no_change:
-                break
+            if course.early_stopping and without_gain >= course.n_iter_no_change:
+                if not self._learned.rate.may_be_halved:
+                    break
+                self._learned.rate, without_gain = self._learned.rate.halved(), 0
         if kept_out is not None:
             self._go_back(best)
 
-    def _train_epoch(self, samples: Samples, kept_out: Samples | None, seed: int) -> float | None:
-        """Learn for an epoch, and return the score of the validation samples, if any."""
+    def _keeps_samples_out(self, samples: Samples) -> bool:
+        """Return whether samples are kept out of training."""
+        course = self._course
+        if course.early_stopping != "auto":
+            return bool(course.early_stopping)
+        n_classes = len(np.unique(samples.y)) if is_classifier(self) else 0
+        fewest = max(FEWEST_KEPT_OUT, FEWEST_OF_CLASS * n_classes)
+        are_enough = course.validation_fraction * len(samples.y) >= fewest
+        return are_enough and course.max_iter > course.n_iter_no_change
+
+    def _train_epoch(self, samples: Samples, kept_out: Samples | None, seed: int) -> float:
+        """Learn for an epoch, and return the loss of the validation samples, or of training."""
         course, net = self._course, self._learned.net
         order = samples.shown_in_epoch(self.n_iter_)
         if course.shuffle:
@@ -524,12 +561,12 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         self.loss_curve_.append(loss)
         score = None
         if kept_out is not None:
-            score = self._validation_score(kept_out)
+            loss, score = self._validated(kept_out)
             self.validation_scores_.append(score)
         if course.verbose:
             spikes = self._learned.operations.spikes - spikes
             self._print(spikes / max(1, len(order)), score)
-        return score
+        return loss
 
     def _split(self, samples: Samples, seed: int) -> tuple[Samples, Samples]:
         """Return the samples to learn from, and those for validation."""
@@ -551,11 +588,28 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """Restore a snapshot."""
         self._learned, self._replay = snapshot
 
-    def _validation_score(self, samples: Samples) -> float:
+    def _validated(self, samples: Samples) -> tuple[float, float]:
+        """Return the loss and the score of validation samples."""
         scores = self._shown(samples.X, are_inputs=samples.are_inputs)
-        return self._goodness(scores, samples.y, samples.weights)
+        of_samples = scores, samples.y, samples.weights
+        return self._loss(*of_samples), self._goodness(*of_samples)
 
     def _print(self, spikes: float, score: float | None) -> None:
         line = f"Iteration {self.n_iter_}, loss = {self.loss_curve_[-1]:.6f}"
         line += f", spikes per sample = {spikes:.1f}"
         print(line if score is None else f"{line}, validation score = {score:.6f}")
+
+
+def _first_times(rows: Any, last: int) -> tuple[Any, int]:
+    """Return which rows of an order do not repeat the one before, and the last of them.
+
+    Parameters
+    ----------
+    rows : ndarray of int, or a slice of all rows
+        A part of the order.
+    last : int
+        The row before it; -1 for none.
+    """
+    if isinstance(rows, slice) or not len(rows):
+        return slice(None), last
+    return np.diff(rows, prepend=last) != 0, int(rows[-1])

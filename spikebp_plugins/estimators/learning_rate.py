@@ -1,10 +1,13 @@
 r"""The automatic learning rate of an estimator, which follows the errors of its network.
 
-.. math:: \eta = 2 \, \eta_0 \, 2^{-h}
+.. math:: \eta = 2 \, \eta_0 \, 2^{-\lfloor b / 2 \rfloor - h}
 
 with the rate :math:`\eta_0` of the table of defaults, and h of four marks passed: 128, 384, 1,152
-and 3,456 samples. In a stream the count begins anew after a label that has not come before, and
-when errors rise. That is so if
+and 3,456 samples, times :math:`2^b`. Of K classes each comes once in K samples, and what moves all
+outputs moves it too far: from 20 classes on, b is the integer part of :math:`\log_2 (K / 20)`, and
+otherwise 0. In epochs, which have the same samples, the rate is halved further where `fit` finds no
+gain. In a stream the count begins anew after a label that has not come before, and when errors
+rise. That is so if
 
 .. math:: p + s > p_{min} + 2.5 \, s_{min}
 
@@ -26,8 +29,12 @@ if TYPE_CHECKING:
 
 #: The initial rate of a stream, as a multiple of the rate in the table of defaults.
 TIMES_AT_FIRST: Final = 2.0
-#: The samples after which the rate is halved.
+#: The samples after which the rate is halved, of up to `TYPICAL_CLASSES` classes.
 MARKS: Final[tuple[int, ...]] = tuple(128 * 3**i for i in range(4))
+#: With twice as many classes marks are twice as far.
+TYPICAL_CLASSES: Final = 20
+#: The most halvings in epochs without gain.
+MOST_HALVED: Final = 2
 #: Errors are checked after so many samples.
 INTERVAL: Final = 8
 #: The rate rises once the mean error has risen by so many standard errors.
@@ -45,6 +52,8 @@ class LearningRate(NamedTuple):
         The rate before the first mark.
     is_fixed : bool
         Whether it stays so.
+    n_classes : int
+        The classes that are known, from the start or after the last interval; 0 for numbers.
     in_stream : bool
         Whether samples come once, and may be of another kind than those before. An epoch has the
         samples of the epoch before.
@@ -52,6 +61,8 @@ class LearningRate(NamedTuple):
         All samples so far.
     n_samples : int
         Samples since the count began anew.
+    n_halved : int
+        Halvings after epochs without gain.
     n_errors : int
         The number of their errors that count.
     mean, squares : float
@@ -66,9 +77,11 @@ class LearningRate(NamedTuple):
 
     first: float
     is_fixed: bool
+    n_classes: int = 0
     in_stream: bool = True
     n_seen: int = 0
     n_samples: int = 0
+    n_halved: int = 0
     n_errors: int = 0
     mean: float = 0.0
     squares: float = 0.0
@@ -82,21 +95,52 @@ class LearningRate(NamedTuple):
         """The rate of the next sample."""
         if self.is_fixed:
             return self.first
-        return math.ldexp(self.first, -sum(mark <= self.n_samples for mark in MARKS))
+        passed = sum(mark <= self.n_samples for mark in self._marks)
+        return math.ldexp(self.first, -(self._doubled // 2 + passed + self.n_halved))
+
+    @property
+    def low(self) -> float:
+        """The rate after the last mark, for few classes."""
+        return self.first if self.is_fixed else math.ldexp(self.first, -len(MARKS))
 
     @property
     def lowest(self) -> float:
-        """The rate after the last mark."""
-        return self.first if self.is_fixed else math.ldexp(self.first, -len(MARKS))
+        """The rate after the last mark, and after all halvings in epochs."""
+        if self.is_fixed:
+            return self.first
+        return math.ldexp(self.low, -(self._doubled // 2 + MOST_HALVED))
+
+    @property
+    def _doubled(self) -> int:
+        """How often `TYPICAL_CLASSES` are doubled for the classes so far: b."""
+        return max(0, (self.n_classes // TYPICAL_CLASSES).bit_length() - 1)
+
+    @property
+    def _marks(self) -> list[int]:
+        doubled = self._doubled
+        return [mark << doubled for mark in MARKS]
 
     def lasts(self, n_samples: int) -> int:
         """Return the number of next samples that are guaranteed to learn at the present rate."""
         if self.is_fixed:
             return n_samples
-        ahead = [mark - self.n_samples for mark in MARKS if mark > self.n_samples]
+        ahead = [mark - self.n_samples for mark in self._marks if mark > self.n_samples]
         if self.in_stream:
             ahead.append(INTERVAL - self.n_seen % INTERVAL)
         return min([n_samples, *ahead])
+
+    @property
+    def may_be_halved(self) -> bool:
+        """Whether it is halved after epochs without gain."""
+        return not self.is_fixed and self.n_halved < MOST_HALVED
+
+    def halved(self) -> Self:
+        """Return the rate after epochs without gain."""
+        return self._replace(n_halved=self.n_halved + 1)
+
+    def beginning(self) -> Self:
+        """Return the rate before the first epoch, or before a stream."""
+        return self._replace(n_halved=0)
 
     def forgetting(self, *, in_stream: bool) -> Self:
         """Return the rate without the errors so far, for samples that come once or in epochs."""
@@ -141,6 +185,9 @@ class LearningRate(NamedTuple):
             labels=known,
             begins_anew=has_risen and self.in_stream,
         )
-        if after.begins_anew and after.n_seen % INTERVAL == 0:
+        if after.n_seen % INTERVAL:
+            return after
+        after = after._replace(n_classes=max(self.n_classes, len(known)))
+        if after.begins_anew:
             return after.forgetting(in_stream=True)._replace(n_samples=0, begins_anew=False)
         return after

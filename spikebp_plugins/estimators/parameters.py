@@ -94,9 +94,16 @@ class NetworkParameters(EstimatorLocks):
         net = structure.network(n_inputs, n_outputs, seed=seed, **values)
         # A chip has too few learning rates to halve one four times.
         is_fixed = self.learning_rate is not None or self.arithmetic != "fixed"
-        rate = LearningRate(net.learning_rate * (1 if is_fixed else TIMES_AT_FIRST), is_fixed)
-        last = net.replace(learning_rate=rate.lowest)
+        first = net.learning_rate * (1 if is_fixed else TIMES_AT_FIRST)
+        rate = LearningRate(first, is_fixed, self._classes_of(n_outputs))
+        # The grid of "normalized" holds far lower rates than it is made for, and a finer one would
+        # leave less room for weights.
+        last = net.replace(learning_rate=rate.low if net.update == "normalized" else rate.lowest)
         return net.replace(learning_rate=rate.first, fraction_bits=last.fraction_bits), rate
+
+    def _classes_of(self, n_outputs: int) -> int:
+        """Return how many classes the outputs stand for, as far as it is known; 0 for numbers."""
+        return 0
 
     def _with_constant(self, X: Any, net: Definition) -> Any:
         """Return input of shape (n_samples, n_features) with the constant input inserted."""

@@ -81,6 +81,12 @@ class WeightRemainders:
     def __init__(self) -> None:
         self._left: dict[Any, float] = {}
 
+    def copy(self) -> WeightRemainders:
+        """Return an independent copy."""
+        other = WeightRemainders()
+        other._left = self._left.copy()
+        return other
+
     def shown(self, weights: NDArray[np.float64], kinds: NDArray[Any]) -> NDArray[np.int64]:
         """Return the indices of the samples that are shown, in ascending order.
 

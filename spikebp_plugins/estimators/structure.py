@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from spikebp_plugins.common.errors import is_integer, sizes, wrong_argument
 from spikebp_plugins.network.connections import AveragePool2D, Conv2D, Dense, Layer
 from spikebp_plugins.network.connections.notation import layers_of
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
-
-#: The default sizes of hidden layers.
-HIDDEN_LAYER_SIZES: Final = (100,)
 
 
 class Structure(NamedTuple):
@@ -35,9 +32,9 @@ class Structure(NamedTuple):
 
     @classmethod
     def of_parameters(
-        cls, hidden_layer_sizes: Any, connections: Any, image_shape: Any
+        cls, hidden_layer_sizes: Any, connections: Any, image_shape: Any, *, default: Any
     ) -> Structure:
-        """Return that which the parameters of an estimator describe.
+        """Return that which the parameters of an estimator describe, given its default sizes.
 
         Raises
         ------
@@ -48,8 +45,8 @@ class Structure(NamedTuple):
         shape = None if image_shape is None else _checked_image_shape(image_shape)
         if connections is None:
             return dense._replace(image_shape=shape)
-        if dense != cls.of_sizes(HIDDEN_LAYER_SIZES):
-            allowed = f"its default, {HIDDEN_LAYER_SIZES}, if connections are given"
+        if dense != cls.of_sizes(default):
+            allowed = f"its default, {default}, if connections are given"
             raise wrong_argument("hidden_layer_sizes", allowed, repr(hidden_layer_sizes))
         layers = layers_of("connections", connections)
         if shape is None and layers and isinstance(layers[0], (Conv2D, AveragePool2D)):

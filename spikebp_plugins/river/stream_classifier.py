@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from river import base
 
 from spikebp_plugins.common.docstrings import with_shared_parameters
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import choice, real, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
+from spikebp_plugins.estimators.class_counts import ClassCounts
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import LabelParameters
+from spikebp_plugins.estimators.repetition import WeightRemainders
 from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import label_rows
@@ -49,8 +51,11 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         The most different labels that may appear, for which memory is made at once; None makes
         memory as they come.
     hidden_layer_sizes : sequence of int, or int, default=(100, 200)
-        Units of the hidden layers; an integer is the size of the only one. Two are better in
-        streams, and no better where samples come again.
+        Units of the hidden layers; an integer is the size of the only one.
+    class_weight : dict, "balanced" or None, default=None
+        How often a sample is shown, by label; fractions are carried on to the next samples of the
+        same label, and one that is not named has the weight 1. "balanced" shows all labels equally
+        often: a sample of a rare one up to four times, and others are left out.
 
     Examples
     --------
@@ -64,6 +69,7 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
 
     n_classes: int | None = None
     hidden_layer_sizes: Any = (100, 200)
+    class_weight: Any = None
 
     def __post_init__(self) -> None:
         self.n_classes = capacity("n_classes", self.n_classes)
@@ -71,6 +77,17 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         self._require_growth("n_classes")
         self._outputs: Places = {}
         self._temperature = Temperature()
+        self._check_class_weight()
+        self._class_counts = ClassCounts()
+        self._carry = WeightRemainders()
+
+    def _check_class_weight(self) -> None:
+        value = self.class_weight
+        if isinstance(value, dict):
+            for label, weight in value.items():
+                real(f"class_weight[{label!r}]", weight, "from 0 to 1,000", lambda w: 0 <= w <= 1e3)
+        elif value is not None:
+            choice("class_weight", value, ("balanced",), "or a dict or None")
 
     @property
     def _multiclass(self) -> bool:
@@ -142,6 +159,12 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         rows, learned, changes = self._completed(rows)
         labels = np.array([outputs[label] for label in y])[learned]
         n_known = np.array(known)[learned]
+        is_new = np.ones(len(labels), bool)
+        if self.class_weight is not None:
+            order, of_classes = self._order_of(y[learned], labels)
+            changes |= of_classes
+            rows, labels, n_known = rows[order], labels[order], n_known[order]
+            is_new = np.diff(order, prepend=-1) != 0
         n_outputs = max(self._learned.net.n_outputs, len(outputs))
 
         def after(rate: LearningRate, scores: Array, rows: slice) -> LearningRate:
@@ -161,8 +184,27 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
             _outputs=outputs,
             **changes,
         )
-        for i, n in enumerate(n_known.tolist()):
-            self._temperature.observe(scores[i : i + 1, :n], labels[i : i + 1])
+        for i in np.flatnonzero(is_new).tolist():
+            self._temperature.observe(scores[i : i + 1, : n_known[i]], labels[i : i + 1])
+
+    def _order_of(
+        self, y: list[Any], labels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], dict[str, Any]]:
+        """Return the order in which samples are shown, and the attributes to set then.
+
+        Parameters
+        ----------
+        y : list
+            The labels of samples.
+        labels : ndarray of shape (n_samples,)
+            Their outputs.
+        """
+        counts, carry = self._class_counts.copy(), self._carry.copy()
+        if isinstance(self.class_weight, dict):
+            weights = np.array([self.class_weight.get(label, 1.0) for label in y], np.float64)
+        else:
+            weights = counts.weights(y)
+        return carry.shown(weights, labels), {"_class_counts": counts, "_carry": carry}
 
     @synchronized
     def predict_one(self, /, x: dict[Any, Any], **kwargs: Any) -> Any:

@@ -264,7 +264,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
             Attributes that this object is to have once all samples have been learned.
         """
         learned = self._learned.grown(rows.shape[1] + 1, n_outputs)
-        if not len(rows):  # no window is complete
+        if not len(rows):  # no window is complete, or no sample is shown
             self.__dict__.update(changes | {"_new": new, "_learned": learned})
             return np.empty((0, n_outputs))
         scaled: Any = rows
