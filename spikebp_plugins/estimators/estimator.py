@@ -15,7 +15,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from spikebp_plugins.common.errors import boolean, choice, integer, is_integer, real, wrong_argument
-from spikebp_plugins.common.notice import warn
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 #: Without as many validation samples, and as many of each class, `fit` keeps none out by itself.
 FEWEST_KEPT_OUT: Final = 20
 FEWEST_OF_CLASS: Final = 2
-#: `partial_fit` warns of weights that are all below this.
-SELDOM_SHOWN: Final = 0.5
 
 
 class FitParameters(NamedTuple):
@@ -487,11 +484,6 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _train_once(self, samples: Samples) -> None:
         if samples.are_left_out:
             return
-        if samples.weights is not None and samples.weights.max() < SELDOM_SHOWN:
-            warn(
-                f"all weights of this call are below {SELDOM_SHOWN}, and a weight is how often "
-                "a sample is shown: multiply them so that their mean is about 1"
-            )
         self._learned.rate = self._learned.rate.beginning()._replace(in_stream=True)
         order = None
         if samples.weights is not None:

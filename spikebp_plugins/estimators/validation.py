@@ -12,6 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _num_features
 
 from spikebp_plugins.common.errors import finite, wrong_argument
+from spikebp_plugins.common.notice import warn
 from spikebp_plugins.estimators.repetition import UNIT
 from spikebp_plugins.network.samples import are_finite
 from spikebp_plugins.network.sparse_rows import is_sparse, rows_of_matrix
@@ -28,6 +29,8 @@ Weights = NDArray[np.float64]
 
 #: How often the samples of a call or an epoch may be shown, on average.
 MOST_SHOWN: Final = 1000
+#: `partial_fit` warns of weights that are all below this.
+SELDOM_SHOWN: Final = 0.5
 
 _NOTHING: Final = object()
 
@@ -114,6 +117,11 @@ def checked_weights(weights: Any, n_samples: int, *, has_epochs: bool) -> Weight
         if mean < 1 - UNIT:
             checked = checked / mean
     check_shown("sample_weight", checked)
+    if 0 < checked.max() < SELDOM_SHOWN:
+        warn(
+            f"all weights of this call are below {SELDOM_SHOWN}, and a weight is how often "
+            "a sample is shown: multiply them so that their mean is about 1"
+        )
     return checked
 
 

@@ -7,12 +7,13 @@ import re
 import threading
 import warnings
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.sparse import coo_matrix, csr_matrix
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_classification
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_split
@@ -38,7 +39,9 @@ from spikebp_plugins.estimators import (
     regressor,
     samples,
 )
+from spikebp_plugins.estimators.class_counts import ClassCounts
 from spikebp_plugins.estimators.learning_rate import MARKS, LearningRate
+from spikebp_plugins.estimators.repetition import WeightRemainders
 from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.scaling import InputScaling, scaling_after
 from spikebp_plugins.estimators.temperature import Temperature, softmax
@@ -210,7 +213,7 @@ def test_connections_without_an_image_keep_the_constant_input(iris):
     # Dense connections are those of hidden layers of these sizes.
     dense = [
         SpikingMLPClassifier(**TINY | {"hidden_layer_sizes": sizes}, connections=layers).fit(X, y)
-        for sizes, layers in (((6, 5), None), ((100,), "dense6,dense5"))
+        for sizes, layers in (((6, 5), None), ((200, 100), "dense6,dense5"))
     ]
     assert dense[0].checkpoint_.net == dense[1].checkpoint_.net
     assert equal_weights(*dense)
@@ -229,7 +232,7 @@ def test_the_last_pixel_of_an_image_is_no_bias(images):
         ({"connections": [16]}, "connections must be a sequence of layers"),
         (
             {"connections": "dense9", "hidden_layer_sizes": (9,)},
-            "hidden_layer_sizes must be its default, (100,), if connections are given; got (9,)",
+            "hidden_layer_sizes must be its default, (200, 100), if connections are given",
         ),
         (
             {"connections": "conv3k3", "image_shape": None},
@@ -389,18 +392,33 @@ def test_every_back_end_learns_the_same_and_can_take_over(iris, backend):
     assert equal_weights(taken_over, model.partial_fit(X, y))
 
 
-def test_early_stopping_keeps_the_best_network(iris):
+@pytest.mark.parametrize("early", [True, "auto"])
+def test_early_stopping_keeps_the_network_with_the_least_loss(iris, early):
     X, y = iris
-    settings = TINY | {"max_iter": 60}
-    model = SpikingMLPClassifier(
-        **settings, early_stopping=True, validation_fraction=0.3, n_iter_no_change=4
-    ).fit(X, y)
-    best = int(np.argmax(model.validation_scores_))
-    assert model.n_iter_ == len(model.validation_scores_) == best + 5 < 60
     found = Samples(X, y, None).sorted()
     rows, others = train_test_split(np.arange(149), test_size=0.3, random_state=5, stratify=found.y)
     kept, held_out = found.take(rows), found.take(others)
+    settings, losses = TINY | {"max_iter": 60}, []
+
+    def look(model):
+        probabilities = model.predict_proba(held_out.X)
+        weights = held_out.weights
+        losses.append(log_loss(held_out.y, probabilities, sample_weight=weights))
+
+    model = SpikingMLPClassifier(
+        **settings,
+        early_stopping=early,
+        validation_fraction=0.3,
+        n_iter_no_change=4,
+        tol=0,
+        callback=look,
+    ).fit(X, y)
+    best = int(np.argmin(losses))
+    assert model.n_iter_ == len(model.validation_scores_) == best + 5 < 60
     assert model.score(*held_out[:3]) == model.validation_scores_[best]
+    temperature = Temperature()
+    temperature.observe(model.decision_function(held_out.X), held_out.y)
+    assert model._temperature.inverse == temperature.inverse
     without = SpikingMLPClassifier(**settings | {"max_iter": best + 1}).fit(*kept[:3])
     assert equal_weights(model, without)
     assert model.checkpoint_.state.samples_seen == (best + 1) * kept.weights.sum()
@@ -617,10 +635,60 @@ def test_wrong_weights_are_refused_before_anything_has_changed(iris, settings, w
     assert not hasattr(model, "n_iter_")
 
 
-def test_balanced_weights_need_all_samples(iris):
+def literal_balanced(labels):
+    """Return how often a stream shows each sample with balanced weights, before fractions."""
+    found, counts = [], {}
+    for label in labels:
+        counts[label] = counts.get(label, 0) + 1
+        if sum(counts.values()) >= 1024 * len(counts):
+            counts = {name: (n + 1) // 2 for name, n in counts.items()}
+        mean = sum(counts.values()) / len(counts)
+        r = max(min(counts.values()), mean / 64)
+        found.append(min(4, mean / r) * min(1, r / counts[label]))
+    return found
+
+
+def test_balanced_weights_of_a_stream_show_classes_equally_often():
+    labels = (np.random.RandomState(0).rand(6000) < 0.03).tolist()
+    counts, found = ClassCounts(), []
+    for a in range(0, 6000, 70):
+        counts, before = counts.copy(), counts
+        found += counts.weights(labels[a : a + 70]).tolist()
+        before.weights(labels[:9])  # which changes no copy
+    assert found == literal_balanced(labels)
+    shown = WeightRemainders().shown(np.array(found), np.array(labels))
+    is_rare = np.array(labels)[shown]
+    assert 0.4 < is_rare[len(is_rare) // 4 :].mean() < 0.6
+    assert np.bincount(shown).max() == 4
+
+
+def test_one_wrong_label_does_not_end_the_learning_of_others():
+    labels = [i % 2 for i in range(5000)]
+    labels[2500] = 2
+    assert min(ClassCounts().weights(labels)) > 1 / 100
+
+
+@pytest.mark.parametrize("chunk", [1, 50])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_stream_is_balanced_as_it_comes(iris, chunk, weighted):
+    is_kept = (iris[1] < 2) & ((iris[1] == 0) | (np.arange(150) % 10 == 0))
+    order = np.random.RandomState(1).permutation(np.flatnonzero(is_kept))
+    X, y = iris[0][order], iris[1][order]
+    weights = np.random.RandomState(2).randint(0, 3, len(y)).astype(float) if weighted else None
     model = SpikingMLPClassifier(**TINY, class_weight="balanced")
-    with pytest.raises(ValueError, match="class_weight must be a dict or None for partial_fit"):
-        model.partial_fit(*iris, classes=[0, 1, 2])
+    other = SpikingMLPClassifier(**TINY)
+    for a in range(0, len(y), chunk):
+        rows = slice(a, a + chunk)
+        of_rows = {} if weights is None else {"sample_weight": weights[rows]}
+        model.partial_fit(X[rows], y[rows], [0, 1], **of_rows)
+        model = pickle.loads(pickle.dumps(model))
+    expected = np.zeros(len(y)) if weighted else np.array(literal_balanced(y.tolist()))
+    if weighted:
+        expected[weights > 0] = literal_balanced(y[weights > 0].tolist())
+        expected *= weights
+    other.partial_fit(X, y, [0, 1], sample_weight=expected)
+    assert equal_weights(model, other)
+    assert model.predict_proba(X).tobytes() == other.predict_proba(X).tobytes()
 
 
 def test_epochs_in_which_nothing_is_shown_change_nothing(iris):
@@ -833,6 +901,89 @@ def test_the_learning_rate_follows_the_errors_of_a_stream():
     assert 0.5 in expected[600:680]
 
 
+def test_with_many_classes_the_rate_is_lower_and_falls_later():
+    for n_classes, lower, doubled in ((2, 0, 0), (39, 0, 0), (40, 0, 1), (100, 1, 2), (1000, 2, 5)):
+        rate = LearningRate(0.5, False, n_classes, in_stream=False)
+        found = [rate.now]
+        for mark in MARKS:
+            rate = rate._replace(n_samples=(mark << doubled) - 1)
+            assert rate.now == found[-1]
+            assert rate.lasts(9**9) == 1
+            rate = rate.after(np.zeros(1), np.zeros(1, int))
+            found.append(rate.now)
+        assert found == [0.5 / 2 ** (lower + i) for i in range(5)]
+        assert rate.halved().halved().now == rate.lowest == found[-1] / 4
+
+
+def test_a_rate_knows_labels_as_they_come_and_not_by_calls():
+    random = np.random.RandomState(0)
+    errors, labels = random.rand(3000), random.permutation(3000) // 10
+    found = {}
+    for chunk in (1, 3, 500):
+        rate, found[chunk] = LearningRate(0.5, False), []
+        start = 0
+        while start < 3000:
+            stop = start + rate.lasts(min(chunk, 3000 - start))
+            found[chunk] += (stop - start) * [rate.now]
+            rate = rate.after(errors[start:stop], labels[start:stop])
+            start = stop
+    assert found[1] == found[3] == found[500]
+    assert found[1][0] == 0.5
+    assert found[1][-1] == 0.125  # after 1,024 samples without a new label
+
+
+def noisy(seed):
+    X, y = make_classification(1000, 20, n_informative=5, flip_y=0.4, random_state=seed)
+    return train_test_split(X, y, test_size=0.3, random_state=seed)
+
+
+def test_noise_is_not_learned_by_heart():
+    found = {True: [], False: []}
+    for seed in range(3):
+        X, X_test, y, y_test = noisy(seed)
+        for early in (True, False):
+            stopping = {} if early else {"early_stopping": False}
+            model = SpikingMLPClassifier(random_state=seed, **stopping).fit(X, y)
+            assert (model.n_iter_ < 60) == early
+            loss = log_loss(y_test, model.predict_proba(X_test))
+            found[early].append((model.score(X_test, y_test), -loss))
+    (accuracy, likelihood), (all_epochs, unlikely) = (np.mean(found[i], axis=0) for i in found)
+    assert likelihood > -np.log(2) > unlikely
+    assert accuracy > all_epochs
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_the_rate_is_halved_twice_without_gain(cls):
+    X, _, y, _ = noisy(0)
+    rates = []
+    model = cls((20,), random_state=0, callback=lambda model: rates.append(rate_of(model)))
+    model.fit(X, y)
+    falls = [i for i, (a, b) in enumerate(pairwise(rates), 1) if b < a]
+    # The marks come in the first epochs: 3,456 samples.
+    assert falls[-1] - falls[-2] >= 5
+    assert len(rates) == model.n_iter_ == falls[-1] + 5 < 100
+    last = rates[-1]
+    assert last == rates[falls[-3]] / 4
+    model.partial_fit(X[:8], y[:8])
+    assert rate_of(model) >= 4 * last  # a stream knows only the marks
+
+
+def rate_of(model):
+    return model.checkpoint_.net.learning_rate
+
+
+def test_few_samples_are_all_learned(iris):
+    X, y = iris
+    for settings in ({}, {"validation_fraction": 0.5, "max_iter": 5}):
+        model = SpikingMLPClassifier(random_state=0, **{"max_iter": 40} | settings).fit(X, y)
+        assert model.validation_scores_ == []
+        assert model.checkpoint_.state.samples_seen == 150 * model.n_iter_
+    # Those of a class would be too few: two of 75.
+    many = np.arange(150) % 75
+    model = SpikingMLPClassifier((6,), random_state=0, validation_fraction=0.5, max_iter=6)
+    assert model.fit(X, many).validation_scores_ == []
+
+
 def test_a_learning_rate_that_was_given_stays():
     rate = LearningRate(0.5, True).after(np.ones(500), np.arange(500))
     assert (rate.now, rate.lowest, rate.lasts(10**6)) == (0.5, 0.5, 10**6)
@@ -873,7 +1024,7 @@ def test_epochs_halve_the_rate_and_what_comes_after_them_may_raise_it(iris):
 
 def test_a_network_that_learns_too_slowly_to_fire_is_warned_of_once(iris):
     X, y = iris
-    settings = {"max_iter": 8, "random_state": 0, "update": "fractional"}
+    settings = {"max_iter": 8, "random_state": 0, "update": "fractional", "early_stopping": False}
     model = SpikingMLPClassifier((6,), **settings, learning_rate=1e-9)
     with pytest.warns(RuntimeWarning, match="in 1050 samples: it learns too slowly") as caught:
         model.set_params(input_scale=1.0).fit(X * 1e-6, y)
@@ -1021,7 +1172,7 @@ def test_a_sine_is_learned_in_any_size(size):
     x = np.random.RandomState(0).uniform(-3, 3, (400, 1))
     y = size * np.sin(x[:, 0])
     model = SpikingMLPRegressor(max_iter=60, random_state=0).fit(x[:300], y[:300])
-    assert model.score(x[300:], y[300:]) > 0.95
+    assert model.score(x[300:], y[300:]) > 0.93
     assert np.log2(model.target_scale_) % 1 == 0
 
 

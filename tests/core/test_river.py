@@ -20,6 +20,8 @@ pytest.importorskip("pandas", reason="pandas is not installed")
 import pandas as pd
 from river import checks, datasets, evaluate, metrics, preprocessing
 
+from spikebp_plugins.estimators.class_counts import ClassCounts
+from spikebp_plugins.estimators.repetition import WeightRemainders
 from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.river import (
     SpikingMLPClassifier,
@@ -39,6 +41,7 @@ CHECKED = [
     SpikingMLPClassifier(**SMALL),
     SpikingMLPClassifier(n_features=20, n_classes=10, **SMALL),
     SpikingMLPRegressor(**SMALL),
+    SpikingMLPClassifier(**SMALL, class_weight="balanced"),
     SpikingMLPClassifier(**SMALL, window=WindowEncoder(64, 3, levels=4, calibration=10)),
     SpikingMLPRegressor(**SMALL, window=WindowEncoder(64, 2, coding="graded", hop=2)),
 ]
@@ -328,3 +331,43 @@ def test_a_window_has_its_channels_and_no_more():
         SpikingMLPClassifier(2, **WITH_WINDOW)
     with pytest.raises(ValueError, match="window must be a WindowEncoder or None; got 3"):
         SpikingMLPRegressor(window=3)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {"rare": 2.5, "often": 0.25}])
+def test_class_weights_say_how_often_a_label_is_shown(iris, class_weight):
+    X, y = iris
+    is_kept = (y == 0) | ((y == 1) & (np.arange(len(y)) % 8 == 0))
+    X, labels = X[is_kept], np.where(y[is_kept] == 1, "rare", "often")
+    one, many, plain = (
+        SpikingMLPClassifier(**TINY | {"learning_rate": 0.01}, class_weight=weight)
+        for weight in (class_weight, class_weight, None)
+    )
+    counts, shown = ClassCounts(), []
+    for x, label in zip(rows(X), labels.tolist(), strict=True):
+        one.learn_one(x, label)
+        one = pickle.loads(pickle.dumps(one))
+        balanced = counts.weights([label])[0]
+        shown.append(class_weight[label] if isinstance(class_weight, dict) else balanced)
+    frame = pd.DataFrame(rows(X))
+    for a in range(0, len(X), 7):
+        many.learn_many(frame[a : a + 7], pd.Series(labels[a : a + 7]))
+    _, codes = np.unique(labels, return_inverse=True)
+    order = WeightRemainders().shown(np.array(shown), codes)
+    assert np.bincount(order).max() > 1
+    assert len(set(order.tolist())) < len(labels)
+    for i in order.tolist():
+        plain.learn_one(rows(X)[i], labels[i].item())
+    for model in (one, many):
+        assert model.checkpoint.state.samples_seen == len(order)
+        assert model.classes == plain.classes
+        for a, b in zip(
+            model.checkpoint.state.weights, plain.checkpoint.state.weights, strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+    assert one.predict_proba_one(rows(X)[0]) == many.predict_proba_one(rows(X)[0])
+
+
+@pytest.mark.parametrize("wrong", ["some", 2.0, {"a": -1.0}, {"a": "b"}, {"a": 1e9}])
+def test_wrong_class_weights_are_refused(wrong):
+    with pytest.raises(ValueError, match="class_weight"):
+        SpikingMLPClassifier(class_weight=wrong)
