@@ -35,9 +35,11 @@ from spikebp_plugins.network.sparse_rows import SparseRows
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Without as many validation samples, and as many of each class, `fit` keeps none out by itself.
+#: Without as many validation samples, and samples of each class, `fit` keeps none out by itself.
 FEWEST_KEPT_OUT: Final = 20
-FEWEST_OF_CLASS: Final = 2
+#: By itself it keeps out so many at most: more are worth more as samples that are learned.
+MOST_KEPT_OUT: Final = 300
+FEWEST_OF_CLASS: Final = 5
 
 
 class FitParameters(NamedTuple):
@@ -82,8 +84,9 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     early_stopping : "auto" or bool, default="auto"
         Whether `fit` ends before `max_iter` epochs if it finds no gain. True keeps validation
         samples out of training, whose loss says what a gain is, and takes the weights of the best
-        epoch; their scores give a classifier its probabilities. "auto" does so with at least 20
-        validation samples, and 2 of each class; with fewer, the loss of training itself decides.
+        epoch; their scores give a classifier its probabilities. "auto" does so with 20 to 300
+        validation samples, and 5 samples of a class in the mean; with fewer, the loss of training
+        itself decides.
         It keeps none out where `max_iter` is at most `n_iter_no_change`.
     validation_fraction : float, default=0.1
         The share of samples that are validation samples; a classifier takes each class in its
@@ -528,10 +531,15 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         course = self._course
         if course.early_stopping != "auto":
             return bool(course.early_stopping)
-        n_classes = len(np.unique(samples.y)) if is_classifier(self) else 0
-        fewest = max(FEWEST_KEPT_OUT, FEWEST_OF_CLASS * n_classes)
-        are_enough = course.validation_fraction * len(samples.y) >= fewest
-        return are_enough and course.max_iter > course.n_iter_no_change
+        n_samples, n_classes = (
+            len(samples.y),
+            len(np.unique(samples.y)) if is_classifier(self) else 0,
+        )
+        return (
+            course.validation_fraction * n_samples >= FEWEST_KEPT_OUT
+            and n_samples >= FEWEST_OF_CLASS * n_classes
+            and course.max_iter > course.n_iter_no_change
+        )
 
     def _train_epoch(self, samples: Samples, kept_out: Samples | None, seed: int) -> float:
         """Learn for an epoch, and return the loss of the validation samples, or of training."""
@@ -562,11 +570,16 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _split(self, samples: Samples, seed: int) -> tuple[Samples, Samples]:
         """Return the samples to learn from, and those for validation."""
+        fraction, n_samples = self._course.validation_fraction, len(samples.y)
+        if self._course.early_stopping == "auto":
+            fraction = min(fraction, MOST_KEPT_OUT / n_samples)
+        stratify = None
+        if is_classifier(self):
+            _, counts = np.unique(samples.y, return_counts=True)
+            if counts.min() > 1 and min(fraction, 1 - fraction) * n_samples >= len(counts):
+                stratify = samples.y
         kept, held_out = train_test_split(
-            np.arange(len(samples.y)),
-            test_size=self._course.validation_fraction,
-            random_state=seed,
-            stratify=samples.y if is_classifier(self) else None,
+            np.arange(n_samples), test_size=fraction, random_state=seed, stratify=stratify
         )
         return samples.take(np.sort(kept)), samples.take(np.sort(held_out))
 

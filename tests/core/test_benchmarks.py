@@ -192,6 +192,23 @@ def test_scaling_survives_what_goes_wrong():
     assert default["one-hot 20 x 10"] > all_dense["one-hot 20 x 10"] + 2
 
 
+def test_networks_compare_on_made_sets():
+    pytest.importorskip("river", reason="river is not installed")
+    found = run("made_sets.py", "--parts", "sets", "--names", "flip_y=.4", "--seeds", "1")
+    (row,) = found["sets"]
+    (right, loss, seconds), (right_there, loss_there, _) = row["spikebp"], row["MLPClassifier"]
+    assert right > right_there > 50
+    assert loss < min(loss_there, np.log(2))
+    assert seconds > 0
+    found = run("made_sets.py", "--parts", "positives", "--names", "shell", "--seeds", "1")
+    (row,) = found["balanced accuracy"]
+    assert row['spikebp, "balanced"'] > row["GaussianNB"] > [50]
+    found = run("made_sets.py", "--parts", "hidden", "--names", "wine", "--seeds", "1")
+    *rows, chosen = found["hidden layers"]
+    assert len(rows) == 7
+    assert chosen["wine"] in [row["wine"] for row in rows]
+
+
 FANN = os.environ.get("SPIKEBP_FANN")
 without_fann = pytest.mark.skipif(FANN is None, reason="SPIKEBP_FANN names no source of FANN")
 

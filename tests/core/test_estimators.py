@@ -984,6 +984,17 @@ def test_few_samples_are_all_learned(iris):
     assert model.fit(X, many).validation_scores_ == []
 
 
+@pytest.mark.parametrize(("n_classes", "n_samples", "kept_out"), [(100, 600, 60), (2, 4000, 300)])
+def test_of_many_classes_or_samples_few_are_kept_out(n_classes, n_samples, kept_out):
+    X = np.random.RandomState(0).standard_normal((n_samples, 3))
+    y = np.arange(n_samples) % n_classes
+    model = SpikingMLPClassifier((6,), random_state=0, max_iter=6).fit(X, y)
+    assert len(model.validation_scores_) == model.n_iter_ == 6
+    best = model.checkpoint_.state.samples_seen
+    assert best % (n_samples - kept_out) == 0
+    assert best > 0
+
+
 def test_a_learning_rate_that_was_given_stays():
     rate = LearningRate(0.5, True).after(np.ones(500), np.arange(500))
     assert (rate.now, rate.lowest, rate.lasts(10**6)) == (0.5, 0.5, 10**6)
@@ -1383,7 +1394,7 @@ def test_the_code_of_the_guide_runs(title, capsys):
     if "Weights" in title:
         first, *others, epochs = printed.splitlines()[1:]
         assert int(epochs) == 1 + len(others)
-        guide = (ROOT / "docs" / "scikit_learn.md").read_text("utf-8")
+        guide = " ".join((ROOT / "docs" / "scikit_learn.md").read_text("utf-8").split())
         assert f"It prints {epochs} lines like `{first}`, and {epochs}." in guide
 
 
