@@ -19,7 +19,7 @@ from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
-from spikebp_plugins.estimators.learning_rate import LearningRate
+from spikebp_plugins.estimators.learning_rate import MOST_HALVED, LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters, ParametersInUse
 from spikebp_plugins.estimators.repetition import WeightRemainders
 from spikebp_plugins.estimators.samples import ROWS_AT_ONCE, Samples, parts_of
@@ -86,8 +86,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         samples out of training, whose loss says what a gain is, and takes the weights of the best
         epoch; their scores give a classifier its probabilities. "auto" does so with 20 to 300
         validation samples, and 5 samples of a class in the mean; with fewer, the loss of training
-        itself decides.
-        It keeps none out where `max_iter` is at most `n_iter_no_change`.
+        itself decides. It keeps none out of so few epochs, three times `n_iter_no_change`, that
+        `fit` cannot end before the last one for want of gain.
     validation_fraction : float, default=0.1
         The share of samples that are validation samples; a classifier takes each class in its
         proportion.
@@ -538,7 +538,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         return (
             course.validation_fraction * n_samples >= FEWEST_KEPT_OUT
             and n_samples >= FEWEST_OF_CLASS * n_classes
-            and course.max_iter > course.n_iter_no_change
+            and course.max_iter > (MOST_HALVED + 1) * course.n_iter_no_change  # it may end early
         )
 
     def _train_epoch(self, samples: Samples, kept_out: Samples | None, seed: int) -> float:

@@ -149,7 +149,8 @@ class LabelParameters(NetworkParameters):
     ----------
     label_targets : sequence of two floats or None, default=None
         Spikes that a unit of a wrong class is to send in a step, and that of the right one: (1, 5).
-        None takes the table's: 6 and 36, and less than 6 for more than ten classes.
+        None takes the table's: 6 and 36, less than 6 for more than ten classes, and more than 36
+        for more than 20.
     """
 
     label_targets: Any = None

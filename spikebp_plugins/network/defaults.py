@@ -54,8 +54,10 @@ TIMES_WITH_KERNELS: Final = 4.0
 #: drives, which no threshold limits, than with spike counts at every step.
 SHARE_OF_LARGE_UPDATES: Final = 2.0**-2
 #: With more classes, the targets of wrong outputs would together outweigh that of the right one,
-#: which comes more seldom, and classes would be learned late.
+#: and classes would be learned late.
 FEW_OUTPUTS: Final = 10
+#: With more classes, the right output is asked for more too, since its class comes seldom.
+MANY_OUTPUTS: Final = 20
 #: Random feedback is far larger than the weights are at first: at the full rate units fall silent.
 SHARE_WITH_RANDOM_FEEDBACK: Final = 2.0**-3
 
@@ -113,6 +115,7 @@ def targets_of_labels(row: Settings, n_layers: int, n_outputs: int) -> tuple[flo
         # has no error: it would never learn its own class.
         return 0.0, right
     if n_outputs > FEW_OUTPUTS:
-        times = math.sqrt(n_outputs / FEW_OUTPUTS)
-        wrong, right = round(8 * wrong / times) / 8, round(8 * right * math.sqrt(times)) / 8
+        wrong = round(8 * wrong * math.sqrt(FEW_OUTPUTS / n_outputs)) / 8
+    if n_outputs > MANY_OUTPUTS:
+        right = round(8 * right * (n_outputs / MANY_OUTPUTS) ** 0.25) / 8
     return wrong, right
