@@ -170,10 +170,11 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
 
         .. math:: p = \mathrm{softmax}(\beta s)
 
-        :math:`\beta` is the power of :math:`2^{1/32}` with the least log loss over the last 1,000
-        samples, with the scores that they reached while they were learned; one label of 200 is
-        taken for wrong there, so that a network that knows its samples by heart is not certain of
-        everything.
+        :math:`\beta` is the power of :math:`2^{1/32}` with the least log loss over samples that had
+        not been learned yet: those that `fit` kept out, and the last of a stream when they were
+        shown for the first time, 1,000 at most. Where `fit` kept none out, they are those of its
+        last epoch. One label of 200 is taken for wrong, so that a network that knows its samples by
+        heart is not certain of everything.
 
         Parameters
         ----------

@@ -2,9 +2,10 @@ r"""Probabilities of classes from the scores of a network.
 
 .. math:: p = \mathrm{softmax}(\beta s)
 
-The inverse temperature :math:`\beta` minimizes the log loss of the scores that the last samples
-reached while they were learned. The loss takes one label of 200 for wrong: a network that knows its
-samples by heart would otherwise be certain of everything.
+The inverse temperature :math:`\beta` minimizes the log loss of the scores of samples that had not
+been learned yet: the last of a stream, when they were shown for the first time, or those that `fit`
+kept out. Where it kept none out, they are those of its last epoch; so the loss takes one label of
+200 for wrong: a network that knows its samples by heart would otherwise be certain of everything.
 """
 
 from __future__ import annotations
