@@ -276,10 +276,10 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     ) -> float:
         return float(np.average(scores.argmax(axis=1) == y, weights=weights))
 
-    def _loss(
+    def _loss_without_learning(
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None
     ) -> float:
-        # Those of samples that have been learned are too good: they are forgotten.
+        # The scores of samples that have been learned say too little of others.
         self._temperature = Temperature()
         self._temperature.observe(scores, y)
         logs = self._temperature.log_probabilities(scores)

@@ -159,10 +159,10 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     ) -> float:
         """Return the accuracy or the R² of the network's scores, as `score` gives it."""
 
-    def _loss(
+    def _loss_without_learning(
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None
     ) -> float:
-        """Return the loss of validation samples, given the scores that they have now."""
+        """Process the scores of samples that are not learned, and return their loss."""
         return 1 - self._goodness(scores, y, weights)
 
     def _learned_from(self, scores: NDArray[np.float64], y: NDArray[Any]) -> None:
@@ -502,18 +502,20 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         with self._lock:
             if self._replay is None:
                 samples = samples._replace(X=self._inputs(samples.X), are_inputs=True)
-            kept_out, best = None, self._snapshot()
+            kept_out, best, least = None, None, math.inf
             if self._keeps_samples_out(samples):
                 samples, kept_out = self._split(samples, seed)
-            least = self._validated(kept_out)[0] if goes_on and kept_out is not None else math.inf
+                if goes_on:
+                    least = self._validated(kept_out)[0]
+                best = self._snapshot()
             self._learned.rate = self._learned.rate.beginning()
         without_gain, bar = 0, least
         for _ in range(course.max_iter):
             with self._lock:
                 loss = self._train_epoch(samples, kept_out, seed)
-                bar, without_gain = (
-                    (loss, 0) if loss < (1 - course.tol) * bar else (bar, without_gain + 1)
-                )
+                without_gain += 1
+                if loss < (1 - course.tol) * bar:
+                    bar, without_gain = loss, 0
                 if loss < least and kept_out is not None:
                     best, least = self._snapshot(), loss
             # Without the lock: what it waits for may be another thread that predicts.
@@ -597,7 +599,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """Return the loss and the score of validation samples."""
         scores = self._shown(samples.X, are_inputs=samples.are_inputs)
         of_samples = scores, samples.y, samples.weights
-        return self._loss(*of_samples), self._goodness(*of_samples)
+        return self._loss_without_learning(*of_samples), self._goodness(*of_samples)
 
     def _print(self, spikes: float, score: float | None) -> None:
         line = f"Iteration {self.n_iter_}, loss = {self.loss_curve_[-1]:.6f}"
@@ -614,6 +616,13 @@ def _first_times(rows: Any, last: int) -> tuple[Any, int]:
         A part of the order.
     last : int
         The row before it; -1 for none.
+
+    Returns
+    -------
+    is_first : ndarray of bool, or a slice of all
+        Whether each row differs from the one before.
+    last : int
+        The last row.
     """
     if isinstance(rows, slice) or not len(rows):
         return slice(None), last

@@ -95,8 +95,9 @@ class LearningRate(NamedTuple):
         """The rate of the next sample."""
         if self.is_fixed:
             return self.first
-        passed = sum(mark <= self.n_samples for mark in self._marks)
-        return math.ldexp(self.first, -(self._doubled // 2 + passed + self.n_halved))
+        doubled = self._doubled
+        passed = sum(mark << doubled <= self.n_samples for mark in MARKS)
+        return math.ldexp(self.first, -(doubled // 2 + passed + self.n_halved))
 
     @property
     def low(self) -> float:
@@ -115,16 +116,12 @@ class LearningRate(NamedTuple):
         """How often `TYPICAL_CLASSES` are doubled for the classes so far: b."""
         return max(0, (self.n_classes // TYPICAL_CLASSES).bit_length() - 1)
 
-    @property
-    def _marks(self) -> list[int]:
-        doubled = self._doubled
-        return [mark << doubled for mark in MARKS]
-
     def lasts(self, n_samples: int) -> int:
         """Return the number of next samples that are guaranteed to learn at the present rate."""
         if self.is_fixed:
             return n_samples
-        ahead = [mark - self.n_samples for mark in self._marks if mark > self.n_samples]
+        doubled = self._doubled
+        ahead = [n for mark in MARKS if (n := (mark << doubled) - self.n_samples) > 0]
         if self.in_stream:
             ahead.append(INTERVAL - self.n_seen % INTERVAL)
         return min([n_samples, *ahead])
