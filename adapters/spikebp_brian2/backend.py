@@ -41,6 +41,7 @@ class Brian2Backend(FallbackBackend):
     choices: ClassVar = rules.CHOICES
     connections: ClassVar = KINDS
     main_option: ClassVar = "target"
+    takes_unlabeled: ClassVar = True  # a run takes longer to begin than many samples
 
     def __init__(self, net: Definition, state: LearningState, target: str) -> None:
         super().__init__(net, state)

@@ -14,6 +14,7 @@ from spikebp_lava.sample_clock import SampleClock
 from spikebp_plugins.common.errors import finite, whole, wrong_argument
 from spikebp_plugins.engine.step_engine import StepContext
 from spikebp_plugins.network.delays import delays_of
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import real_targets
 
 Array = NDArray[Any]
@@ -55,9 +56,23 @@ def input_ends(port: Any) -> bool | None:
     return bool(np.any(port.recv())) if port.csp_ports else None
 
 
-def label_of(message: Array) -> int:
-    """Return the label that a message carries."""
-    return int(whole("label_in", message, "whole numbers")[0])
+def class_targets(net: Definition, message: Array) -> Array | None:
+    """Return the real targets of the label that a message carries; None if it is below 0."""
+    label = int(whole("label_in", message, "whole numbers")[0])
+    if label < 0:
+        return None
+    if label >= net.n_outputs:
+        raise wrong_argument("label_in", f"below {net.n_outputs}", label)
+    y: Array = real_targets(net, np.array([label]))[0]
+    return y
+
+
+def require_same(had_target: bool, has_target: bool, step: int) -> None:
+    """Refuse a label that comes or goes within a sample of which all steps learn, or none."""
+    if has_target != had_target:
+        allowed = "known at all steps of a sample or at none with timing='pipelined'"
+        change = "goes" if had_target else "comes"
+        raise wrong_argument("a label", allowed, f"one that {change} at step {step}")
 
 
 class Message(NamedTuple):
@@ -121,10 +136,8 @@ class PortReader:
             is_first = clock.begins(self._of_output)
             if is_first:
                 self._in_training = has_target
-            elif clock.is_busy(self._of_output) and has_target != self._in_training:
-                allowed = "known at all steps of a sample or at none with timing='pipelined'"
-                change = "goes" if self._in_training else "comes"
-                raise wrong_argument("a label", allowed, f"one that {change} at step {clock.first}")
+            elif clock.is_busy(self._of_output):
+                require_same(self._in_training, has_target, clock.first)
         else:
             self._in_training |= has_target
         return StepContext(
@@ -155,17 +168,9 @@ class PortReader:
         return whole(port, values, WHOLE_IN_FIXED) if self._model.kind == FIXED else values
 
     def _target(self, label: Array | None, target: Array | None) -> Array | None:
-        n_outputs = self._shared.net.n_outputs
+        net = self._shared.net
         if target is not None:
             real = self._fitting("target_in", finite("target_in", target)).astype(np.float64)
-            bits = self._shared.net.fraction_bits if self._model.kind == FIXED else 0
+            bits = net.fraction_bits if self._model.kind == FIXED else 0
             return np.asarray(np.ldexp(real, -bits))
-        if label is None:
-            return None
-        index = label_of(label)
-        if index < 0:
-            return None
-        if index >= n_outputs:
-            raise ValueError(f"label_in must be below {n_outputs}; got {index}")
-        y: Array = real_targets(self._shared.net, np.array([index]))[0]
-        return y
+        return None if label is None else class_targets(net, label)

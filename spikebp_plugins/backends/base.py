@@ -110,6 +110,10 @@ class Backend(ABC):
     #: The option to which "name:word" gives the value "word".
     main_option: ClassVar[str | None] = None
 
+    #: Whether `train` also takes samples whose label is -1, from which it learns nothing. If not,
+    #: they come to `predict`, each run of them by itself.
+    takes_unlabeled: ClassVar[bool] = False
+
     def __init__(self, net: Definition, state: LearningState) -> None:
         self.net = net
         #: A back end whose blocks take long calls this with the number of samples shown so far.
@@ -162,6 +166,10 @@ class Backend(ABC):
     @abstractmethod
     def predict(self, batch: Batch, record: bool) -> Outcome:
         """Show samples and learn nothing."""
+
+    def show(self, batch: Batch, record: bool) -> Outcome:
+        """Learn from samples if they have targets, and else predict them."""
+        return (self.predict if batch.y is None else self.train)(batch, record)
 
     def show_until(self, batch: Batch, margin: float) -> EarlySamples:
         """Show each sample until the output leads by `margin`, and learn from it if it has a label.

@@ -22,7 +22,7 @@ class Recording(NamedTuple):
     spikes : list of ndarray of shape (n_samples, n_steps, n_units), int64
         Of layers 0..L.
     errors : list of ndarray of shape (n_samples, n_steps, n_units), int64, or None
-        Of layers 1..L after the gate, with None at index 0; None for prediction.
+        Of layers 1..L after the gate, with None at index 0; None if no sample had a target.
     step_scores : ndarray of shape (n_samples, n_steps, n_outputs)
         The running scores after each step.
     """
@@ -103,15 +103,20 @@ def joined(outcomes: list[Outcome]) -> Outcome:
         columns = zip(*parts, strict=True)
         return [None if column[0] is None else np.concatenate(column) for column in columns]
 
-    errors = [recording.errors for recording in recordings if recording.errors is not None]
+    is_taught = any(recording.errors is not None for recording in recordings)
     return Outcome(
         scores,
         Recording(
             spikes=layers([recording.spikes for recording in recordings]),
-            errors=layers(errors) if errors else None,
+            errors=layers([_errors_of(each) for each in recordings]) if is_taught else None,
             step_scores=np.concatenate([recording.step_scores for recording in recordings]),
         ),
     )
+
+
+def _errors_of(recording: Recording) -> list[Any]:
+    """Return the errors of samples: zeros of those without a target, among others that have one."""
+    return recording.errors or [None, *map(np.zeros_like, recording.spikes[1:])]
 
 
 def recording_of(net: Definition, records: list[SampleRecord]) -> Recording:

@@ -11,6 +11,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.samples import UNLABELED
 
 #: Samples to train on and samples to predict.
 N_TRAIN: Final = 8
@@ -70,6 +71,13 @@ def large_targets(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
 def labels(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
     """Integer labels."""
     return random.randint(0, net.n_outputs, n)
+
+
+def labels_of_some(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """Integer labels, of which every third is not known."""
+    y = labels(net, random, n)
+    y[1::3] = UNLABELED
+    return y
 
 
 def real_targets(net: Definition, random: RandomState, n: int) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from spikebp_plugins.conformance.case import (
     Case,
     changing_targets,
     changing_values,
+    labels_of_some,
     large_targets,
     large_values,
     pixels,
@@ -82,11 +83,12 @@ CASES: Final[tuple[Case, ...]] = (
         _net(9, 8, 6, 3, update="normalized", learning_rate=1.0, label_targets=(0.25, 8.0)),
     ),
     Case(
-        "normalized update, random feedback, binary spikes, changing input",
+        "samples without a label, normalized update, random feedback, binary spikes, changing input",
         _net(
             9, 8, 6, 3, update="normalized", feedback="random", spikes="binary", learning_rate=3.0
         ),
         inputs=changing_values,
+        targets=labels_of_some,
     ),
     Case(
         "wrong readings, normalized update",
@@ -122,8 +124,17 @@ CASES: Final[tuple[Case, ...]] = (
     # At a higher rate the first sample silences the output, and the others teach nothing.
     Case("pipelined timing", _pipelined(9, 8, 6, 3, learning_rate=0.02)),
     Case(
-        "pipelined timing, 5 layers of weights, random feedback, outer update",
-        _pipelined(9, 8, 7, 6, 5, 3, feedback="random", update="outer", learning_rate=0.1, seed=2),
+        "samples without a label, pipelined timing, 5 layers of weights, random feedback, outer "
+        "update, binary spikes",
+        _pipelined(
+            *(9, 8, 7, 6, 5, 3),
+            feedback="random",
+            update="outer",
+            spikes="binary",
+            learning_rate=0.1,
+            seed=2,
+        ),
+        targets=labels_of_some,
     ),
     Case(
         "pipelined timing, binary spikes, changing input and targets",

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.conformance.case import Case
+from spikebp_plugins.conformance.case import N_TRAIN, Case
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.simulation.simulator import Simulator
@@ -137,7 +137,7 @@ def _assert_overflow_is_an_error(sim: Simulator, case: Case) -> None:
         raise AssertionError("overflow: no OverflowError for an input of 2**60")
     learned = sim.samples_seen - seen_before
     assert 0 <= learned <= 2, f"overflow: {learned} samples learned when the third is out of range"
-    with trained(case, seen_before).checkpoint.simulate(REFERENCE) as reference:
+    with trained(case, N_TRAIN).checkpoint.simulate(REFERENCE) as reference:
         reference.train(x[:learned], y[:learned])
         promise = "overflow: the state is that of a sample boundary"
         _assert_equal_states(promise, sim, reference.checkpoint())
@@ -158,7 +158,7 @@ def _assert_samples_end_early(backend: str, case: Case, margin: float) -> None:
 
 def _assert_saturation(sim: Simulator, case: Case) -> None:
     x, y = _huge(case)
-    with trained(case, sim.samples_seen).checkpoint.simulate(REFERENCE) as reference:
+    with trained(case, N_TRAIN).checkpoint.simulate(REFERENCE) as reference:
         expected = reference.train(x, y, record=True)
         _assert_equal_traces("saturation", sim.train(x, y, record=True), expected)
 

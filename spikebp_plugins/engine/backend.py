@@ -275,7 +275,7 @@ class EngineBackend(Backend):
     def _show(self, batch: Batch, record: bool) -> Outcome:
         if batch.n_steps > MOST_STEPS:
             return self._show_long(batch, record)
-        return joined(self._in_parts(batch, StepNetwork.show, _shown, record))
+        return joined(self._in_parts(batch, StepNetwork.show, ReferenceBackend.show, record))
 
     def _in_parts(
         self,
@@ -311,7 +311,8 @@ class EngineBackend(Backend):
         """Show samples of many steps: step by step, or by the reference if that is unsupported."""
         if record or not delays_of(self.net).are_zero or self.net.arithmetic == "loihi2":
             parts = (batch[i : i + 1] for i in range(len(batch)))
-            return joined([self._by_reference(_shown, part, record) for part in parts])
+            show = ReferenceBackend.show
+            return joined([self._by_reference(show, part, record) for part in parts])
         steps, scores = self.steps(), np.empty((len(batch), self.net.n_outputs))
         targets = [[None]] * len(batch) if batch.y is None else batch.targets()
         try:
@@ -379,8 +380,3 @@ class EngineBackend(Backend):
             if done < len(part):
                 outcomes.append(self._show(part[done:], record))
         return joined(outcomes)
-
-
-def _shown(reference: ReferenceBackend, sample: Batch, record: bool) -> Outcome:
-    show = reference.predict if sample.y is None else reference.train
-    return show(sample, record)

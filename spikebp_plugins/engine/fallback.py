@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from spikebp_plugins.backends.base import Backend, StatefulBackend
-from spikebp_plugins.backends.outcome import Outcome
+from spikebp_plugins.backends.outcome import Outcome, joined
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.backends.registry import refused_definition
 from spikebp_plugins.engine.backend import EngineBackend
@@ -29,7 +29,7 @@ class FallbackBackend(StatefulBackend):
             state, operations = self._so_far
             core = _core(self.net, state)
             try:
-                return (core.predict if batch.y is None else core.train)(batch, record)
+                return joined([core.show(part, record) for part in batch.taught_apart()])
             finally:
                 self._so_far = (core.state, operations + core.operations)
 

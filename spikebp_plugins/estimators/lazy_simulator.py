@@ -109,7 +109,7 @@ class LazySimulator:
         if isinstance(self._learned, Simulator) and backend == self._backend:
             return self._learned
         simulator = self.checkpoint.simulate(backend)
-        simulator.may_get_one_hot = False
+        simulator.checks_targets = False
         simulator.silence_monitor = self._silence_monitor
         self._work, close = self.operations, self._close
         self._learned, self._backend = simulator, backend

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,8 @@ from spikebp_plugins.network.arithmetic import LARGEST_COUNT, Reals, arithmetic_
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.sparse_rows import SparseRows, is_sparse, rows_of_matrix
 
+#: The label of a sample whose label is not known.
+UNLABELED: Final = -1
 #: How many rows of a large array are checked at a time for NaN and infinity.
 ROWS_PER_CHECK: Final = 4096
 #: How many values are added up at a time: for more the matrix library starts threads.
@@ -40,7 +43,7 @@ class Batch:
         Input in the type in which it came: 8-bit pixels stay 8-bit. Spikes that came as real
         numbers are int64.
     y : ndarray of shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_steps, n_outputs)
-        Labels or real targets; None for prediction.
+        Labels, of which -1 is one that is not known, or real targets; None for prediction.
     n_steps : int
         The steps for which each sample is shown.
     """
@@ -61,6 +64,27 @@ class Batch:
         """Yield the samples in order, `size` at a time."""
         for start in range(0, len(self), size):
             yield self[start : start + size]
+
+    @property
+    def has_unlabeled(self) -> bool:
+        """Whether the label of a sample is not known."""
+        y = self.y
+        if y is None or y.ndim != 1:
+            return False
+        lowest: int = y.item() if len(y) == 1 else y.min(initial=0)  # NumPy's takes longer
+        return lowest < 0
+
+    def taught_apart(self) -> Iterator[Batch]:
+        """Yield the samples in order, those whose label is not known apart, as for prediction."""
+        if not self.has_unlabeled:
+            yield self
+            return
+        assert self.y is not None
+        is_known = np.greater_equal(self.y, 0)
+        changes = np.flatnonzero(is_known[1:] != is_known[:-1]) + 1
+        for start, end in pairwise([0, *changes.tolist(), len(self)]):
+            part = self[start:end]
+            yield part if is_known[start] else replace(part, y=None)
 
     def as_arrays(self) -> Batch:
         """Return the same samples, with an array in place of rows that list their units."""
@@ -156,8 +180,8 @@ def check_batch(net: Definition, x: Any, y: Any = None, n_steps: int | None = No
         Input; a sparse matrix of SciPy has a row for each sample, with the input of all steps, or
         that of each behind that of the step before.
     y : array-like or None, default=None
-        Targets: integer labels of shape (n_samples,), or reals of shape (n_samples, n_outputs) or
-        (n_samples, n_steps, n_outputs).
+        Targets: integer labels of shape (n_samples,), -1 where one is not known, or reals of shape
+        (n_samples, n_outputs) or (n_samples, n_steps, n_outputs).
     n_steps : int or None, default=None
         Steps to show; None takes those of the definition.
 
@@ -263,9 +287,10 @@ def check_targets(net: Definition, y: Any, n_samples: int, n_steps: int) -> NDAr
     copied = array.astype(np.int64)  # engines use them as indices, and trust them
     # To compare one number, NumPy takes longer than to learn from a sample.
     ends = copied.tolist() if n_samples == 1 else copied.size and (copied.min(), copied.max())
-    if ends and not 0 <= ends[0] <= ends[-1] < n_outputs:
-        outside = array[(array < 0) | (array >= n_outputs)][0]
-        raise wrong_argument("y", f"labels from 0 to {n_outputs - 1}", outside)
+    if ends and not UNLABELED <= ends[0] <= ends[-1] < n_outputs:
+        outside = array[(array < UNLABELED) | (array >= n_outputs)][0]
+        labels = f"labels from 0 to {n_outputs - 1}, or {UNLABELED} where one is not known"
+        raise wrong_argument("y", labels, outside)
     return copied
 
 

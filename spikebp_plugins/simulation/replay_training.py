@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -29,7 +29,28 @@ def check_replay(replay: Any) -> None:
         raise wrong_argument("replay", "a ReplayBuffer or None", repr(replay))
 
 
-def train_with(engine: Backend, replay: ReplayBuffer, batch: Batch, record: bool) -> Outcome:
+def blocks_of(engine: Backend, batch: Batch, replay: ReplayBuffer | None) -> Iterator[Batch]:
+    """Yield samples in the blocks in which `show_block` shows them on a back end."""
+    size = engine.block_size(batch.n_steps)
+    if replay is not None:
+        size = max(1, size // (1 + replay.n_replayed))
+    for block in batch.blocks(size):
+        if replay is None and engine.takes_unlabeled:
+            yield block
+        else:
+            yield from block.taught_apart()
+
+
+def show_block(
+    engine: Backend, batch: Batch, record: bool, replay: ReplayBuffer | None = None
+) -> Outcome:
+    """Show samples, and learn from those that have a target and some of a buffer after each."""
+    if replay is None or batch.y is None:
+        return engine.show(batch, record)
+    return _train_with(engine, replay, batch, record)
+
+
+def _train_with(engine: Backend, replay: ReplayBuffer, batch: Batch, record: bool) -> Outcome:
     """Learn from new samples and those drawn after each; the outcome is of the new ones."""
     with _learning(engine, replay, batch) as mixture:
         mixed = Batch(batch.net, mixture.x, mixture.y, batch.n_steps)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,7 +35,7 @@ from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
-from spikebp_plugins.simulation.replay_training import check_replay, train_with
+from spikebp_plugins.simulation.replay_training import blocks_of, check_replay, show_block
 from spikebp_plugins.simulation.silence_monitor import SilenceMonitor
 from spikebp_plugins.simulation.stream import Encoder, Stream
 from spikebp_plugins.simulation.trace import Trace
@@ -167,8 +168,8 @@ class Simulator:
         self._stream: Stream | None = None
         self._replay: ReplayBuffer | None = None  # of the last call that had one
         self._input_is_scaled = False  # of the checkpoint that it goes on from
-        #: Whether rows of targets may be those of one-hot labels, of which `train` then warns.
-        self.may_get_one_hot = net.label_targets != (0, 1) and net.n_outputs > 1
+        #: Whether `train` looks for targets that seem to be written in another form.
+        self.checks_targets = net.n_outputs > 1
         #: Warns if no output fires; an estimator has one of its own.
         self.silence_monitor = SilenceMonitor()
 
@@ -213,8 +214,10 @@ class Simulator:
             too, of n_steps * n_inputs columns: each step behind the one before.
         y : array-like of shape (n_samples,), (n_samples, n_outputs) or \
                 (n_samples, n_steps, n_outputs)
-            Integer labels, which ask for `label_targets` of the definition, or real targets. Of
-            one-hot rows, which ask for less than labels do, the first call warns.
+            Integer labels, which ask for `label_targets` of the definition, or real targets. A
+            sample whose label is not known, -1, is shown and scored, and teaches nothing. Of
+            one-hot rows, which ask for less than labels do, the first call warns, and so it does of
+            two classes that are -1 and 1.
         replay : ReplayBuffer or None, default=None
             Samples of the past: after each new sample some of them are learned again, and then it
             is kept among them. They count among `samples_seen` and `operations`; what is returned,
@@ -261,8 +264,8 @@ class Simulator:
                     raise wrong_argument("replay", "None where a margin is given", repr(replay))
             batch = check_batch(engine.net, x, y)
             assert batch.y is not None
-            if self.may_get_one_hot and batch.y.ndim == 2 and len(batch.y):
-                self._warn_of_one_hot(batch.y)
+            if self.checks_targets and (batch.y.ndim == 2 or batch.has_unlabeled):
+                self._warn_of_targets(batch)
             if margin is not None:
                 if batch.y.ndim != 1:
                     raise wrong_argument("y", "labels where a margin is given", "real targets")
@@ -318,15 +321,24 @@ class Simulator:
                 return self._run(engine, batch, record, progress)
             return self._run_until(engine, batch, margin, record, progress)
 
-    def _warn_of_one_hot(self, rows: NDArray[Any]) -> None:
-        """Warn, in the first call that has rows of targets, if they are those of labels."""
-        self.may_get_one_hot = False
-        if np.isin(rows, (0, 1)).all() and (rows.sum(axis=1) == 1).all():
-            wrong, right = self.net.label_targets
+    def _warn_of_targets(self, batch: Batch) -> None:
+        """Warn once if targets look as if they meant something else."""
+        y, (wrong, right) = batch.y, self.net.label_targets
+        assert y is not None
+        if y.ndim == 2 and len(y):
+            self.checks_targets = False
+            is_one_hot = np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()
+            if is_one_hot and (wrong, right) != (0, 1):
+                warn(
+                    "y has rows of 0 and 1, which ask the right output for 1 spike a step and "
+                    f"others for none, where a label asks for {right:g} and {wrong:g} "
+                    "(label_targets): give labels, y.argmax(axis=1), or set label_targets=(0, 1)"
+                )
+        elif batch.has_unlabeled and self.net.n_outputs == 2 and set(y.tolist()) == {-1, 1}:
+            self.checks_targets = False
             warn(
-                "y has rows of 0 and 1, which ask the right output for 1 spike a step and others "
-                f"for none, where a label asks for {right:g} and {wrong:g} (label_targets): give "
-                "labels, y.argmax(axis=1), or set label_targets=(0, 1)"
+                "y has no other labels than -1 and 1, and -1 is a label that is not known, from "
+                "which nothing is learned: two classes are 0 and 1"
             )
 
     def _run_until(
@@ -341,7 +353,7 @@ class Simulator:
         ):
             blocks = [room_for_early(batch[:0])]
             for block in batch.blocks(engine.block_size(batch.n_steps)):
-                blocks.append(engine.show_until(block, margin))
+                blocks += [engine.show_until(part, margin) for part in block.taught_apart()]
                 bar.update(len(block))
         shown = EarlySamples(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
         self._observe(batch, shown.scores, shown.n_steps)
@@ -410,6 +422,8 @@ class Simulator:
         self, batch: Batch, scores: NDArray[np.float64], n_steps: int | NDArray[np.int64]
     ) -> None:
         """Observe samples that have been shown, by a stream too, and warn if nothing fires."""
+        if batch.has_unlabeled:  # as such they say nothing of what is learned
+            batch = replace(batch, y=None)
         self.silence_monitor.observe(batch, scores, n_steps, self.checkpoint)
 
     def _claim(self, stream: Stream, replay: ReplayBuffer | None) -> None:
@@ -434,17 +448,16 @@ class Simulator:
         progress: bool | None,
         replay: ReplayBuffer | None = None,
     ) -> Any:
-        show = engine.predict if batch.y is None else engine.train
         if len(batch.x) == 1 and not progress and replay is None:
             # A bar, and the sum of operations before it, would take longer than the sample.
             try:
-                scores, recording = show(batch, record)
+                scores, recording = engine.show(next(batch.taught_apart()), record)
             except OverflowError as error:
                 raise OverflowError(f"{error}, in sample 0") from error
         else:
             with _naming_the_sample(engine, replay):
-                scores, recording = self._by_blocks(engine, show, batch, record, progress, replay)
-        self.silence_monitor.observe(batch, scores, batch.n_steps, self.checkpoint)
+                scores, recording = self._by_blocks(engine, batch, record, progress, replay)
+        self._observe(batch, scores, batch.n_steps)
         if not record or recording is None:
             return scores
         return Trace(*recording, scores, self.weights)
@@ -452,7 +465,6 @@ class Simulator:
     def _by_blocks(
         self,
         engine: Backend,
-        show: Callable[[Batch, bool], Outcome],
         batch: Batch,
         record: bool,
         progress: bool | None,
@@ -471,11 +483,8 @@ class Simulator:
 
             engine.report = report
             try:
-                for block in batch.blocks(max(1, engine.block_size(batch.n_steps) // each)):
-                    if replay is None:
-                        outcomes.append(show(block, record))
-                    else:
-                        outcomes.append(train_with(engine, replay, block, record))
+                for block in blocks_of(engine, batch, replay):
+                    outcomes.append(show_block(engine, block, record, replay))
                     done += len(block)
                     report(0)
             finally:

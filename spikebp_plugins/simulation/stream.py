@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.common.errors import as_array, integer, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.events import (
@@ -34,9 +35,10 @@ from spikebp_plugins.network.samples import (
 from spikebp_plugins.network.sparse_rows import SparseRows, is_sparse, rows_of_matrix
 from spikebp_plugins.simulation.replay_training import (
     StreamedSample,
+    blocks_of,
     followed_by_others,
+    show_block,
     targets_of_all,
-    train_with,
 )
 
 if TYPE_CHECKING:
@@ -339,17 +341,10 @@ class Stream:
     def _show_windows(self, x: NDArray[np.uint8], y: NDArray[Any] | None) -> Reals:
         """Show each window as a sample, as the simulator would; return their scores."""
         net, engine, n_steps = self.net, self._engine, self.net.n_steps
-        closed: list[Reals] = []
         batch = Batch(net, x, y, n_steps)
-        for block in batch.blocks(engine.block_size(n_steps)):
-            if y is None:
-                outcome = engine.predict(block, False)
-            elif self._replay is None:
-                outcome = engine.train(block, False)
-            else:
-                outcome = train_with(engine, self._replay, block, False)
-            closed.append(outcome.scores)
-        scores = self._collected(closed)
+        blocks = blocks_of(engine, batch, self._replay)
+        outcomes = [show_block(engine, block, False, self._replay) for block in blocks]
+        scores = joined(outcomes).scores
         self._end(scores[-1].copy(), n_steps)
         self._observe(batch, scores, n_steps)
         return scores

@@ -232,17 +232,23 @@ class TestMisuse:
         with pytest.raises(ValueError, match="layer 0 must be without negative spikes in fixed_pt"):
             EngineMLP(mlp.checkpoint()).predict(x)
 
-    def test_nothing_is_learned_without_targets_and_a_label_must_be_there_where_it_is(self):
-        mlp = StandardMLP(PIPELINED, learning=False)
+    @pytest.mark.parametrize("learning", [False, True])
+    def test_nothing_is_learned_without_a_label(self, learning):
+        mlp = StandardMLP(PIPELINED, learning=learning)
         SampleSource(PIPELINED, np.ones((1, 9))).spikes_out.connect(mlp.spikes_in)
         Sender(data=np.full((1, 2), -1)).s_out.connect(mlp.label_in)
         before = mlp.weights
         mlp.run(RunSteps(num_steps=12), FLOATING)
         assert all(map(np.array_equal, mlp.weights, before))
         assert mlp.checkpoint().state.samples_seen == 0
-        mlp.learning = True
-        with pytest.raises(ValueError, match="label_in must be 0 to 2 in a sample that learns; go"):
-            mlp.run(RunSteps(num_steps=12))
+        mlp.stop()
+
+    def test_a_label_is_known_at_all_steps_of_a_sample_or_at_none(self):
+        mlp = StandardMLP(PIPELINED)
+        SampleSource(PIPELINED, np.ones((1, 9))).spikes_out.connect(mlp.spikes_in)
+        Sender(data=np.array([[-1] * 6 + [1] * 6])).s_out.connect(mlp.label_in)
+        with pytest.raises(ValueError, match=r"at none with .*; got one that comes at step 7"):
+            mlp.run(RunSteps(num_steps=12), FLOATING)
 
     @pytest.mark.parametrize(
         ("changes", "port", "value", "message"),

@@ -49,6 +49,9 @@ class SharedState:
         For the last two steps, the number of units of each layer whose counts, and whose errors,
         change weights. There are two since a process may begin a step as soon as all have ended the
         one before.
+    has_target : ndarray of shape (1,), int64
+        Whether the present sample has a target. The output writes it in its first busy step, in
+        which no other layer of the sample has errors yet.
     """
 
     def __init__(self, net: Definition, state: LearningState) -> None:
@@ -61,6 +64,7 @@ class SharedState:
         self.updates = shared_array(layers, np.int64)
         self.samples = _shared(np.array([0, 0, state.samples_seen]))
         self.teaching = shared_array((2, 2, layers), np.int64)
+        self.has_target = shared_array(1, np.int64)
         counts = (self.spikes, self.errors, self.updates, self.samples)
         self.arrays = [*self.weights, *self.backward_potentials, *counts]
 

@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork
 from spikebp_lava.messages import converter_of
-from spikebp_lava.port_reader import WHOLE_IN_FIXED, input_ends, label_of
+from spikebp_lava.port_reader import WHOLE_IN_FIXED, class_targets, input_ends, require_same
 from spikebp_lava.sample_clock import SampleClock
 from spikebp_lava.standard.state import SharedState
 from spikebp_lava.variables import MESSAGES, VALUES, NetworkModel, ReadOnlyVar, models_of
-from spikebp_plugins.common.errors import whole, wrong_argument
+from spikebp_plugins.common.errors import whole
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import WeightedCounts
 from spikebp_plugins.network.delays import delays_of
-from spikebp_plugins.network.samples import real_targets
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
 
 Array = NDArray[Any]
@@ -274,6 +273,12 @@ class LearningModel(NeuronsModel):
     def _errors(self, k: Array) -> Array:
         raise NotImplementedError
 
+    @property
+    def _has_errors(self) -> bool:
+        """Whether this is a step with errors, of a sample that learns."""
+        is_busy = self._clock.is_busy(self._delays.errors[self._l])
+        return bool(self._clock.learns and is_busy and self._memory.has_target[0])
+
     def _teaching(self, now: Array, of_sample: Array) -> Array:
         """Return `now` or, if weights learn once, `of_sample` in the last step and 0 before."""
         if not self._net.learning_rule.learns_once:
@@ -296,14 +301,12 @@ class HiddenModel(LearningModel):
 
     def _errors(self, k: Array) -> Array:
         sums, e, clock = self.errors_in.recv(), np.zeros(self._n, np.int64), self._clock
-        if clock.learns and clock.is_busy(self._delays.errors[self._l]):
+        if self._has_errors:
             drive = of_one_spike(self._messages.drive(sums, self._l))
             e, self._psi = backward(self._net, drive, self._psi, self._s, self._l)
-        # All layers show the psi of this sample once the output compares for the first time.
-        if clock.learns and clock.first > self._delays.errors[-1]:
             self.backward_potential = self._psi
         self.count_out.send(self._messages.factors(self._teaching(self._c, self._c)))
-        if clock.learns and clock.closes:
+        if clock.learns and clock.closes and self._memory.has_target[0]:
             self._kept[:] = self._psi
         return e
 
@@ -328,23 +331,22 @@ class OutputModel(LearningModel):
         self.summed_drive_out.send(self._messages.units(self._s))
         if self._row is not None:
             self._shared.record.summed_drive[self._row] = self._s
-        if self._clock.learns and self._clock.is_busy(self._delays.errors[self._l]):
-            y = self._real(target) if label is None else self._of_class(label)
-            e, self._phi_y = output_error(self._net, k, y, self._phi_y, self._s)
+        clock, delay = self._clock, self._delays.errors[self._l]
+        if clock.learns and clock.is_busy(delay):
+            has_target = self._memory.has_target
+            y = self._real(target) if label is None else class_targets(self._net, label)
+            if clock.begins(delay):
+                has_target[0] = y is not None
+            require_same(bool(has_target[0]), y is not None, clock.first)
+            if y is not None:
+                y = arithmetic_of(self._net).round(y)
+                e, self._phi_y = output_error(self._net, k, y, self._phi_y, self._s)
         return e
 
     def _real(self, target: Array) -> Array:
         if self.kind == FIXED:
             whole("target_in", target, WHOLE_IN_FIXED)
         return self._messages.values(target)
-
-    def _of_class(self, message: Array) -> Array:
-        label = label_of(message)
-        if not 0 <= label < self._n:
-            allowed = f"0 to {self._n - 1} in a sample that learns"
-            raise wrong_argument("label_in", allowed, label)
-        y = real_targets(self._net, np.array([label]))[0]
-        return arithmetic_of(self._net).round(y)
 
 
 FLOATING_INPUT, FIXED_INPUT = models_of(InputNeurons, InputModel)

@@ -75,7 +75,8 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         Values, which are multiplied by ``net.input_factor``; with ``input_coding="spikes"`` signed
         spike counts. Also named `s_in`.
     label_in : InPort of shape (1,)
-        The class; it must be known at every step of a sample that learns.
+        The class; below 0 it is not known, and the sample does not learn. It is known at all steps
+        of a sample or at none.
     target_in : InPort of shape (n_outputs,)
         Real targets instead of a label, in fixed_pt in units of 2^-f.
     reset_in : InPort of shape (1,)

@@ -87,9 +87,13 @@ class WeightManagerModel(NetworkModel):
         return self._clock.closes or self._is_to_copy
 
     @property
+    def _learns(self) -> bool:
+        return bool(self._clock.learns and self._memory.has_target[0])
+
+    @property
     def _is_to_copy(self) -> bool:
         changes = self._clock.closes or not self._shared.net.learning_rule.learns_once
-        return self._copies and self._clock.learns and changes
+        return self._copies and self._learns and changes
 
     def run_post_mgmt(self) -> None:
         """Copy weights for errors; at the end of a sample empty traces and share the weights."""
@@ -104,13 +108,13 @@ class WeightManagerModel(NetworkModel):
             self._empty(f"trace_{l}")
             if l > 1:
                 self._empty(f"back_trace_{l}")
-        if self._clock.learns:
+        if self._learns:
             for l in range(1, L + 1):
                 weights = getattr(self, f"weight_{l}").read()
                 self._memory.weights[l - 1][...] = self._messages.weights(weights).T
         self._memory.updates += self._changes
         self._changes[:] = 0
-        self._memory.samples += (1, self._clock.learns, self._clock.learns)
+        self._memory.samples += (1, self._learns, self._learns)
 
     def _count_changes(self, time_step: int) -> None:
         """Count the weights that a step has changed, once."""
