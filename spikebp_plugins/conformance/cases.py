@@ -83,7 +83,7 @@ CASES: Final[tuple[Case, ...]] = (
         _net(9, 8, 6, 3, update="normalized", learning_rate=1.0, label_targets=(0.25, 8.0)),
     ),
     Case(
-        "samples without a label, normalized update, random feedback, binary spikes, changing input",
+        "samples without a label, normalized update, random feedback, changing input",
         _net(
             9, 8, 6, 3, update="normalized", feedback="random", spikes="binary", learning_rate=3.0
         ),
@@ -124,8 +124,7 @@ CASES: Final[tuple[Case, ...]] = (
     # At a higher rate the first sample silences the output, and the others teach nothing.
     Case("pipelined timing", _pipelined(9, 8, 6, 3, learning_rate=0.02)),
     Case(
-        "samples without a label, pipelined timing, 5 layers of weights, random feedback, outer "
-        "update, binary spikes",
+        "samples without a label, pipelined timing, random feedback, outer update, binary spikes",
         _pipelined(
             *(9, 8, 7, 6, 5, 3),
             feedback="random",

@@ -388,7 +388,8 @@ class ReplayBuffer:
             return x, y, self._kept
         if self._checked is not net and self._checked != net:
             try:
-                check_batch(net, self.x, self.y)
+                if check_batch(net, self.x, self.y).has_unlabeled:
+                    raise ValueError("some have no label")
             except ValueError as error:
                 allowed = "a buffer of samples that the network could learn"
                 raise wrong_argument("replay", allowed, f"one of others: {error}") from error

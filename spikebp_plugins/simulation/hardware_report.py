@@ -383,14 +383,15 @@ def _show(
     batch = check_batch(net, x, y)
     if not len(batch):
         raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
-    targets = [None] * len(batch) if y is None else batch.targets()
     make_step = extremes.observed_step
     with progress_bar(len(batch), "hardware report", wanted=progress) as bar:
-        for given, target in zip(batch.inputs(), targets, strict=True):
-            learning, shown = run_sample(net, learning, given, target, net.n_steps, make_step)
-            extremes.include_weights(net, learning)
-            operations += shown.operations
-            bar.update(1)
+        for part in batch.taught_apart():
+            targets = [None] * len(part) if part.y is None else part.targets()
+            for given, target in zip(part.inputs(), targets, strict=True):
+                learning, shown = run_sample(net, learning, given, target, net.n_steps, make_step)
+                extremes.include_weights(net, learning)
+                operations += shown.operations
+                bar.update(1)
     return operations
 
 

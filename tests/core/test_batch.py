@@ -109,7 +109,7 @@ def test_wrong_spikes_are_refused(simulators, kind, x, message):
 
 
 SHAPE_OF_Y = "y must be of shape (2,) or (2, 2) or (2, 3, 2); got shape "
-LABELS_ALLOWED = "y must be labels from 0 to 1; got "
+LABELS_ALLOWED = "y must be labels from 0 to 1, or -1 where one is not known; got "
 
 OF_LABELS = "y must be integers where it is one-dimensional (labels); got an array of float64"
 
@@ -121,7 +121,7 @@ WRONG_TARGETS = [
     (np.zeros((2, 1)), SHAPE_OF_Y + "(2, 1)"),
     (np.zeros((2, 2, 2)), SHAPE_OF_Y + "(2, 2, 2)"),
     ([0, 2], LABELS_ALLOWED + "2"),
-    ([-1, 0], LABELS_ALLOWED + "-1"),
+    ([-2, 0], LABELS_ALLOWED + "-2"),
     (np.array([0, 2**63], np.uint64), LABELS_ALLOWED + str(2**63)),
     ([0.0, 1.0], OF_LABELS),
     (with_value(np.ones((2, 2)), (1, 0), np.nan), "y must be finite; got nan at index (1, 0)"),

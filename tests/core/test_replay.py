@@ -123,7 +123,7 @@ SETTINGS = [6, 1, 0, 11]
         ({"replay_x": np.zeros((6, 4))}, r"replay_x must .*; got float64 of shape \(6, 4\)"),
         ({"replay_x": np.zeros((6, 3), complex)}, "replay_x does not hold complex128"),
         ({"replay_x": np.full((6, 3), np.nan)}, "x must be finite"),
-        ({"replay_y": np.full(6, 2)}, "y must be labels from 0 to 1; got 2"),
+        ({"replay_y": np.full(6, 2)}, "y must be labels from 0 to 1, or -1 where .*; got 2"),
         ({"replay_y": np.zeros(6)}, "y must be integers"),
         ({"replay_y": np.zeros(5, int)}, "replay_y must be real numbers"),
     ],
@@ -196,7 +196,7 @@ def test_what_does_not_fit_is_refused_before_anything_changes():
         sim.train(changing, y, replay=buffer)
     with pytest.raises(ValueError, match="replay must be a ReplayBuffer or None; got 5"):
         sim.train(x, y, replay=5)
-    with pytest.raises(ValueError, match="y must be labels from 0 to 1; got 7"):
+    with pytest.raises(ValueError, match=r"y must be labels from 0 to 1, or -1 where .*; got 7"):
         sim.train(kept, np.full(4, 7), replay=buffer)
     assert checkpoint_bytes(sim) == before
     assert (buffer.n_seen, len(buffer)) == (8, 4)

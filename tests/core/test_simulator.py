@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -492,6 +493,64 @@ def test_rows_of_one_hot_labels_are_warned_of_once(is_list):
         Simulator(net, "reference").train(np.eye(3)[: len(others)], others)
     Simulator(net.replace(label_targets=(0, 1)), "reference").train(np.eye(3), rows)
     Simulator(SpikingMLP((3, 1)), "reference").train(np.eye(3), [[1], [1], [1]])
+
+
+def one_by_one(backend, x, y, **how):
+    """Return a simulator that has predicted the samples without a label, and learned the others."""
+    sim = lively_simulator(NET, backend)
+    shown = [
+        sim.predict(row[np.newaxis], **how) if label < 0 else sim.train([row], [label], **how)
+        for row, label in zip(x, y, strict=True)
+    ]
+    return sim, shown
+
+
+@pytest.mark.parametrize("backend", ["reference", "compiled"])
+def test_a_sample_without_a_label_is_shown_and_teaches_nothing(backend):
+    x, y = samples(NET, 12)
+    y[[0, 3, 4, 5, 8, 11]] = -1
+    sim, (other, scores) = lively_simulator(NET, backend), one_by_one("reference", x, y)
+    trace = sim.train(x, y, record=True)
+    assert np.array_equal(trace.scores, np.concatenate(scores))
+    for errors in trace.errors[1:]:
+        assert not errors[y < 0].any()
+        assert errors[y >= 0].any()
+    assert checkpoint_bytes(sim) == checkpoint_bytes(other)
+    assert (sim.samples_seen, sim.operations) == (6, other.operations)
+    other, shown = one_by_one("reference", x, y, margin=1.0)
+    sim = lively_simulator(NET, backend)
+    for found, *wanted in zip(sim.train(x, y, margin=1.0), *shown, strict=True):
+        assert np.array_equal(found, np.concatenate(wanted))
+    assert checkpoint_bytes(sim) == checkpoint_bytes(other)
+    # Of nothing but such samples there are no errors.
+    assert sim.train(x[:2], [-1, -1], record=True).errors is None
+    assert np.array_equal(sim.train(x[:1], [-1]), sim.predict(x[:1]))
+    assert checkpoint_bytes(sim) == checkpoint_bytes(other)
+
+
+def test_a_replay_buffer_keeps_no_sample_without_a_label():
+    x, y = samples(NET, 12)
+    y[[0, 3, 4, 5, 8, 11]] = -1
+    (sim, buffer), (other, of_other) = (
+        (lively_simulator(NET), ReplayBuffer(4, seed=1)) for _ in range(2)
+    )
+    scores = sim.train(x, y, replay=buffer)
+    expected = other.train(x[y >= 0], y[y >= 0], replay=of_other)
+    assert np.array_equal(scores[y >= 0], expected)
+    assert (buffer.n_seen, buffer.y.tolist()) == (6, of_other.y.tolist())
+    assert checkpoint_bytes(sim) == checkpoint_bytes(other)
+    buffer.keep(buffer.mix(x[:1], [-1]))
+    with pytest.raises(ValueError, match=r"network could learn; got .*: some have no label"):
+        sim.train(x[1:2], y[1:2], replay=buffer)
+
+
+def test_two_classes_that_are_minus_one_and_one_are_warned_of():
+    with Simulator(NET) as sim:
+        with pytest.warns(RuntimeWarning, match="two classes are 0 and 1"):
+            sim.train(X[:2], [-1, 1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            sim.train(X[:2], [-1, 1])
 
 
 def test_a_weight_that_overflows_names_its_layer():

@@ -329,7 +329,7 @@ def test_types_beyond_those_of_the_lists_are_refused():
         ({"replay_x": None}, "replay_unit must be int32 of one dimension"),
         ({"replay_x": np.array([1, 2, 3, 4j])}, "replay_x does not hold complex128|real numbers"),
         ({"replay_x": np.array([1, 2, np.nan, 4])}, "x must be finite; got nan at index"),
-        ({"replay_y": np.array([0, 1, 2])}, "y must be labels from 0 to 1; got 2"),
+        ({"replay_y": np.array([0, 1, 2])}, "y must be labels from 0 to 1, or -1 where .*; got 2"),
     ],
 )
 def test_damaged_lists_are_refused(changes, reason, tmp_path):

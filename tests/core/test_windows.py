@@ -346,7 +346,7 @@ class TestStream:
                 {"events": [1.0]},
                 "readings must be of shape (2,) or (n_readings, 2); got shape (1,)",
             ),
-            ({"y": [0, 2]}, "y must be labels from 0 to 1; got 2"),
+            ({"y": [0, 2]}, "y must be labels from 0 to 1, or -1 where one is not known; got 2"),
             ({"y": [0]}, "y must be of shape (2,) or (2, 2) or (2, 1, 2); got shape (1,)"),
             ({"target": 2}, "target must be a label from 0 to 1; got 2"),
             ({"target": None, "y": [0, 1]}, "target must be left out where there is y; got None"),

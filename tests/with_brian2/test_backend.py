@@ -57,8 +57,7 @@ TARGETS = ["numpy", COMPILED[0], PROGRAM]
 OF_CYTHON = ("8-bit pixels", "random feedback, outer update", "pipelined timing")
 OF_PROGRAMS = (
     "spike counts as input",
-    "samples without a label, pipelined timing, 5 layers of weights, random feedback, outer "
-    "update, binary spikes",
+    "samples without a label, pipelined timing, random feedback, outer update, binary spikes",
     "connections of all kinds",
     "convolution, pooling, normalized update",
 )
