@@ -9,7 +9,6 @@ carries one number.
 from __future__ import annotations
 
 import mmap
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -64,31 +63,45 @@ class Switches(NamedTuple):
     steps_before: Array  # steps of Lava before the first row of the record
 
 
-@dataclass
 class SharedNetwork:
     """A network in shared memory, as the models of its processes get it.
 
-    Attributes
+    Parameters
     ----------
     net : Definition
         The definition.
     memory : Memory
         The learned state and the counts.
+
+    Attributes
+    ----------
     switches : Switches
         Settings that may change between runs.
+    learning_rate : ndarray of shape (1,)
+        The learning rate, which may change between two samples.
+    is_open : ndarray of shape (1,), int64
+        Whether a sample has begun that is not over.
     record : StepRecords
         The records of steps, written while recording is switched on.
     """
 
-    net: Definition
-    memory: Any
-
-    def __post_init__(self) -> None:
+    def __init__(self, net: Definition, memory: Any) -> None:
+        self._net, self.memory = net, memory
+        self.learning_rate = shared_array(1, np.float64)
+        self.learning_rate[0] = net.learning_rate
+        self.is_open = shared_array(1, np.int64)
         self.switches = Switches(*(shared_array(1, np.int64) for _ in Switches._fields))
         self.switches.learning[0] = self.switches.taught[0] = True
-        self.switches.steps_per_sample[0] = self.net.n_steps
+        self.switches.steps_per_sample[0] = net.n_steps
         self.switches.steps_per_message[0] = 1
         self.make_room(0)
+
+    @property
+    def net(self) -> Definition:
+        """The definition, with the learning rate of now."""
+        if (rate := float(self.learning_rate[0])) != self._net.learning_rate:
+            self._net = self._net.at_rate(rate)
+        return self._net
 
     def make_room(self, n_rows: int) -> None:
         """Allocate memory to record steps; called before the processes of a graph are started."""

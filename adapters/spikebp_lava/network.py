@@ -95,7 +95,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
     def __setattr__(self, name: str, value: Any) -> None:
         is_own = name.startswith("_") or hasattr(type(self), name) or name in SET_LATER
         if "_is_made" in self.__dict__ and not is_own:
-            advice = "only learning can be"
+            advice = "only learning and learning_rate can be"
             if isinstance(self.__dict__.get(name), Var):
                 advice = f"it is a variable, whose values {name}.set(...) replaces"
             raise AttributeError(f"{name!r} of {type(self).__name__} cannot be set: {advice}")
@@ -116,6 +116,36 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
     def learning(self, value: bool) -> None:
         with at_rest(self):
             self.shared.switches.learning[0] = boolean("learning", value)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the definition, to be read and set between runs.
+
+        The grid of the weights stays what it is, as with ``Definition.at_rate``.
+
+        Raises
+        ------
+        ValueError
+            If the rate is not allowed, or rounds to zero on the grid.
+        RuntimeError
+            If a run is under way, or a sample is half shown.
+        """
+        return self.net.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        net = self.net.at_rate(value)
+        with at_rest(self):
+            if self.shared.is_open[0]:
+                raise RuntimeError(
+                    f"the learning rate of {self.name!r} is set between samples, and the present "
+                    "one is half shown: run it to its end first"
+                )
+            self._take_rate(net)
+            self.__dict__["net"], self.shared.learning_rate[0] = net, net.learning_rate
+
+    def _take_rate(self, net: Definition) -> None:
+        """Prepare for a definition of another rate, which process models read from the memory."""
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:
@@ -192,7 +222,8 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
                 f"{self.name!r} was connected or probed after its graph was made, which has no "
                 "effect; connect all processes before the first run"
             )
-        self._kept = [(array, array.copy()) for array in self._memory.arrays]
+        arrays = [*self._memory.arrays, self.shared.is_open]
+        self._kept = [(array, array.copy()) for array in arrays]
 
     def undo_run(self) -> None:
         """Return to the state before the run; called when one has failed."""

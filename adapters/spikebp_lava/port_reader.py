@@ -116,7 +116,10 @@ class PortReader:
                 raise ValueError("connect label_in or target_in, not both")
             target = model.target_in.recv()
         n_steps = int(switches.steps_per_message[0])
+        is_open = self._shared.is_open
+        clock.closes = not is_open[0]  # a stream closes samples between runs
         clock.tick(input_ends(model.reset_in), n_steps)
+        is_open[0] = not clock.closes
         x = self._input(x) if clock.is_busy(0) else np.zeros_like(x)
         y = self._target(label, target) if clock.is_busy(self._of_output) else None
         # With pipelined timing all steps of a sample learn, or none does.

@@ -37,6 +37,11 @@ class SynapseFactory:
         The definition.
     tag : str
         The tag.
+
+    Attributes
+    ----------
+    rule : str
+        The learning rule of synapses that lead up.
     """
 
     def __init__(self, net: Definition, tag: str) -> None:
@@ -44,15 +49,15 @@ class SynapseFactory:
         self._options: dict[str, Any] = {"num_message_bits": GRADED}
         self._messages = converter_of(net)
         if tag == FIXED:
-            self._rule = EngineRate.of(net).rule
+            self.rule = EngineRate.of(net).rule
             self._options |= {"sign_mode": SignMode.MIXED, "num_weight_bits": WEIGHT_BITS}
         else:
-            self._rule = "-1 * u0 * x1 * y1"
+            self.rule = "-1 * u0 * x1 * y1"
 
     def that_learn(self, weights: Array, name: str) -> Any:
         """Return synapses that count spikes, and learn when the third factor is an error."""
         traces = GradedSpikeCfg.ADD_WITH_SATURATION
-        return self._learning(weights, name, self._rule, traces)
+        return self._learning(weights, name, self.rule, traces)
 
     def that_learn_transposed(self, weights: Array, name: str) -> Any:
         """Return synapses that pass errors on, and learn with counts as the third factor."""
@@ -61,7 +66,7 @@ class SynapseFactory:
             return self.that_learn(weights, name)
         # The trace is the error of this step alone. In a step without an error the trace keeps an
         # older error, but x0 is 0, so that nothing is learned.
-        rule = self._rule.replace("u0", "x0")
+        rule = self.rule.replace("u0", "x0")
         return self._learning(weights, name, rule, GradedSpikeCfg.OVERWRITE)
 
     def that_stay(self, weights: Array, name: str) -> Any:

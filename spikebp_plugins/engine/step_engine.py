@@ -113,6 +113,11 @@ class StepEngine:
         """Replace W_l at an index by real numbers on the grid, in an open sample and in `state`."""
         self._network.replace_weights(l, weights, where)
 
+    def take_rate(self, net: Definition) -> None:
+        """Go on with a definition of another learning rate, between two samples."""
+        if net is not self._network.net:
+            self._network.take_rate(net)
+
     @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples that have ended since the start."""

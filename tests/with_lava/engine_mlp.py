@@ -11,6 +11,7 @@ from spikebp_lava.engine import BITS_BEHIND, MANTISSA, EngineRate
 from spikebp_lava.messages import FixedMessageConverter
 from spikebp_plugins import Checkpoint, Trace
 from spikebp_plugins.backends.outcome import recording_of
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import RealState
 from spikebp_plugins.rules.sample import run_sample
@@ -52,12 +53,16 @@ class EngineMLP:
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.net, self.state = checkpoint.net, checkpoint.state.reals()
-        self.rate = EngineRate.of(self.net)
-        self._messages = FixedMessageConverter(self.net)
+        self.state = checkpoint.state.reals()
+        self.take_rate(checkpoint.net)
         self._random = np.random.default_rng(SEED)
         # The engine draws one number before its first step, and does not use it.
         self._random.random()
+
+    def take_rate(self, net: Definition) -> None:
+        """Go on with a definition of another learning rate."""
+        self.net, self.rate = net, EngineRate.of(net)
+        self._messages = FixedMessageConverter(net)
 
     def train(self, x: Any, y: Any) -> Trace:
         """Learn from samples, and return their trace."""

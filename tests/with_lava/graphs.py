@@ -1,6 +1,7 @@
 """Graphs of Lava processes for the tests, and the reference's results for their samples."""
 
 import numpy as np
+import pytest
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi1SimCfg, Loihi2SimCfg
 
@@ -141,6 +142,33 @@ def assert_same_state(checkpoint, expected):
             assert np.array_equal(found, wanted), f"{name}[{l}]"
 
 
+RATES = (0.8, 0.1, 0.3)
+
+
+def assert_learns_at_rates(mlp, run, sim, x, y):
+    """Assert that a process learns samples at one rate after the other as a simulator does.
+
+    The rate cannot be set where a sample is half shown.
+    """
+    duration = steps_of_sample(mlp.net, mlp.net.n_steps)
+    for turn, factor in enumerate(RATES):
+        rate = factor * sim.learning_rate
+        mlp.learning_rate = sim.learning_rate = rate
+        part = slice(2 * turn, 2 * turn + 2)
+        sim.train(x[part], y[part])
+        run(duration + 2)
+        with pytest.raises(RuntimeError, match="set between samples, and the present one is half"):
+            mlp.learning_rate = 0.5
+        assert mlp.learning_rate == rate
+        run(duration - 2)
+        assert mlp.checkpoint().net == sim.net
+        assert_same_state(mlp.checkpoint(), sim.checkpoint().state)
+    with pytest.raises(ValueError, match="learning_rate must be"):
+        mlp.learning_rate = 1e-12
+    mlp.stop()
+    assert mlp.learning_rate == rate
+
+
 __all__ = [
     "CHIP",
     "IMAGES",
@@ -154,6 +182,7 @@ __all__ = [
     "Loihi2SimCfg",
     "Samples",
     "StandardLine",
+    "assert_learns_at_rates",
     "assert_same_state",
     "configuration",
     "of_layers",

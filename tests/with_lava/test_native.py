@@ -27,7 +27,7 @@ from spikebp_lava import (
 )
 from spikebp_plugins import Simulator, UnsupportedError
 from spikebp_plugins.network.delays import steps_of_sample
-from tests.with_lava.around import Writer
+from tests.with_lava.around import EnclosingProcess, Writer
 from tests.with_lava.graphs import (
     IMAGES,
     N_SAMPLES,
@@ -37,6 +37,7 @@ from tests.with_lava.graphs import (
     Line,
     Loihi2SimCfg,
     Samples,
+    assert_learns_at_rates,
     assert_same_state,
     configuration,
 )
@@ -80,6 +81,30 @@ def test_images_of_another_process_are_flattened():
     mlp.run(condition=RunSteps(num_steps=n_steps), run_cfg=configuration("fixed_pt"))
     mlp.stop()
     assert_same_state(mlp.checkpoint(), samples.by_reference()[1])
+
+
+@pytest.mark.parametrize(
+    ("net", "tag", "is_enclosed"),
+    [
+        (NET, "fixed_pt", False),
+        (NET.replace(update="normalized", learning_rate=1.0), "floating_pt", True),
+        (IMAGES.replace(timing="pipelined", update="outer", bounded=True), "fixed_pt", False),
+    ],
+    ids=["fractional", "normalized, in another process", "outer, pipelined"],
+)
+def test_a_rate_is_set_between_samples(net, tag, is_enclosed):
+    samples = Samples(net)
+    mlp = SpikingMLPProcess(net, weights=samples.weights)
+    ports = EnclosingProcess(mlp) if is_enclosed else mlp
+    source = SampleSource(net, samples.x, samples.y)
+    source.spikes_out.connect(ports.spikes_in)
+    source.label_out.connect(ports.label_in)
+
+    def run(n_steps):
+        source.run(RunSteps(num_steps=n_steps), configuration(tag))
+
+    with Simulator(net, "reference", samples.weights) as sim:
+        assert_learns_at_rates(mlp, run, sim, samples.x, samples.y)
 
 
 class TestVariables:

@@ -31,6 +31,7 @@ from tests.with_lava.graphs import (
     PIPELINED,
     Loihi2SimCfg,
     StandardLine,
+    assert_learns_at_rates,
     assert_same_state,
     of_layers,
 )
@@ -83,6 +84,30 @@ def test_in_fixed_pt_it_is_the_network_of_the_engines_model(net, make_line):
     assert all(e.any() for e in trained.errors[1:])
     if net.input_scale != CHIP.input_scale:
         assert trained.spikes[0].sum(axis=1).max() > LARGEST_TRACE
+
+
+@pytest.mark.parametrize("update", ["fractional", "outer"])
+def test_a_rate_is_set_between_samples(update):
+    line = StandardLine(PIPELINED.replace(update=update)).connect()
+
+    def run(n_steps):
+        line.source.run(RunSteps(num_steps=n_steps), FLOATING)
+
+    with line.start.simulate("reference") as sim:
+        assert_learns_at_rates(line.mlp, run, sim, line.x, line.y)
+
+
+def test_in_fixed_pt_a_rate_is_that_of_the_engine(make_line):
+    """Also where it has another exponent, for which synapses get another rule."""
+    line = make_line(CHIP)
+    model = EngineMLP(line.start)
+    for rate in (CHIP.learning_rate, 4 * CHIP.learning_rate, CHIP.learning_rate / 3):
+        line.mlp.learning_rate = rate
+        model.take_rate(CHIP.at_rate(rate))
+        assert line.show().diff(model.train(line.x, line.y)) is None
+    with pytest.raises(ValueError, match=r"learning_rate must be from .* for Lava's engine"):
+        line.mlp.learning_rate = 1e-3
+    assert line.mlp.checkpoint().net == CHIP.at_rate(rate)
 
 
 @settings(max_examples=examples(200))

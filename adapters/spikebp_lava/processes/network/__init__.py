@@ -54,7 +54,8 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     feedback : sequence of array-like of shapes ``net.feedback_shapes`` or None, default=None
         Backward weights for ``feedback="random"``; None takes ``net.init_feedback()``.
     learning : bool, default=True
-        Whether to learn from targets; `learning` can be set between runs.
+        Whether to learn from targets; `learning` can be set between runs, and `learning_rate`
+        between two samples.
     granularity : {"step", "sample"}, default="step"
         Whether a message is input for one step, or for all the steps of a sample.
     name : str or None, default=None
@@ -218,6 +219,8 @@ class PySpikingMLPModel(NetworkModel):
         """Make one step, or the steps of one message."""
         shared, engine, L = self._shared, self._engine, self._n_layers
         message = self._reader.receive()
+        if message.context.opens:
+            engine.take_rate(shared.net)
         is_heard = bool(self.spikes_out.csp_ports)
         has_sent = is_heard and not message.context.opens
         before: Any = engine.spikes_of_sample(L).copy() if has_sent else 0

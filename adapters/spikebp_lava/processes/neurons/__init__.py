@@ -168,7 +168,6 @@ class NeuronsModel(NetworkModel):
         self._shared: SharedNetwork = proc_params["shared"]
         self._net = self._shared.net
         self._delays = delays_of(self._net)
-        self._messages = converter_of(self._net)
         self._l: int = proc_params["layer"]
         self._n = self._net.layer_sizes[self._l]
         self._clock = SampleClock(self._shared)
@@ -186,6 +185,7 @@ class NeuronsModel(NetworkModel):
 
     def _open(self) -> None:
         """Begin a sample: reset everything that lasts for one sample."""
+        self._messages = converter_of(self._shared.net)  # its rate may be another
         self._phi, self._c = np.zeros(self._n), np.zeros(self._n, np.int64)
         self._sent = np.zeros(2, np.int64)
 

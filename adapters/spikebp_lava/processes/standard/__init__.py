@@ -120,7 +120,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         reason = why_not_of_standard_parts(self.net)
         if reason is not None:
             raise UnsupportedError(f"StandardMLP cannot run this network: {reason}")
-        self.synapses = SynapseFactory(self.net, self.tag)
+        self._synapses = SynapseFactory(self.net, self.tag)
         self.shared = SharedNetwork(self.net, SharedState(self.net, state))
         self.learning = learning
         super().__init__(
@@ -132,7 +132,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         self._make_ports()
         self._make_variables()
         for l, matrix in enumerate(self.shared.memory.weights, 1):
-            held = self.synapses.held(matrix.T)
+            held = self._synapses.held(matrix.T)
             setattr(self, f"forward_weight_{l}", ReadOnlyVar(shape=held.shape, init=held))
 
     def _states_of(self, l: int) -> tuple[str, ...]:
@@ -148,13 +148,25 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         if self.runtime and not is_started(self.runtime):
             raise RuntimeError(f"weight_{l} can be set before the graph is made, and between runs")
         self._replace_weights(l, values.astype(np.float64), values, where)
-        held = self.synapses.held(self.shared.memory.weights[l - 1])
+        held = self._synapses.held(self.shared.memory.weights[l - 1])
         if not self.runtime:
             getattr(self.vars, f"forward_weight_{l}").init = held.T
             return
         Var.set(getattr(self.procs, f"forward_{l}").weights, held.T)
         if l > 1 and self.net.feedback == "transpose":
             Var.set(getattr(self.procs, f"backward_{l}").weights, held)
+
+    def _take_rate(self, net: Definition) -> None:
+        """Give the synapses of a graph that is made the rule of another rate, if it is another."""
+        synapses = SynapseFactory(net, self.tag)
+        if self.runtime and synapses.rule != self._synapses.rule:
+            if not is_started(self.runtime):
+                raise RuntimeError(
+                    "learning_rate can be set before the graph is made, and between runs"
+                )
+            for l in range(1, net.n_layers + 1):
+                getattr(self.procs, f"forward_{l}").dw.set(synapses.rule)
+        self._synapses = synapses
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state after the last whole sample, for any back end.
@@ -188,7 +200,7 @@ class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
 
     # Every process that is an attribute here becomes a part of the network.
     def __init__(self, proc: StandardMLP) -> None:
-        self._net, self._shared, self._synapses = proc.net, proc.shared, proc.synapses
+        self._net, self._shared, self._synapses = proc.net, proc.shared, proc._synapses
         self._copies = proc.proc_params["following"] == "copy"
         L = self._net.n_layers
         teachers = [port for port in OF_OUTPUT if has_sender(getattr(proc.in_ports, port))]

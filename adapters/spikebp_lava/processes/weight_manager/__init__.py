@@ -80,6 +80,7 @@ class WeightManagerModel(NetworkModel):
     def run_spk(self) -> None:
         """Count the step, and the weights that the step before has changed."""
         self._clock.tick(input_ends(self.reset_in))
+        self._shared.is_open[0] = not self._clock.closes
         self._count_changes(self.time_step - 1)
 
     def post_guard(self) -> bool:
