@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -15,14 +16,18 @@ from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.processes.standard import StandardMLP
 from spikebp_lava.standard.exact_sums import require_exact_sums
 from spikebp_lava.support import CHOICES, why_no_standard_graph, why_unsupported
-from spikebp_plugins import Checkpoint
+from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.backends import Outcome, Recording, joined, recording_from
+from spikebp_plugins.backends.base import Steps
+from spikebp_plugins.backends.reference import WHOLE_SAMPLES
 from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.engine.step_engine import StepEngine
-from spikebp_plugins.network.delays import delays_of, steps_of_sample
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.delays import ENDLESS, delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.sparse_rows import SparseRows, of_one_step
 from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
@@ -56,9 +61,9 @@ class LavaBackend(FallbackBackend):
     def __init__(self, net: Definition, state: LearningState, **options: str) -> None:
         super().__init__(net, state)
         self._options = options
-        self._graph: SampleGraph | None = None
-        # The learned state; None from the beginning of a run until its results are taken over.
-        self._in_graph: LearningState | None = None
+        # Those that show nothing at present. One serves a simulator for life, and another what is
+        # predicted while a sample of a stream is open in it; after an error there is a new one.
+        self._at_rest: list[SampleGraph] = []
 
     @classmethod
     def unsupported(cls, net: Definition, **options: Any) -> str | None:
@@ -72,27 +77,106 @@ class LavaBackend(FallbackBackend):
         return max(1, STEPS_PER_RUN // steps_of_sample(self.net, n_steps))
 
     def close(self) -> None:
-        """End the processes of the graph."""
-        if self._graph is not None:
-            self._graph.close()
+        """End the processes of all graphs."""
+        for graph in self._at_rest:
+            graph.close()
+
+    def take_rate(self, net: Definition) -> bool:
+        """Go on with a definition of another learning rate."""
+        self.net = net
+        return True
+
+    def steps(self) -> LavaSteps:
+        """Return an object that shows single steps."""
+        if not delays_of(self.net).are_zero:
+            raise UnsupportedError(WHOLE_SAMPLES)
+        return LavaSteps(self)
+
+    def take_graph(self) -> SampleGraph:
+        """Return a graph with what has been learned, which is nobody else's until it is back."""
+        state = self._so_far[0]
+        while self._at_rest:
+            graph = self._at_rest.pop()
+            if graph.begin(self.net, state):
+                return graph
+            graph.close()
+        return SampleGraph(self.net, state, **self._options)
+
+    def give_back(self, graph: SampleGraph, is_taught: bool = False) -> None:
+        """Take a graph back, and with it the work and what was learned of samples that are over."""
+        state, operations = self._so_far
+        if is_taught:
+            state = graph.state = graph.network.shared.memory.state
+        self._so_far = (state, operations + graph.operations())
+        self._at_rest.append(graph)
 
     def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
-        state, operations = self._so_far
-        # One graph serves the simulator for life; a new one is made only after an error, or after
-        # an interrupt between a run and the taking over of its results.
-        if self._graph is None or self._in_graph is not state:
-            self.close()
-            self._graph = SampleGraph(self.net, state, **self._options)
-        graph, self._in_graph = self._graph, None
+        graph = self.take_graph()
         try:
             outcome = graph.show(batch, record)
+            self.give_back(graph, batch.y is not None)
         except BaseException:
             graph.close()
             raise
-        after = graph.network.shared.memory.state if batch.y is not None else state
-        self._so_far = (after, operations + graph.operations())
-        self._in_graph = after
         return outcome
+
+
+class LavaSteps(Steps):
+    """Shows single steps in a graph, which is that of the open sample alone.
+
+    Parameters
+    ----------
+    backend : LavaBackend
+        The back end, whose graph it takes.
+    """
+
+    def __init__(self, backend: LavaBackend) -> None:
+        super().__init__(backend.net)
+        self._backend = backend
+        self._graph: SampleGraph | None = None
+
+    def _show(
+        self, x: Array | SparseRows, y: Array | None, n_steps: int, opens: bool, restarts: bool
+    ) -> None:
+        if self._graph is None:
+            self._graph = self._backend.take_graph()
+        try:
+            self._graph.show_steps(Batch(self.net, of_one_step(x), None, 1), y, n_steps)
+        except BaseException:
+            self._graph.close()
+            self._graph = None
+            raise
+
+    def _close(self) -> None:
+        graph = self._graph
+        assert graph is not None
+        graph.close_sample(self.is_learning)
+        self._graph = None
+        self._backend.give_back(graph, self.is_learning)
+
+    def drop(self) -> None:
+        """End the open sample, and forget what was learned from it."""
+        super().drop()
+        graph, self._graph = self._graph, None
+        if graph is not None:
+            graph.drop_sample()
+            self._backend.give_back(graph)
+
+    def _count(self, work: Operations) -> None:
+        self._backend.count(work)
+
+    def _potentials(self) -> list[Array]:
+        return self._reals("potentials", range(self.net.n_layers + 1))
+
+    @property
+    def summed_drive(self) -> NDArray[np.float64]:
+        """The summed drive of the output as reals, of shape (n_outputs,)."""
+        return self._reals("summed_drive", [self.net.n_layers])[0]
+
+    def _reals(self, state: str, layers: Iterable[int]) -> list[Array]:
+        assert self._graph is not None
+        read = getattr(self._graph.network.shared.memory, state)
+        return [np.ldexp(read(l), -self.net.fraction_bits) for l in layers]
 
 
 class SampleGraph:
@@ -117,6 +201,8 @@ class SampleGraph:
         granularity: str,
     ) -> None:
         self._net, self._whole_samples = net, granularity == "sample"
+        #: What had been learned before the samples that it shows now.
+        self.state = state
         self._is_standard = implementation == "standard"
         # Values cross the ports as real numbers on the grid, in fixed_pt as units of 2^-f.
         in_units = tag == FIXED and net.input_coding == "values"
@@ -143,6 +229,43 @@ class SampleGraph:
         self._steps_run = 0
         self._counted = Operations()
 
+    def begin(self, net: Definition, state: LearningState) -> bool:
+        """Go on at the rate of a definition, from what others have learned; return if it can."""
+        if state is not self.state:
+            if self._is_standard:
+                return False
+            self.network.shared.memory.begin(state)
+            self.state = state
+        if net.learning_rate != self._net.learning_rate:
+            self.network.learning_rate = net.learning_rate
+            self._net = net
+        return True
+
+    def show_steps(self, sample: Batch, y: Array | None, n_steps: int) -> None:
+        """Show one input and one target for some steps of a sample whose end is not known."""
+        network, switches = self.network, self.network.shared.switches
+        self._rows.x[0] = self._crossing(sample.inputs())[0, 0]
+        network.learning = y is not None
+        if y is not None:
+            self._targets[0] = arithmetic_of(self._net).round(y)
+        switches.steps_per_sample[0], switches.steps_per_message[0] = ENDLESS, 1
+        switches.recording[0] = False
+        self._sink.pace[:] = 1, 0
+        self._rows.pace[:] = ENDLESS, 1, 1, 0, self._steps_run
+        self._run(n_steps)
+
+    def close_sample(self, is_taught: bool) -> None:
+        """End a sample that was shown by single steps."""
+        shared = self.network.shared
+        shared.memory.close_sample(is_taught)
+        shared.is_open[0] = False
+
+    def drop_sample(self) -> None:
+        """End such a sample, and forget what was learned from it."""
+        shared = self.network.shared
+        shared.memory.drop_sample()
+        shared.is_open[0] = False
+
     def show(self, batch: Batch, record: bool) -> Outcome:
         """Show samples."""
         size = max(1, STEPS_PER_RUN // steps_of_sample(self._net, batch.n_steps))
@@ -168,8 +291,7 @@ class SampleGraph:
         delay = delays_of(self._net).spikes[-1]
         records: list[StepRecords] = []
         messages = range(n_samples * per_sample)
-        if x.dtype.kind == "f":  # numbers on the grid are those that cross the ports
-            x = np.clip(np.ldexp(x, self._bits), -FARTHEST, FARTHEST)
+        x = self._crossing(x)
         for first in messages[::STEPS_PER_RUN]:
             part = messages[first : first + STEPS_PER_RUN]
             rows_x = _fill(self._rows.x, x, part, per_sample)
@@ -183,6 +305,13 @@ class SampleGraph:
         scores = self._sink.drives[:n_samples] / n_steps
         recording = self._recording(batch, records, state) if records_all else None
         return Outcome(scores, recording if record else None)
+
+    def _crossing(self, x: Array) -> Array:
+        """Return input on the grid, or spike counts, as the numbers that cross the ports."""
+        if x.dtype.kind != "f":
+            return x
+        numbers: Array = np.clip(np.ldexp(x, self._bits), -FARTHEST, FARTHEST)
+        return numbers
 
     def _recording(
         self, batch: Batch, records: list[StepRecords], before: LearningState

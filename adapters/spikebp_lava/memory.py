@@ -47,6 +47,9 @@ class Memory(Protocol):
     def replace_weights(self, l: int, weights: Array, where: Any = ...) -> None:
         """Replace W_l at an index by those of a matrix on the grid, in a half-shown sample too."""
 
+    def take_rate(self, net: Definition) -> None:
+        """Go on with a definition of another learning rate, between two samples."""
+
     @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples that have ended since the start."""

@@ -146,6 +146,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
 
     def _take_rate(self, net: Definition) -> None:
         """Prepare for a definition of another rate, which process models read from the memory."""
+        self._memory.take_rate(net)
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:

@@ -10,6 +10,7 @@ from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.backends.registry import refused_definition
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -32,6 +33,11 @@ class FallbackBackend(StatefulBackend):
                 return joined([core.show(part, record) for part in batch.taught_apart()])
             finally:
                 self._so_far = (core.state, operations + core.operations)
+
+    def count(self, work: Operations) -> None:
+        """Add operations to those so far."""
+        state, operations = self._so_far
+        self._so_far = (state, operations + work)
 
     @abstractmethod
     def _show_exactly(self, batch: Batch, record: bool) -> Outcome:

@@ -113,6 +113,10 @@ class StepEngine:
         """Replace W_l at an index by real numbers on the grid, in an open sample and in `state`."""
         self._network.replace_weights(l, weights, where)
 
+    def begin(self, state: LearningState) -> None:
+        """Replace all of what was learned, between two samples."""
+        self._network.write(state)
+
     def take_rate(self, net: Definition) -> None:
         """Go on with a definition of another learning rate, between two samples."""
         if net is not self._network.net:
@@ -156,8 +160,23 @@ class StepEngine:
         self._shown[0] += n_steps
         if target is not None:
             network.write_updates()
-        if context.closes and not network.close_sample(context.updates):
-            network.close_by_reference()
+        if context.closes:
+            self.close_sample(context.updates)
+
+    def close_sample(self, updates: bool) -> None:
+        """End the open sample; `updates` says whether it has had a target.
+
+        Raises
+        ------
+        OverflowError
+            If a value leaves the range of the arithmetic.
+        """
+        if not self._network.close_sample(updates):
+            self._network.close_by_reference()
+
+    def drop_sample(self) -> None:
+        """End the open sample, if there is one, and forget what was learned from it."""
+        self._network.drop_sample()
 
     def _show_by_reference(self, x: Array, y: Array | None, n_shown: int) -> None:
         if self._is_delayed:

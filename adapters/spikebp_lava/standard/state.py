@@ -83,6 +83,10 @@ class SharedState:
         """Replace W_l at an index."""
         self.weights[l - 1][where] = weights[where]
 
+    def take_rate(self, net: Definition) -> None:
+        """Go on with a definition of another learning rate."""
+        self._net = net
+
     def changes(self, time_step: int) -> NDArray[np.int64]:
         """Return the numbers of weights of W_1 to W_L that a step changes, 0 at index 0.
 

@@ -167,6 +167,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             for l in range(1, net.n_layers + 1):
                 getattr(self.procs, f"forward_{l}").dw.set(synapses.rule)
         self._synapses = synapses
+        super()._take_rate(net)
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state after the last whole sample, for any back end.
