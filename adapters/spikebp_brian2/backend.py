@@ -5,19 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from typing import ClassVar, Final
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, TypeVar
 
 from spikebp_brian2 import rules
 from spikebp_brian2.script import ProgramScript, RuntimeScript, Script
+from spikebp_brian2.single_steps import StepScript
 from spikebp_brian2.wiring import KINDS
 from spikebp_plugins.backends import Outcome
+from spikebp_plugins.backends.base import NO_STEPS, UnsupportedError
+from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceSteps
 from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.state import LearningState, RealState
+from spikebp_plugins.rules.step import SampleState, Step, close_training, step
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 #: Steps in one run, by target: they take a few seconds, much longer than preparing a run.
 STEPS_PER_RUN: Final = {"numpy": 5_000, "cython": 20_000, "cpp_standalone": 50_000}
@@ -48,11 +56,56 @@ class Brian2Backend(FallbackBackend):
         self._target = settled_target(target)
         # Made for the first samples, since Brian2 warns of objects that were never part of a run.
         self._script: Script | None = None
+        self._single_steps: StepScript | None = None
 
     def block_size(self, n_steps: int) -> int:
         """Return the number of samples of a block."""
         steps = min(STEPS_PER_RUN[self._target], VALUES_PER_RUN // self.net.n_inputs)
         return max(1, steps // delays_of(self.net).duration(n_steps))
+
+    def take_rate(self, net: Definition) -> bool:
+        """Go on with a definition of another learning rate."""
+        self.net, self._single_steps = net, None  # prepared code has the rate in it
+        if self._script is not None:
+            self._script.take_rate(net)
+        return True
+
+    def steps(self) -> ReferenceSteps:
+        """Return an object that shows single steps."""
+        if self._target == "cpp_standalone":
+            raise UnsupportedError(NO_STEPS)
+        if not delays_of(self.net).are_zero:
+            raise UnsupportedError(WHOLE_SAMPLES)
+        return ReferenceSteps(self)
+
+    @property
+    def learned(self) -> RealState:
+        """What was learned, in real numbers."""
+        return self.state.reals()
+
+    def take(self, learned: RealState, work: Operations) -> None:
+        """Take over what was learned from a sample shown step by step, and add its work."""
+        self._so_far = (learned.on_grid(self.net), self.operations + work)
+
+    def step(self, *now: Any) -> tuple[RealState, SampleState, Step]:
+        """Make a step, by the core if Brian2's numbers are not proven to hold it."""
+        return self._by_brian2_or_core(StepScript.step, step, *now)
+
+    def close_training(self, *now: Any) -> RealState:
+        """End a training sample, by the core if Brian2's numbers are not proven to hold it."""
+        return self._by_brian2_or_core(StepScript.close_training, close_training, *now)
+
+    def _by_brian2_or_core(
+        self, compute: Callable[..., Result], by_core: Callable[..., Result], *now: Any
+    ) -> Result:
+        script = self._single_steps or StepScript(self.net, self._target)
+        self._single_steps = None  # an interrupt may leave spikes in queues
+        try:
+            result = compute(script, *now)
+        except OverflowError:
+            result = by_core(*now)
+        self._single_steps = script
+        return result
 
     def close(self) -> None:
         """Delete the folder of a program."""

@@ -174,7 +174,6 @@ class RunGuard:
         """Return to the values with which a run in this process has begun."""
         for array, before in self._before:
             array[:] = before
-        self._before = []
 
     def prove(self) -> None:
         """Prove that the last run was exact, and ended on the grid.

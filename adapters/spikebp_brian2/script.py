@@ -63,6 +63,11 @@ class Script(ABC):
             self._mlp.record()
             self._network = Network(self._mlp, self._recorder(), name="spikebp_network")
 
+    def take_rate(self, net: Definition) -> None:
+        """Go on with a definition of another learning rate."""
+        with self._borrowed():
+            self._mlp.learning_rate = net.learning_rate
+
     def show(self, state: LearningState, batch: Batch, record: bool) -> ScriptResult:
         """Show samples, and learn from those with targets.
 
@@ -120,6 +125,13 @@ class RuntimeScript(Script):
         self._target = target
         super().__init__(net)
         with self._borrowed():
+            self._network.store(START)
+
+    def take_rate(self, net: Definition) -> None:
+        """Go on with a definition of another learning rate, from the start of each block on."""
+        with self._borrowed():
+            self._network.restore(START)
+            super().take_rate(net)
             self._network.store(START)
 
     def _recorder(self) -> BrianObject:

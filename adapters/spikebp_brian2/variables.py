@@ -92,7 +92,7 @@ def _limits(what: str, limit: Limit) -> dict[str, float]:
     return {f"{what}_limit_of_sample": of_sample, f"{what}_limit_of_step": of_step}
 
 
-def learned(net: Definition, state: LearningState) -> dict[VariableKey, NDArray[Any]]:
+def learned(net: Definition, state: LearningState | RealState) -> dict[VariableKey, NDArray[Any]]:
     """Return the values of a learning state, by variable."""
     found: dict[VariableKey, NDArray[Any]] = {
         ("schedule", "samples_seen"): np.array([state.samples_seen], np.float64)

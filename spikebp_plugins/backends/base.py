@@ -37,8 +37,7 @@ PLAIN_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 #: Why a back end does not show single steps.
 NO_STEPS: Final = (
     "it shows whole samples: single steps, for streams and for samples that end by a margin, are "
-    "those of 'compiled' and 'reference'; in Brian2 and Lava your own objects make a stream "
-    "(docs/streams.md)"
+    "those of 'compiled', 'reference', 'lava', and 'brian2' with target 'numpy' or 'cython'"
 )
 
 
