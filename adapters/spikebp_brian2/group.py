@@ -55,6 +55,7 @@ from spikebp_plugins.network.checkpoint import differences, starting_checkpoint
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState, initial_state
+from spikebp_plugins.simulation.prediction import PredictsFromCheckpoint
 
 #: The value of steps_per_sample where only an event ends a sample.
 ENDLESS: Final = 2**31 - 1
@@ -100,7 +101,7 @@ NOT_OF_USER: Final = tuple(
 )
 
 
-class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
+class SpikingMLPGroup(StoredDefinition, PredictsFromCheckpoint, BrianObject, SpikeSource):
     r"""A spiking network that learns by backpropagation, made of Brian2 objects.
 
     A container that goes into a `Network` like any group, and that ``run()`` finds. Its parts are

@@ -69,7 +69,7 @@ def require_agreement(network: Any, is_fixed: bool) -> None:
     """
     for port in network.in_ports.members:
         for sender in port.get_src_ports():
-            _require_equal(sender.process, network.exchange)
+            _require_equal(sender.process, network.exchange, port.name == "target_in")
             if (other := _network_around(sender.process)) is not None:
                 _require_steps(other, network)
                 if is_fixed:
@@ -77,7 +77,7 @@ def require_agreement(network: Any, is_fixed: bool) -> None:
     resets = has_sender(network.reset_in)
     for port in network.out_ports.members:
         for receiver in port.get_dst_ports():
-            _require_equal(receiver.process, network.exchange)
+            _require_equal(receiver.process, network.exchange, port.name == "summed_drive_out")
             if resets and hasattr(receiver.process, "exchange_with_network"):
                 allowed = "unconnected with a ScoreSink, which counts n_steps steps to a sample"
                 what = f"reset_in of {_named(network)}"
@@ -117,8 +117,16 @@ def _require_one_unit(sender: Any, sending: Any, port: Any) -> None:
         raise wrong_argument(f"{port.name} of {_named(port.process)}", allowed, got)
 
 
-def _require_equal(process: Any, expected: Exchange) -> None:
+def _require_equal(process: Any, expected: Exchange, is_in_units: bool) -> None:
+    """Refuse a source or sink of other properties, as far as a connection depends on them.
+
+    Targets and drive are sent in units of 2^-f. How many layers there are matters to delays alone.
+    """
     exchange = getattr(process, "exchange_with_network", expected)
+    if not is_in_units:
+        exchange = exchange._replace(fraction_bits=expected.fraction_bits)
+    if exchange.timing == "immediate":
+        exchange = exchange._replace(n_layers=expected.n_layers)
     for name, wanted, got in zip(Exchange._fields, expected, exchange, strict=True):
         if got != wanted:
             what = f"{name} of {_named(process)}"

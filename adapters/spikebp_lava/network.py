@@ -21,6 +21,7 @@ from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.checkpoint import starting_checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.simulation.prediction import PredictsFromCheckpoint
 
 Array = NDArray[Any]
 
@@ -28,7 +29,7 @@ Array = NDArray[Any]
 SET_LATER: Final = ("name", "parent_proc")
 
 
-class NetworkProcess(GuardedProcess, LavaPortNames):
+class NetworkProcess(GuardedProcess, LavaPortNames, PredictsFromCheckpoint):
     """A process whose state lies in shared memory: a base class before Lava's own.
 
     Attributes
