@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lava.magma.core.run_conditions import RunSteps
@@ -80,7 +81,8 @@ class Graph:
     cuts : tuple of int
         Where runs end, in messages.
     runs : tuple of tuple
-        For each run, whether it learns, whether weights are set before it, and which process runs.
+        For each run, whether it learns, whether weights are set before it, which process runs, and
+        by what the learning rate is multiplied before it.
     seed : int
         The seed.
     """
@@ -152,7 +154,8 @@ def graphs(draw, form):
     per_sample = 1 if form == "sample" else steps_of_sample(net, net.n_steps)
     n = per_sample * draw(st.integers(1, 4)) + draw(st.integers(0, per_sample - 1))
     cuts = tuple(sorted({*draw(st.lists(st.integers(1, n), max_size=2)), n}))
-    run = st.tuples(st.booleans(), st.booleans(), st.integers(0, 99))
+    factors = st.sampled_from([1.0, 1.0, 0.5, 0.75, 2.0])
+    run = st.tuples(st.booleans(), st.booleans(), st.integers(0, 99), factors)
     return Graph(
         net=net,
         form=form,
@@ -233,7 +236,7 @@ class GraphInput:
             x = self._values((3, *steps, net.n_inputs))
             self.x, y = self._of_source(x), None
             if graph.answer == "source labels":
-                y = self._random.integers(0, net.n_outputs, 3)
+                y = self._random.integers(-1, net.n_outputs, 3)
             elif graph.answer == "source targets":
                 y = self._random.uniform(-1, 2, (3, *steps, net.n_outputs))
             self._source, self._y = SampleSource(net, x, y, **graph.granularity), y
@@ -269,18 +272,17 @@ class GraphInput:
         self.answers = [None] * n
         if graph.answer == "source labels":
             self._send("label_in", self._source, self._source.label_out)
-            self.answers = self._of_source(self._y).tolist()
+            self.answers = known(self._of_source(self._y))
         elif graph.answer == "source targets":
             self._send("target_in", self._source, self._source.target_out)
             self.answers = list(self._of_source(self._y, delays_of(net).spikes[-1]))
         elif graph.answer == "labels":
             labels = random.integers(0, net.n_outputs, n)
-            if graph.form != "standard":  # there all samples that learn have labels
-                labels[random.random(n)[self.first] < 0.3] = -1
+            labels[random.random(n)[self.first] < 0.3] = -1
             if net.timing == "immediate":
                 labels[np.arange(n) - self.first < random.integers(0, 3, n)[self.first]] = -1
             self._send("label_in", Sender(data=labels[np.newaxis]))
-            self.answers = [None if label < 0 else label for label in labels.tolist()]
+            self.answers = known(labels)
         elif graph.answer == "targets":
             targets = random.uniform(-1, 2, (n, net.n_outputs))
             if graph.tag == "fixed_pt":
@@ -291,6 +293,10 @@ class GraphInput:
     def _send(self, port, process, sender=None):
         self.senders[port] = sender or process.s_out
         self.processes.append(process)
+
+
+def known(labels):
+    return [None if label < 0 else label for label in labels.tolist()]
 
 
 class Player:
@@ -324,22 +330,24 @@ class Player:
             monitor.probe(getattr(self.network, f"{kind}_{l}"), graph.n)
         receivers = [self.drives, self.fired, *filter(None, [self.sink])]
         self.around = [*self.given.processes, *receivers, *enclosing]
-        self.settings = {}
+        self.settings, self.rates = {}, {}
 
     def play(self):
         """Run the graph, and assert that it does what the reference does."""
         graph, states, first = self.graph, [], 0
         try:
             for number, end in enumerate(graph.cuts):
-                learns, sets_weights, runner = graph.runs[number]
+                learns, sets_weights, runner, factor = graph.runs[number]
                 self.network.learning = learns
                 if sets_weights:
                     self._set_weights(first)
+                self._set_rate(first, factor)
                 # At first none is run that is in another process, which it does not know yet.
                 processes = self.around + [self.network] * (number > 0 or not graph.is_nested)
                 run_cfg = configuration(graph.tag, graph.base) if number == 0 else None
                 processes[runner % len(processes)].run(RunSteps(num_steps=end - first), run_cfg)
                 states.append(self.network.checkpoint())
+                self._assert_predicts(states[-1])
                 first = end
             records = self._records()
         finally:
@@ -357,6 +365,34 @@ class Player:
         matrix = np.rint(self.random.standard_normal(net.weight_shapes[l - 1]) * 2**12) / 2**12
         getattr(self.network, f"weight_{l}").set(matrix / (graph.unit if message else 1))
         self.settings[message] = (l, matrix)
+
+    def _set_rate(self, message, factor):
+        """Set another rate, which is refused exactly where a sample is half shown."""
+        rate = factor * self.network.learning_rate
+        is_between = message in (0, self.graph.n) or self.given.first[message] == message
+        if not is_between:
+            with pytest.raises(RuntimeError, match="is set between samples"):
+                self.network.learning_rate = rate
+            return
+        try:
+            self.network.learning_rate = rate
+        except ValueError:  # it would round to zero
+            assert factor < 1
+        else:
+            self.rates[message] = rate
+
+    def _assert_predicts(self, checkpoint):
+        """Assert that the network predicts as the reference does from its checkpoint."""
+        net = self.graph.net
+        x = self.given.x[-1:]
+        if net.input_coding == "spikes":
+            x = np.repeat(x[:, np.newaxis], net.n_steps, axis=1)
+        with checkpoint.simulate("reference") as sim:
+            scores = sim.predict(x)
+        assert np.array_equal(self.network.predict(x), scores)
+        labels = [int(scores.argmax()), -1, *[int(scores.argmin())] * bool(np.ptp(scores))]
+        found = self.network.accuracy(np.repeat(x, len(labels), axis=0), labels)
+        assert found == 1 / (len(labels) - 1)
 
     def _records(self):
         """Return what was received and seen, each of shape (n_messages, n), by what it is."""
@@ -386,7 +422,10 @@ class Player:
             np.repeat(given.x, together, axis=0),
             [y for y in targets for _ in range(together)],
             ends,
-            {message * together: weights for message, weights in self.settings.items()},
+            *(
+                {message * together: value for message, value in given.items()}
+                for given in (self.settings, self.rates)
+            ),
         )
         return [steps[i : i + together] for i in range(0, len(steps), together)]
 

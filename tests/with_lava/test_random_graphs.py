@@ -49,7 +49,7 @@ def test_backward_potentials_begin_when_the_output_first_compares():
         is_nested=False,
         monitors=(("backward_potential", 1), ("backward_potential", 2)),
         cuts=(12,),
-        runs=((True, False, 0),),
+        runs=((True, False, 0, 1.0),),
         seed=0,
     )
     play(two_samples)

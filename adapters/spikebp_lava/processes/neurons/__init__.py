@@ -287,11 +287,26 @@ class LearningModel(NeuronsModel):
 
 
 class HiddenModel(LearningModel):
-    """Rules 2 and 4."""
+    """Rules 2 and 4.
+
+    A monitor reads the backward potentials when all layers have made their step, and the output has
+    said whether the sample has a target. Lava assigns initial values to them, without effect.
+    """
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._kept = self._memory.backward_potentials[self._l - 1]
+        self._psi = self._kept
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "backward_potential":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        has_begun = self._clock.learns and self._clock.first > self._delays.errors[-1]
+        return self._psi if has_begun and self._memory.has_target[0] else self._kept
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "backward_potential":
+            super().__setattr__(name, value)
 
     def _open(self) -> None:
         super()._open()
@@ -304,7 +319,6 @@ class HiddenModel(LearningModel):
         if self._has_errors:
             drive = of_one_spike(self._messages.drive(sums, self._l))
             e, self._psi = backward(self._net, drive, self._psi, self._s, self._l)
-            self.backward_potential = self._psi
         self.count_out.send(self._messages.factors(self._teaching(self._c, self._c)))
         if clock.learns and clock.closes and self._memory.has_target[0]:
             self._kept[:] = self._psi
