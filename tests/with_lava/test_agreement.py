@@ -63,6 +63,7 @@ def other(field, net, granularity):
     [
         pytest.param(*case, marks=() if turn % 5 == 0 else pytest.mark.thorough)
         for turn, case in enumerate(product(FORMS, OTHERS, (False, True)))
+        if case[1] != "n_layers" or case[0] == "standard"  # else no message is late
     ],
 )
 def test_source_and_sink_agree_with_the_network(form, field, is_within):
@@ -70,20 +71,40 @@ def test_source_and_sink_agree_with_the_network(form, field, is_within):
     options = {"granularity": granularity} if granularity == "sample" else {}
     for disagrees in ("source", "sink"):
         mlp = make(net, **options)
-        ports = EnclosingProcess(mlp) if is_within else mlp
+        around = ("spikes_in", "label_in", "target_in", "summed_drive_out")
+        ports = EnclosingProcess(mlp, around) if is_within else mlp
         given = {"source": (net, granularity), "sink": (net, granularity)}
         given[disagrees] = other(field, net, granularity)
         (net_of_source, of_source), (net_of_sink, of_sink) = given.values()
         x = np.ones((1, 9), int)
-        source = SampleSource(net_of_source, x, [0], granularity=of_source)
+        # Targets have a unit, and labels have none.
+        y, port = ([0], "label") if field != "fraction_bits" else (np.ones((1, 3)), "target")
+        source = SampleSource(net_of_source, x, y, granularity=of_source)
         sink = ScoreSink(net_of_sink, 1, granularity=of_sink)
         source.spikes_out.connect(ports.spikes_in)
-        source.label_out.connect(ports.label_in)
+        getattr(source, f"{port}_out").connect(getattr(ports, f"{port}_in"))
         ports.summed_drive_out.connect(sink.summed_drive_in)
         name = {"source": "SampleSource", "sink": "ScoreSink"}[disagrees]
         with pytest.raises(ValueError, match=f"{field} of {name} .* must be that of the network, "):
             sink.run(RunSteps(1), configuration("floating_pt"))
         assert not children()
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_one_source_serves_networks_of_other_grids_and_depths(tag):
+    samples = Samples()
+    nets = [NET, NET.replace(fraction_bits=24), NET.replace(layer_sizes=(9, 5, 3))]
+    source = SampleSource(NET, samples.x, samples.y)
+    networks = [SpikingMLPProcess(net) for net in nets]
+    for network in networks:
+        source.spikes_out.connect(network.spikes_in)
+        source.label_out.connect(network.label_in)
+    source.run(RunSteps(N_STEPS), configuration(tag))
+    source.stop()
+    for net, network in zip(nets, networks, strict=True):
+        with Simulator(net, "reference") as sim:
+            sim.train(samples.x, samples.y)
+            assert_same_state(network.checkpoint(), sim.checkpoint().state)
 
 
 def refused(process, tag, message):
@@ -252,7 +273,7 @@ def test_an_attribute_that_would_be_ignored_cannot_be_set(form):
     mlp.name = "other"
     for _ in range(2):
         for name in ("lerning", "net", "shared", "spikes_in"):
-            with pytest.raises(AttributeError, match=f"'{name}' of .* only learning can be"):
+            with pytest.raises(AttributeError, match=f"'{name}' of .* only learning and learning_rate can be"):
                 setattr(mlp, name, False)
         for name in ("weight_1", "spike_count_0", "error_2"):
             with pytest.raises(AttributeError, match=rf"a variable, whose values {name}.set"):
