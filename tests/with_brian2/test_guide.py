@@ -48,4 +48,4 @@ def test_code_runs_as_it_stands(title, code, tmp_path, monkeypatch, capsys):
     if title in PRINTED:
         assert PRINTED[title] in printed
     if title == "Driven by your groups":  # by spikes that are drawn
-        assert float(printed[0]) > 0.85
+        assert float(printed[0]) > 0.8

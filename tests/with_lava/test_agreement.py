@@ -273,7 +273,9 @@ def test_an_attribute_that_would_be_ignored_cannot_be_set(form):
     mlp.name = "other"
     for _ in range(2):
         for name in ("lerning", "net", "shared", "spikes_in"):
-            with pytest.raises(AttributeError, match=f"'{name}' of .* only learning and learning_rate can be"):
+            with pytest.raises(
+                AttributeError, match=f"'{name}' of .* only learning and learning_rate can be"
+            ):
                 setattr(mlp, name, False)
         for name in ("weight_1", "spike_count_0", "error_2"):
             with pytest.raises(AttributeError, match=rf"a variable, whose values {name}.set"):

@@ -127,7 +127,7 @@ def a_graph(timing, n_messages):
         is_nested=False,
         monitors=(("error", 1), ("weight", 1), ("potential", 2)),
         cuts=(n_messages,),
-        runs=((True, False, 0),),
+        runs=((True, False, 0, 1.0),),
         seed=1,
     )
 
