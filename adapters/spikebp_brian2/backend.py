@@ -63,20 +63,13 @@ class Brian2Backend(FallbackBackend):
         steps = min(STEPS_PER_RUN[self._target], VALUES_PER_RUN // self.net.n_inputs)
         return max(1, steps // delays_of(self.net).duration(n_steps))
 
-    def take_rate(self, net: Definition) -> bool:
-        """Go on with a definition of another learning rate."""
-        self.net, self._single_steps = net, None  # prepared code has the rate in it
-        if self._script is not None:
-            self._script.take_rate(net)
-        return True
-
     def steps(self) -> ReferenceSteps:
         """Return an object that shows single steps."""
         if self._target == "cpp_standalone":
             raise UnsupportedError(NO_STEPS)
         if not delays_of(self.net).are_zero:
             raise UnsupportedError(WHOLE_SAMPLES)
-        return ReferenceSteps(self)
+        return ReferenceSteps(self, self._step, self._close_training)
 
     @property
     def learned(self) -> RealState:
@@ -87,19 +80,19 @@ class Brian2Backend(FallbackBackend):
         """Take over what was learned from a sample shown step by step, and add its work."""
         self._so_far = (learned.on_grid(self.net), self.operations + work)
 
-    def step(self, *now: Any) -> tuple[RealState, SampleState, Step]:
-        """Make a step, by the core if Brian2's numbers are not proven to hold it."""
+    def _step(self, *now: Any) -> tuple[RealState, SampleState, Step]:
         return self._by_brian2_or_core(StepScript.step, step, *now)
 
-    def close_training(self, *now: Any) -> RealState:
-        """End a training sample, by the core if Brian2's numbers are not proven to hold it."""
+    def _close_training(self, *now: Any) -> RealState:
         return self._by_brian2_or_core(StepScript.close_training, close_training, *now)
 
     def _by_brian2_or_core(
         self, compute: Callable[..., Result], by_core: Callable[..., Result], *now: Any
     ) -> Result:
-        script = self._single_steps or StepScript(self.net, self._target)
-        self._single_steps = None  # an interrupt may leave spikes in queues
+        """Compute by Brian2, or by the core if Brian2's numbers are not proven to hold it."""
+        script, self._single_steps = self._single_steps, None  # an interrupt may leave spikes in it
+        if script is None or script.net is not self.net:  # prepared code has the rate in it
+            script = StepScript(self.net, self._target)
         try:
             result = compute(script, *now)
         except OverflowError:
@@ -119,6 +112,7 @@ class Brian2Backend(FallbackBackend):
                 ProgramScript(self.net) if is_program else RuntimeScript(self.net, self._target)
             )
         state, operations = self._so_far
+        self._script.learning_rate = self.net.learning_rate
         shown = self._script.show(state, batch, record)
         self._so_far = (
             state if batch.y is None else shown.state,

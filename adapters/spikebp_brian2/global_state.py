@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
 from typing import Any, Final
 
 from brian2 import Network, get_device, prefs, set_device
-from brian2.devices.device import Device, reset_device
+from brian2.devices.device import Device, reset_device, runtime_device
 
 #: Brian2 has one device and one set of preferences for all threads.
 LOCK: Final = RLock()
@@ -44,3 +44,8 @@ def borrowed(device: Device, preferences: dict[str, Any]) -> Iterator[None]:
             Network._globally_running = running
             if switched:
                 reset_device()
+
+
+def borrowed_runtime(target: str) -> AbstractContextManager[None]:
+    """Return the context in which objects run in this process, by a target of Brian2's."""
+    return borrowed(runtime_device, {"codegen.target": target})

@@ -12,11 +12,10 @@ from weakref import finalize
 
 import numpy as np
 from brian2 import BrianObject, Clock, EventMonitor, Network, NetworkOperation, Quantity, ms
-from brian2.devices.device import runtime_device
 from numpy.typing import NDArray
 
 from spikebp_brian2.build import ProgramDevice, fetch_program
-from spikebp_brian2.global_state import borrowed
+from spikebp_brian2.global_state import borrowed, borrowed_runtime
 from spikebp_brian2.group import SpikingMLPGroup
 from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.backends import Outcome, Recording
@@ -53,20 +52,21 @@ class Script(ABC):
     ----------
     net : Definition
         The definition.
+
+    Attributes
+    ----------
+    learning_rate : float
+        The rate at which the next blocks are learned.
     """
 
     def __init__(self, net: Definition) -> None:
+        self.learning_rate = net.learning_rate
         with self._borrowed():
             clock = Clock(dt=1 * ms, name="spikebp_clock")
             self._mlp = SpikingMLPGroup(net, clock=clock, name="spikebp")
             self._mlp._notices.leave_out("silence")  # the simulator gives it
             self._mlp.record()
             self._network = Network(self._mlp, self._recorder(), name="spikebp_network")
-
-    def take_rate(self, net: Definition) -> None:
-        """Go on with a definition of another learning rate."""
-        with self._borrowed():
-            self._mlp.learning_rate = net.learning_rate
 
     def show(self, state: LearningState, batch: Batch, record: bool) -> ScriptResult:
         """Show samples, and learn from those with targets.
@@ -90,6 +90,8 @@ class Script(ABC):
     def _present(self, batch: Batch, record: bool) -> Quantity:
         """Present samples, and return how long they take."""
         self._mlp.recording = record
+        if self._mlp.learning_rate != self.learning_rate:  # also if a state was restored
+            self._mlp.learning_rate = self.learning_rate
         n_steps = batch.n_steps if batch.y is None else None
         return self._mlp.present(batch.x, batch.y, n_steps=n_steps)
 
@@ -127,13 +129,6 @@ class RuntimeScript(Script):
         with self._borrowed():
             self._network.store(START)
 
-    def take_rate(self, net: Definition) -> None:
-        """Go on with a definition of another learning rate, from the start of each block on."""
-        with self._borrowed():
-            self._network.restore(START)
-            super().take_rate(net)
-            self._network.store(START)
-
     def _recorder(self) -> BrianObject:
         self._drives: list[NDArray[np.float64]] = []
         closes_sample = self._mlp.schedule.variables["closes_sample"].get_value()
@@ -159,7 +154,7 @@ class RuntimeScript(Script):
             self._network.run(self._present(batch, record), namespace={})
 
     def _borrowed(self) -> AbstractContextManager[None]:
-        return borrowed(runtime_device, {"codegen.target": self._target})
+        return borrowed_runtime(self._target)
 
 
 class ProgramScript(Script):

@@ -7,15 +7,13 @@ lasts from step to step is written into their variables before it, and read from
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from brian2 import Clock, Network, ms
-from brian2.devices.device import runtime_device
 from numpy.typing import NDArray
 
-from spikebp_brian2.global_state import borrowed
+from spikebp_brian2.global_state import borrowed_runtime
 from spikebp_brian2.group import ENDLESS, SpikingMLPGroup
 from spikebp_brian2.parts import VariableKey
 from spikebp_brian2.range_check import prove_range
@@ -36,13 +34,18 @@ class StepScript:
         The definition.
     target : {"numpy", "cython"}
         Brian2's code generation target.
+
+    Attributes
+    ----------
+    net : Definition
+        The definition.
     """
 
     def __init__(self, net: Definition, target: str) -> None:
-        self._target = target
+        self.net, self._target = net, target
         # Input comes as numbers on the grid.
         as_given = net.replace(input_scale=1 / net.spikes_per_unit)
-        with self._borrowed():
+        with borrowed_runtime(target):
             clock = Clock(dt=1 * ms, name="spikebp_step_clock")
             no_target = np.zeros(net.n_outputs)
             self._mlp = SpikingMLPGroup(
@@ -117,7 +120,7 @@ class StepScript:
         for (part, name), value in values.items():
             self._mlp.parts[part].variables[name].set_value(value)
         # A value that leaves the range may overflow a double: the check finds it.
-        with self._borrowed(), np.errstate(over="ignore", invalid="ignore"):
+        with borrowed_runtime(self._target), np.errstate(over="ignore", invalid="ignore"):
             for one in objects:
                 one.run()
         state = read_state(net, self._read)._replace(samples_seen=learning.samples_seen)
@@ -142,9 +145,6 @@ class StepScript:
         part, name = place
         values: Array = self._mlp.parts[part].variables[name].get_value()
         return values
-
-    def _borrowed(self) -> AbstractContextManager[None]:
-        return borrowed(runtime_device, {"codegen.target": self._target})
 
 
 def _places(net: Definition) -> dict[str, dict[int, VariableKey]]:

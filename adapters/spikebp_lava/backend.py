@@ -81,11 +81,6 @@ class LavaBackend(FallbackBackend):
         for graph in self._at_rest:
             graph.close()
 
-    def take_rate(self, net: Definition) -> bool:
-        """Go on with a definition of another learning rate."""
-        self.net = net
-        return True
-
     def steps(self) -> LavaSteps:
         """Return an object that shows single steps."""
         if not delays_of(self.net).are_zero:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
@@ -17,15 +17,8 @@ from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.sparse_rows import SparseRows, of_one_step
 from spikebp_plugins.network.state import LearningState, RealState
-from spikebp_plugins.rules.sample import WorkCounter, run_sample
-from spikebp_plugins.rules.step import (
-    SampleState,
-    Step,
-    close_training,
-    open_sample,
-    open_training,
-    step,
-)
+from spikebp_plugins.rules.sample import MakeStep, WorkCounter, run_sample
+from spikebp_plugins.rules.step import close_training, open_sample, open_training, step
 
 Array = NDArray[Any]
 
@@ -40,8 +33,6 @@ class ReferenceBackend(StatefulBackend):
 
     choices: ClassVar = CHOICES
     connections: ClassVar = None
-    step = staticmethod(step)
-    close_training = staticmethod(close_training)
 
     def __init__(self, net: Definition, state: LearningState) -> None:
         super().__init__(net, state)
@@ -105,16 +96,6 @@ class StepOwner(Protocol):
     def learned(self) -> RealState:
         """What was learned, in real numbers."""
 
-    def step(
-        self, net: Definition, learning: RealState, sample: SampleState, x: Array, y: Array | None
-    ) -> tuple[RealState, SampleState, Step]:
-        """Advance a sample by one step, as the function of the rules does."""
-
-    def close_training(
-        self, net: Definition, learning: RealState, sample: SampleState
-    ) -> RealState:
-        """Return the state after a training sample, as the function of the rules does."""
-
     def take(self, learned: RealState, work: Operations) -> None:
         """Take over what was learned from a sample shown step by step, and add its work."""
 
@@ -126,11 +107,19 @@ class ReferenceSteps(Steps):
     ----------
     backend : StepOwner
         The back end whose state samples start from, and which takes over what is learned.
+    make_step, close : callable, optional
+        Compute what the functions of the rules do, `step` and `close_training`.
     """
 
-    def __init__(self, backend: StepOwner) -> None:
+    def __init__(
+        self,
+        backend: StepOwner,
+        make_step: MakeStep | None = None,
+        close: Callable[..., RealState] | None = None,
+    ) -> None:
         super().__init__(backend.net)
         self._backend = backend
+        self._make_step, self._close_training = make_step or step, close or close_training
         self._learning = backend.learned
         self._sample = open_sample(self.net)
         self._work = WorkCounter(self.net)
@@ -150,15 +139,15 @@ class ReferenceSteps(Steps):
         shown = Batch(net, of_one_step(x), None, 1).inputs()[0, 0]
         target = None if y is None else arithmetic_of(net).round(y)
         for _ in range(n_steps):
-            self._learning, self._sample, sent = self._backend.step(
+            self._learning, self._sample, sent = self._make_step(
                 net, self._learning, self._sample, shown, target
             )
             self._work.add(self._sample, sent)
 
     def _close(self) -> None:
         if self.is_learning:
-            learning = self._learning
-            self._learning = self._backend.close_training(self._backend.net, learning, self._sample)
+            net = self._backend.net
+            self._learning = self._close_training(net, self._learning, self._sample)
         work = self._work.total(self._sample, self.is_learning)
         self._backend.take(self._learning, work)
 

@@ -34,6 +34,11 @@ class FallbackBackend(StatefulBackend):
             finally:
                 self._so_far = (core.state, operations + core.operations)
 
+    def take_rate(self, net: Definition) -> bool:
+        """Go on with a definition of another learning rate, from the next samples on."""
+        self.net = net  # which is handed on with them: so an interrupt finds either rate
+        return True
+
     def count(self, work: Operations) -> None:
         """Add operations to those so far."""
         state, operations = self._so_far

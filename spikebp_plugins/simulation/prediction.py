@@ -66,8 +66,7 @@ class PredictsFromCheckpoint:
         ValueError, OverflowError, RuntimeError
             As `predict`; also if no label is known.
         """
-        batch = check_batch(self.checkpoint().net, x, y)
-        labels = batch.y
+        labels = check_batch(self.checkpoint().net, x, y).y
         if labels is None or labels.ndim != 1:
             raise wrong_argument("y", "integer labels", "real targets")
         if not (labels >= 0).any():

@@ -37,6 +37,7 @@ from spikebp_plugins.conformance import CASES, conformance_tests
 from tests import golden
 from tests.core import small_nets
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
+from tests.core.single_steps import NETS, assert_streams_equal_reference
 from tests.core.strategies import any_network, definitions, experiments, networks
 from tests.interrupts import interrupts_get_through
 from tests.profiles import examples
@@ -78,6 +79,20 @@ def suite():
 @pytest.mark.parametrize("conformance_test", list(suite()), ids=str)
 def test_conformance(conformance_test):
     conformance_test.run()
+
+
+@pytest.mark.parametrize(
+    ("target", "net"),
+    [
+        ("numpy", NETS["normalized"]),
+        pytest.param("numpy", NETS["fractional"], marks=pytest.mark.thorough),
+        pytest.param("numpy", NETS["outer"], marks=pytest.mark.thorough),
+        pytest.param("cython", NETS["normalized"], marks=[needs_compiler, pytest.mark.thorough]),
+    ],
+    ids=[*NETS, "cython"],
+)
+def test_streams_and_margins_equal_the_reference(target, net):
+    assert_streams_equal_reference(f"brian2:{target}", net)
 
 
 @pytest.mark.thorough

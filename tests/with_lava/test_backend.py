@@ -21,6 +21,7 @@ from spikebp_plugins.conformance.suite import unsupported_reason
 from spikebp_plugins.engine import fallback
 from spikebp_plugins.network.connections import DenseConnection
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
+from tests.core.single_steps import NETS, assert_streams_equal_reference
 from tests.core.small_nets import assert_copies_go_on, lively_simulator, samples, small_net
 from tests.core.strategies import experiments
 from tests.profiles import examples
@@ -59,6 +60,15 @@ def suite():
 @pytest.mark.parametrize("conformance_test", list(suite()))
 def test_conformance(conformance_test):
     conformance_test.run()
+
+
+@pytest.mark.parametrize("net", NETS.values(), ids=NETS)
+@pytest.mark.parametrize(
+    "name",
+    [BACKENDS[0], *(pytest.param(b, marks=pytest.mark.thorough) for b in BACKENDS[2:])],
+)
+def test_streams_and_margins_equal_the_reference(name, net):
+    assert_streams_equal_reference(name, net)
 
 
 @pytest.mark.parametrize("name", SHORT)
