@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
 
 from spikebp_brian2 import rules
@@ -13,15 +14,14 @@ from spikebp_brian2.script import ProgramScript, RuntimeScript, Script
 from spikebp_brian2.single_steps import StepScript
 from spikebp_brian2.wiring import KINDS
 from spikebp_plugins.backends import Outcome
-from spikebp_plugins.backends.base import NO_STEPS, UnsupportedError
-from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceSteps
+from spikebp_plugins.backends.base import Steps
+from spikebp_plugins.backends.reference import ReferenceSteps
 from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
-from spikebp_plugins.network.state import LearningState, RealState
-from spikebp_plugins.rules.step import SampleState, Step, close_training, step
+from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules.step import close_training, step
 
 logger = logging.getLogger(__name__)
 
@@ -63,28 +63,12 @@ class Brian2Backend(FallbackBackend):
         steps = min(STEPS_PER_RUN[self._target], VALUES_PER_RUN // self.net.n_inputs)
         return max(1, steps // delays_of(self.net).duration(n_steps))
 
-    def steps(self) -> ReferenceSteps:
-        """Return an object that shows single steps."""
+    def _steps(self) -> Steps:
         if self._target == "cpp_standalone":
-            raise UnsupportedError(NO_STEPS)
-        if not delays_of(self.net).are_zero:
-            raise UnsupportedError(WHOLE_SAMPLES)
-        return ReferenceSteps(self, self._step, self._close_training)
-
-    @property
-    def learned(self) -> RealState:
-        """What was learned, in real numbers."""
-        return self.state.reals()
-
-    def take(self, learned: RealState, work: Operations) -> None:
-        """Take over what was learned from a sample shown step by step, and add its work."""
-        self._so_far = (learned.on_grid(self.net), self.operations + work)
-
-    def _step(self, *now: Any) -> tuple[RealState, SampleState, Step]:
-        return self._by_brian2_or_core(StepScript.step, step, *now)
-
-    def _close_training(self, *now: Any) -> RealState:
-        return self._by_brian2_or_core(StepScript.close_training, close_training, *now)
+            return super()._steps()
+        make_step = partial(self._by_brian2_or_core, StepScript.step, step)
+        close = partial(self._by_brian2_or_core, StepScript.close_training, close_training)
+        return ReferenceSteps(self, make_step, close)
 
     def _by_brian2_or_core(
         self, compute: Callable[..., Result], by_core: Callable[..., Result], *now: Any
@@ -113,12 +97,9 @@ class Brian2Backend(FallbackBackend):
             )
         state, operations = self._so_far
         self._script.learning_rate = self.net.learning_rate
-        shown = self._script.show(state, batch, record)
-        self._so_far = (
-            state if batch.y is None else shown.state,
-            operations + shown.operations,
-        )
-        return shown.outcome
+        outcome, after, work = self._script.show(state, batch, record)
+        self._so_far = (state if batch.y is None else after, operations + work)
+        return outcome
 
 
 def settled_target(target: str) -> str:

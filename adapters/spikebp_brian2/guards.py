@@ -334,16 +334,12 @@ def check_delays(mlp: NetworkOfParts, made: list[RunPlace]) -> None:
 
 def check_delays_in_program(mlp: NetworkOfParts, made: list[RunPlace]) -> str:
     """Return C++ for the check of `check_delays`: only the program knows delays."""
-    return "".join(
-        f"""
-        for (const double v : {name_in_program(mlp, pathway, "delay")})
-            if (v != 0.0) {{
-                std::cerr << "the delay of '{pathway.name}' must be 0, {reason}; got " << v << " s"
-                          << std::endl;
-                return 2;
-            }}"""
-        for pathway, reason in pathways_without_delay(mlp, made).items()
-    )
+    checks = []
+    for pathway, reason in pathways_without_delay(mlp, made).items():
+        delays = name_in_program(mlp, pathway, "delay")
+        message = f"the delay of '{pathway.name}' must be 0, {reason}"
+        checks.append(_check_in_program(delays, f"{delays}.size()", "v == 0.0", message, " s"))
+    return "".join(checks)
 
 
 def check_sources(mlp: NetworkOfParts, sources: list[tuple[SpikeSource, str, int]]) -> None:
@@ -505,15 +501,11 @@ def check_constants_in_program(mlp: NetworkOfParts, constants: Mapping[VariableK
     """Return C++ for the check of `check_constants`, except for rates, which arguments may set."""
     checks = []
     for (part, name), value in constants.items():
-        if name == "update_rate":
-            continue
-        found = f"{name_in_program(mlp, mlp.parts[part], name)}[0]"
-        checks.append(f"""
-            if (!({found} == {value!r})) {{
-                std::cerr << "{mlp.parts[part].name}.{name} {_STAYS.format(value)}; got " << {found}
-                          << std::endl;
-                return 2;
-            }}""")
+        if name != "update_rate":
+            owner = mlp.parts[part]
+            message = f"{owner.name}.{name} {_STAYS.format(value)}"
+            held = name_in_program(mlp, owner, name)
+            checks.append(_check_in_program(held, 1, f"v == {value!r}", message))
     return "".join(checks)
 
 
@@ -527,7 +519,7 @@ def check_values_in_program(mlp: NetworkOfParts) -> str:
         for variable in ("units_per_one", "value_limit")
     )
     checks = [
-        _check_in_program(mlp, layer, variable, size, scale)
+        _check_multiples_in_program(mlp, layer, variable, size, scale)
         for names, scale in ((GRID_VARIABLES, "units"), (COUNT_VARIABLES, "1.0"))
         for layer, size in zip(mlp.layers, mlp.net.layer_sizes, strict=True)
         for variable in sorted(names & layer.variables.keys())
@@ -536,21 +528,35 @@ def check_values_in_program(mlp: NetworkOfParts) -> str:
         if not rules.has_constant_weight(mlp.net, l):
             part, size = mlp.parts[rules.part_with_weights(mlp.net, l)], connection.weight_shape
             checks += [
-                _check_in_program(mlp, part, variable, math.prod(size), "units")
+                _check_multiples_in_program(mlp, part, variable, math.prod(size), "units")
                 for variable in ("weight", "backward_weight")
                 if variable in part.variables
             ]
     return f"{{ const double units = {units}, limit = {limit}; {''.join(checks)} }}"
 
 
-def _check_in_program(mlp: NetworkOfParts, part: Any, variable: str, size: int, scale: str) -> str:
+def _check_multiples_in_program(
+    mlp: NetworkOfParts, part: Any, variable: str, size: int, scale: str
+) -> str:
     """Return C++ that checks that a variable holds multiples of 1/scale, below the limit."""
+    allowed = f'multiples of 1/" << {scale} << " below " << limit << "'
+    return _check_in_program(
+        name_in_program(mlp, part, variable),
+        size,
+        f"fabs(v) < limit && rint(v * {scale}) == v * {scale}",
+        f"{part.name}.{variable} must hold {allowed}",
+    )
+
+
+def _check_in_program(
+    array: str, size: int | str, condition: str, message: str, unit: str = ""
+) -> str:
+    """Return C++ that ends the program with a message unless all values v meet a condition."""
     return f"""
-        for (int n = 0; n < {size}; n++) {{
-            const double v = {name_in_program(mlp, part, variable)}[n];
-            if (!(fabs(v) < limit) || rint(v * {scale}) != v * {scale}) {{
-                std::cerr << "{part.name}.{variable} must hold multiples of 1/" << {scale}
-                          << " below " << limit << "; got " << v << std::endl;
+        for (size_t n = 0; n < {size}; n++) {{
+            const double v = {array}[n];
+            if (!({condition})) {{
+                std::cerr << "{message}; got " << v << "{unit}" << std::endl;
                 return 2;
             }}
         }}"""

@@ -67,29 +67,26 @@ def recorded(
 
 
 def trace_of(mlp: NetworkOfParts, presented: PresentedSamples, monitors: list[Any]) -> Trace:
-    """Return the trace of the samples that have ended, from monitors of all layers."""
-    net, output = mlp.net, mlp.layers[-1]
-
-    def all_of(event: str, layers: list[Any]) -> list[Any]:
-        found = [_of(monitors, layer, event) for layer in layers]
-        return [recorded(mlp, presented, monitor, event) for monitor in found]
-
+    """Return the trace of the samples that have ended, from `monitors_for_trace`."""
+    if not monitors:
+        raise RuntimeError(
+            f"{mlp.name!r} has no trace: record() makes its monitors, to be called before the run"
+        )
+    net = mlp.net
     n_samples, duration = _samples_in_time(mlp, presented)
-    spikes, errors = all_of("spike", mlp.layers), all_of("error", mlp.layers[1:])
+    *of_events, drive = monitors
+    spikes, errors = (
+        [recorded(mlp, presented, one, event) for one in of_events if one.event == event]
+        for event in COUNTED
+    )
     trained = int(mlp.schedule.samples_seen[0]) - int(presented.seen_before or 0)
-    drive = _of(monitors, output, None)
-    if drive.when != "end" or len(drive.record) != net.n_outputs:
-        allowed = "StateMonitor(mlp.output_layer, 'summed_drive', record=True, when='end')"
-        raise wrong_argument("monitors", f"such that {allowed} is one of them", repr(drive))
     at, rows = _steps(mlp, presented, drive), np.asarray(drive.summed_drive[:]).T
     steps = np.full((n_samples * duration, net.n_outputs), np.nan)
     inside = (at >= 0) & (at < len(steps))
     # Of the dt of a step the last counts.
     steps[at[inside]] = rows[inside]
     if np.isnan(steps).any():
-        raise wrong_argument(
-            "monitors", "such that have recorded since the samples began", repr(drive.name)
-        )
+        raise RuntimeError(f"{drive.name!r} has not recorded since the samples began")
     delay = delays_of(mlp.net).spikes[-1]
     by_sample = steps.reshape(n_samples, duration, net.n_outputs)
     drives = of_input_steps(by_sample, delay, presented.n_steps)
@@ -104,7 +101,7 @@ def trace_of(mlp: NetworkOfParts, presented: PresentedSamples, monitors: list[An
 
 
 def monitors_for_trace(mlp: NetworkOfParts) -> list[Any]:
-    """Return the monitors that `trace_of` needs."""
+    """Return the monitors that `trace_of` needs: of spikes, of errors, and of the drive."""
     name = mlp.name
     spikes = [
         EventMonitor(layer, "spike", variables=["spike_count"], name=f"{name}_spikes_{l}")
@@ -137,21 +134,6 @@ def _source(mlp: NetworkOfParts, monitor: Any, event: str, variable: str) -> tup
     kind = "SpikeMonitor(layer" if event == "spike" else "EventMonitor(layer, 'error'"
     allowed = f"{kind}, variables=[{variable!r}]) of a layer of {mlp.name!r}, or of some of it"
     raise wrong_argument("monitor", allowed, repr(monitor))
-
-
-def _of(monitors: list[Any], layer: Any, event: str | None) -> Any:
-    """Return the monitor of an event of a layer, or with None that of its summed drive."""
-    for monitor in monitors:
-        if monitor.source.name == layer.name and (
-            getattr(monitor, "event", None) == event
-            if event is not None
-            else isinstance(monitor, StateMonitor) and "summed_drive" in monitor.record_variables
-        ):
-            return monitor
-    what = f"its event {event!r}" if event is not None else "its summed_drive"
-    raise wrong_argument(
-        "monitors", f"those that record() returns, one of {layer.name!r} and {what}", "none"
-    )
 
 
 def _samples_in_time(mlp: NetworkOfParts, presented: PresentedSamples) -> tuple[int, int]:

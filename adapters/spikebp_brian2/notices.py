@@ -89,28 +89,22 @@ class Notices:
             )
 
 
-class ZeroDelayFilter(logging.Filter):
-    """Drops the warning about synapses of a layer, on a clock of its own, that have no delay.
-
-    Brian2 warns that their delays are rounded to the dt of the source. Zero stays zero.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the warning is shown."""
-        message = record.getMessage()
-        for reference in SynapticPathway.__instances__():
-            pathway = reference()
-            if pathway is None or f"'{pathway.name}'" not in message:
-                continue
-            ends = [whole_group(end) for end in (pathway.source, pathway.target)]
-            if any(isinstance(end, Part) for end in ends):
-                return bool(pathway.variables["delay"].get_value().any())
-        return True
-
-
-_FILTER: Final = ZeroDelayFilter()
-
-
 def drop_zero_delays() -> None:
-    """Drop that warning from now on, in the whole process."""
-    logging.getLogger("brian2.synapses.synapses.synapses_dt_mismatch").addFilter(_FILTER)
+    """Drop the warning about synapses of a layer, on a clock of its own, that have no delay.
+
+    Brian2 warns, in the whole process, that delays are rounded to the dt of the source. Zero stays
+    zero.
+    """
+    logging.getLogger("brian2.synapses.synapses.synapses_dt_mismatch").addFilter(_is_of_delays)
+
+
+def _is_of_delays(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    for reference in SynapticPathway.__instances__():
+        pathway = reference()
+        if pathway is None or f"'{pathway.name}'" not in message:
+            continue
+        ends = [whole_group(end) for end in (pathway.source, pathway.target)]
+        if any(isinstance(end, Part) for end in ends):
+            return bool(pathway.variables["delay"].get_value().any())
+    return True

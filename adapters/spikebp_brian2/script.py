@@ -7,7 +7,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from weakref import finalize
 
 import numpy as np
@@ -25,24 +25,6 @@ from spikebp_plugins.network.state import LearningState
 
 #: The name of the state to which a network returns before each block.
 START: Final = "start"
-
-
-class ScriptResult(NamedTuple):
-    """The results of a block of samples.
-
-    Attributes
-    ----------
-    state : LearningState
-        The learning state after the block.
-    outcome : Outcome
-        Scores, and spikes and errors if asked for.
-    operations : Operations
-        The synaptic operations of the block.
-    """
-
-    state: LearningState
-    outcome: Outcome
-    operations: Operations
 
 
 class Script(ABC):
@@ -68,8 +50,10 @@ class Script(ABC):
             self._mlp.record()
             self._network = Network(self._mlp, self._recorder(), name="spikebp_network")
 
-    def show(self, state: LearningState, batch: Batch, record: bool) -> ScriptResult:
-        """Show samples, and learn from those with targets.
+    def show(
+        self, state: LearningState, batch: Batch, record: bool
+    ) -> tuple[Outcome, LearningState, Operations]:
+        """Show samples, and learn from those with targets; return also the state, and the work.
 
         Raises
         ------
@@ -85,7 +69,7 @@ class Script(ABC):
                 trace = self._mlp.trace()
                 recording = Recording(trace.spikes, trace.errors, trace.step_scores)
             outcome = Outcome(drives / batch.n_steps, recording)
-            return ScriptResult(after, outcome, self._mlp.operations)
+            return outcome, after, self._mlp.operations
 
     def _present(self, batch: Batch, record: bool) -> Quantity:
         """Present samples, and return how long they take."""

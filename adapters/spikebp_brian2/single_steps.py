@@ -7,7 +7,7 @@ lasts from step to step is written into their variables before it, and read from
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from brian2 import Clock, Network, ms
@@ -17,12 +17,16 @@ from spikebp_brian2.global_state import borrowed_runtime
 from spikebp_brian2.group import ENDLESS, SpikingMLPGroup
 from spikebp_brian2.parts import VariableKey
 from spikebp_brian2.range_check import prove_range
+from spikebp_brian2.rules import has_variable
 from spikebp_brian2.variables import learned, read_seen, read_state
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import RealState
 from spikebp_plugins.rules.step import SampleState, Step
 
 Array = NDArray[Any]
+
+#: The variables of layers that last for a sample, by field of `SampleState`.
+LASTING: Final = {"phi": "potential", "s": "summed_drive", "c": "input_count", "E": "summed_error"}
 
 
 class StepScript:
@@ -94,7 +98,7 @@ class StepScript:
         Raises
         ------
         OverflowError
-            If it is not proven that every number stayed in its range.
+            As `step`.
         """
         if net.learning_rule.learns_once:
             # The end of a sample without a step: only what learns at the end has something to do.
@@ -128,15 +132,14 @@ class StepScript:
         return state, self._sample_after(sample)
 
     def _sample_after(self, before: SampleState) -> SampleState:
-        def layers(field: str) -> tuple[Any, ...]:
-            found = [*getattr(before, field)]
-            for l, place in self._places[field].items():
-                found[l] = self._read(place).astype(found[l].dtype)
-            return tuple(found)
-
         phi_y = self._read((f"layer_{self._mlp.net.n_layers}", "target_potential")).copy()
-        changed: dict[str, Any] = {field: layers(field) for field in self._places}
-        return before._replace(phi_y=phi_y, **changed)
+        changed: dict[str, Any] = {"phi_y": phi_y}
+        for field, of_layers in self._places.items():
+            found = [*getattr(before, field)]
+            for l, place in of_layers.items():
+                found[l] = self._read(place).astype(found[l].dtype)
+            changed[field] = tuple(found)
+        return before._replace(**changed)
 
     def _counts(self, l: int, variable: str) -> NDArray[np.int64]:
         return self._read((f"layer_{l}", variable)).astype(np.int64)
@@ -149,15 +152,8 @@ class StepScript:
 
 def _places(net: Definition) -> dict[str, dict[int, VariableKey]]:
     """Return the variables of what lasts for a sample, by field of `SampleState` and by layer."""
-    L = net.n_layers
-    found = {
-        "phi": ("potential", range(L + 1)),
-        "s": ("summed_drive", range(1, L + 1)),
-        "c": ("input_count", range(L)),
-    }
-    if net.learning_rule.learns_once:
-        found["E"] = ("summed_error", range(1, L + 1))
+    layers = range(net.n_layers + 1)
     return {
-        field: {l: (f"layer_{l}", variable) for l in layers}
-        for field, (variable, layers) in found.items()
+        field: {l: (f"layer_{l}", name) for l in layers if has_variable(net, l, name)}
+        for field, name in LASTING.items()
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -16,10 +15,9 @@ from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.processes.standard import StandardMLP
 from spikebp_lava.standard.exact_sums import require_exact_sums
 from spikebp_lava.support import CHOICES, why_no_standard_graph, why_unsupported
-from spikebp_plugins import Checkpoint, UnsupportedError
+from spikebp_plugins import Checkpoint
 from spikebp_plugins.backends import Outcome, Recording, joined, recording_from
 from spikebp_plugins.backends.base import Steps
-from spikebp_plugins.backends.reference import WHOLE_SAMPLES
 from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.engine.step_engine import StepEngine
 from spikebp_plugins.network.arithmetic import arithmetic_of
@@ -81,10 +79,7 @@ class LavaBackend(FallbackBackend):
         for graph in self._at_rest:
             graph.close()
 
-    def steps(self) -> LavaSteps:
-        """Return an object that shows single steps."""
-        if not delays_of(self.net).are_zero:
-            raise UnsupportedError(WHOLE_SAMPLES)
+    def _steps(self) -> LavaSteps:
         return LavaSteps(self)
 
     def take_graph(self) -> SampleGraph:
@@ -108,7 +103,8 @@ class LavaBackend(FallbackBackend):
     def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
         graph = self.take_graph()
         try:
-            outcome = graph.show(batch, record)
+            blocks = batch.blocks(self.block_size(batch.n_steps))
+            outcome = joined([graph.show(block, record) for block in blocks])
             self.give_back(graph, batch.y is not None)
         except BaseException:
             graph.close()
@@ -143,35 +139,39 @@ class LavaSteps(Steps):
             raise
 
     def _close(self) -> None:
-        graph = self._graph
-        assert graph is not None
-        graph.close_sample(self.is_learning)
-        self._graph = None
-        self._backend.give_back(graph, self.is_learning)
+        self._memory.close_sample(self.is_learning)
+        self._end(self.is_learning)
 
     def drop(self) -> None:
         """End the open sample, and forget what was learned from it."""
         super().drop()
+        if self._graph is not None:
+            self._memory.drop_sample()
+            self._end()
+
+    def _end(self, is_taught: bool = False) -> None:
         graph, self._graph = self._graph, None
-        if graph is not None:
-            graph.drop_sample()
-            self._backend.give_back(graph)
+        assert graph is not None
+        graph.network.shared.is_open[0] = False
+        self._backend.give_back(graph, is_taught)
+
+    @property
+    def _memory(self) -> StepEngine:
+        assert self._graph is not None
+        memory: StepEngine = self._graph.network.shared.memory
+        return memory
 
     def _count(self, work: Operations) -> None:
         self._backend.count(work)
 
     def _potentials(self) -> list[Array]:
-        return self._reals("potentials", range(self.net.n_layers + 1))
+        memory, layers = self._memory, range(self.net.n_layers + 1)
+        return [np.ldexp(memory.potentials(l), -self.net.fraction_bits) for l in layers]
 
     @property
     def summed_drive(self) -> NDArray[np.float64]:
         """The summed drive of the output as reals, of shape (n_outputs,)."""
-        return self._reals("summed_drive", [self.net.n_layers])[0]
-
-    def _reals(self, state: str, layers: Iterable[int]) -> list[Array]:
-        assert self._graph is not None
-        read = getattr(self._graph.network.shared.memory, state)
-        return [np.ldexp(read(l), -self.net.fraction_bits) for l in layers]
+        return np.ldexp(self._memory.summed_drive(self.net.n_layers), -self.net.fraction_bits)
 
 
 class SampleGraph:
@@ -249,30 +249,11 @@ class SampleGraph:
         self._rows.pace[:] = ENDLESS, 1, 1, 0, self._steps_run
         self._run(n_steps)
 
-    def close_sample(self, is_taught: bool) -> None:
-        """End a sample that was shown by single steps."""
-        shared = self.network.shared
-        shared.memory.close_sample(is_taught)
-        shared.is_open[0] = False
-
-    def drop_sample(self) -> None:
-        """End such a sample, and forget what was learned from it."""
-        shared = self.network.shared
-        shared.memory.drop_sample()
-        shared.is_open[0] = False
-
     def show(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples."""
-        size = max(1, STEPS_PER_RUN // steps_of_sample(self._net, batch.n_steps))
-        return joined([self._show_block(block, record) for block in batch.blocks(size)])
-
-    def _show_block(self, batch: Batch, record: bool) -> Outcome:
         """Show as many samples as fit into one run, or one sample of any length."""
         n_samples, n_steps, shared = len(batch), batch.n_steps, self.network.shared
         x = batch.inputs()
-        y: Array = np.zeros((n_samples, 1, self._net.n_outputs))
-        if batch.y is not None:
-            y = batch.targets()
+        y = np.zeros((n_samples, 1, self._net.n_outputs)) if batch.y is None else batch.targets()
         self.network.learning = batch.y is not None
         in_all = steps_of_sample(self._net, n_steps)
         shared.switches.steps_per_sample[0] = n_steps
@@ -289,11 +270,11 @@ class SampleGraph:
         x = self._crossing(x)
         for first in messages[::STEPS_PER_RUN]:
             part = messages[first : first + STEPS_PER_RUN]
-            rows_x = _fill(self._rows.x, x, part, per_sample)
-            rows_y = _fill(self._targets, y, part, per_sample, delay)
+            for rows, values, late in ((self._rows.x, x, 0), (self._targets, y, delay)):
+                sent = [row_of(message, per_sample, values.shape[1], late) for message in part]
+                rows[: len(part)] = values.reshape(-1, values.shape[2])[sent]
             before = shared.switches.steps_before[0] = self._steps_run
-            # The delay is 0 here: where rows change, `_fill` has delayed the rows of the messages.
-            self._rows.pace[:] = per_sample, rows_x, rows_y, 0, before
+            self._rows.pace[:] = 1, 1, 1, 0, before
             self._run(len(part))
             if records_all:
                 records.append(shared.record.copied(len(part) * together))
@@ -338,18 +319,3 @@ class SampleGraph:
     def close(self) -> None:
         """End the processes."""
         self.network.stop()
-
-
-def _fill(rows: Array, values: Array, part: range, per_sample: int, delay: int = 0) -> int:
-    """Write the rows that a run sends; return how many rows a sample has.
-
-    `values` has the shape (n_samples, 1 or n_steps, n). A sample takes `per_sample` messages, and
-    the run sends the messages in `part`: whole samples, or a part of one sample.
-    """
-    n_samples, n_rows, n = values.shape
-    flat = values.reshape(n_samples * n_rows, n)
-    if n_rows == 1:
-        rows[:n_samples] = flat
-        return 1
-    rows[: len(part)] = flat[[row_of(message, per_sample, n_rows, delay) for message in part]]
-    return per_sample

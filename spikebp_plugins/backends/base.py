@@ -15,6 +15,7 @@ from spikebp_plugins.backends.outcome import EarlySamples, Outcome, room_for_ear
 from spikebp_plugins.common.errors import integer, one_of
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, DenseConnection, refused_connections
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, Work, operations_of
 from spikebp_plugins.network.samples import Batch
@@ -38,6 +39,11 @@ PLAIN_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 NO_STEPS: Final = (
     "it shows whole samples: single steps, for streams and for samples that end by a margin, are "
     "those of 'compiled', 'reference', 'lava', and 'brian2' with target 'numpy' or 'cython'"
+)
+
+#: Why no back end shows single steps of a pipelined network.
+WHOLE_SAMPLES: Final = (
+    "timing='pipelined' shows whole samples: single steps would end before their spikes arrive"
 )
 
 
@@ -218,6 +224,12 @@ class Backend(ABC):
         UnsupportedError
             If the back end shows whole samples only.
         """
+        if not delays_of(self.net).are_zero:
+            raise UnsupportedError(WHOLE_SAMPLES)
+        return self._steps()
+
+    def _steps(self) -> Steps:
+        """Return such an object. A back end that shows single steps overrides this."""
         raise UnsupportedError(NO_STEPS)
 
     def close(self) -> None:  # noqa: B027

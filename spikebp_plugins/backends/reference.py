@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import StatefulBackend, Steps, UnsupportedError
+from spikebp_plugins.backends.base import StatefulBackend, Steps
 from spikebp_plugins.backends.outcome import Outcome, recording_of
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
@@ -21,11 +20,6 @@ from spikebp_plugins.rules.sample import MakeStep, WorkCounter, run_sample
 from spikebp_plugins.rules.step import close_training, open_sample, open_training, step
 
 Array = NDArray[Any]
-
-#: Why a pipelined network shows no single steps.
-WHOLE_SAMPLES: Final = (
-    "timing='pipelined' shows whole samples: single steps would end before their spikes arrive"
-)
 
 
 class ReferenceBackend(StatefulBackend):
@@ -67,10 +61,7 @@ class ReferenceBackend(StatefulBackend):
         """Take over what was learned from a sample shown step by step, and add its work."""
         self._so_far = (learned, self.operations + work)
 
-    def steps(self) -> ReferenceSteps:
-        """Return an object that shows single steps."""
-        if not delays_of(self.net).are_zero:
-            raise UnsupportedError(WHOLE_SAMPLES)
+    def _steps(self) -> ReferenceSteps:
         return ReferenceSteps(self)
 
     def _show(self, batch: Batch, record: bool) -> Outcome:

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import Backend, IntegerOption, UnsupportedError
+from spikebp_plugins.backends.base import WHOLE_SAMPLES, Backend, IntegerOption, UnsupportedError
 from spikebp_plugins.backends.outcome import EarlySamples, Outcome, joined
-from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceBackend
+from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.common.cores import available_cores
 from spikebp_plugins.engine.library import build_of, why_missing
 from spikebp_plugins.engine.network import counted_operations, work_of_step
@@ -210,10 +210,7 @@ class EngineBackend(Backend):
         shown = self._in_parts(batch, StepNetwork.show_until, ReferenceBackend.show_until, margin)
         return EarlySamples(*map(np.concatenate, zip(*shown, strict=True)))
 
-    def steps(self) -> EngineSteps:
-        """Return the object that shows single steps."""
-        if not delays_of(self.net).are_zero:
-            raise UnsupportedError(WHOLE_SAMPLES)
+    def _steps(self) -> EngineSteps:
         if self.net.arithmetic == "loihi2":
             raise UnsupportedError(CHIP_STEPS)
         return EngineSteps(self.net, self)

@@ -12,7 +12,7 @@ from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.state import LearningState, RealState
 
 
 class FallbackBackend(StatefulBackend):
@@ -38,6 +38,15 @@ class FallbackBackend(StatefulBackend):
         """Go on with a definition of another learning rate, from the next samples on."""
         self.net = net  # which is handed on with them: so an interrupt finds either rate
         return True
+
+    @property
+    def learned(self) -> RealState:
+        """What was learned, in real numbers."""
+        return self.state.reals()
+
+    def take(self, learned: RealState, work: Operations) -> None:
+        """Take over what was learned from a sample shown step by step, and add its work."""
+        self._so_far = (learned.on_grid(self.net), self.operations + work)
 
     def count(self, work: Operations) -> None:
         """Add operations to those so far."""

@@ -5,7 +5,7 @@ They follow the rules of the reference; the products of spikes and weights arriv
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
@@ -26,6 +26,10 @@ from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
 
 Array = NDArray[Any]
+
+
+#: The ports that carry one number; others, and variables, have one for each unit.
+OF_ONE_NUMBER: Final = ("reset_in", "reset_out", "label_in")
 
 
 def of_one_spike(drive: Array) -> WeightedCounts:
@@ -57,17 +61,14 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
     """
 
     _runtime = None  # Lava looks for it even where an argument has been refused
+    made_of: ClassVar[tuple[str, ...]] = ("reset_in", "spikes_out", "spike_count", "potential")
 
     def __init__(self, shared: SharedNetwork, layer: int) -> None:
         super().__init__(name=f"layer_{layer}", shared=shared, layer=layer)
-        self._make_ports(shared.net.layer_sizes[layer])
-
-    def _make_ports(self, n: int) -> None:
-        """Make the ports and variables of n units."""
-        self.reset_in = InPort(shape=(1,))
-        self.spikes_out = OutPort(shape=(n,))
-        self.spike_count = ReadOnlyVar(shape=(n,))
-        self.potential = ReadOnlyVar(shape=(n,))
+        for part in self.made_of:
+            n = 1 if part in OF_ONE_NUMBER else shared.net.layer_sizes[layer]
+            kind = InPort if part.endswith("_in") else OutPort if "_out" in part else ReadOnlyVar
+            setattr(self, part, kind(shape=(n,)))
 
 
 class InputNeurons(Neurons):
@@ -82,10 +83,7 @@ class InputNeurons(Neurons):
         The message received at `reset_in`, for the other layers.
     """
 
-    def _make_ports(self, n: int) -> None:
-        super()._make_ports(n)
-        self.spikes_in = InPort(shape=(n,))
-        self.reset_out = OutPort(shape=(1,))
+    made_of = (*Neurons.made_of, "spikes_in", "reset_out")
 
 
 class LearningNeurons(Neurons):
@@ -109,23 +107,13 @@ class LearningNeurons(Neurons):
         The drive summed over the sample so far.
     """
 
-    def _make_ports(self, n: int) -> None:
-        super()._make_ports(n)
-        self.drive_in = InPort(shape=(n,))
-        self.errors_out = OutPort(shape=(n,))
-        self.factor_out = OutPort(shape=(n,))
-        self.error = ReadOnlyVar(shape=(n,))
-        self.summed_drive = ReadOnlyVar(shape=(n,))
+    made_of = (*Neurons.made_of, "drive_in", "errors_out", "factor_out", "error", "summed_drive")
 
 
 class HiddenNeurons(LearningNeurons):
     """A hidden layer, which receives errors of shape (n_units,) from the layer above."""
 
-    def _make_ports(self, n: int) -> None:
-        super()._make_ports(n)
-        self.errors_in = InPort(shape=(n,))
-        self.count_out = OutPort(shape=(n,))
-        self.backward_potential = ReadOnlyVar(shape=(n,))
+    made_of = (*LearningNeurons.made_of, "errors_in", "count_out", "backward_potential")
 
 
 class OutputNeurons(LearningNeurons):
@@ -143,11 +131,7 @@ class OutputNeurons(LearningNeurons):
         The drive summed over the sample so far, in fixed_pt in units of 2^-f.
     """
 
-    def _make_ports(self, n: int) -> None:
-        super()._make_ports(n)
-        self.label_in = InPort(shape=(1,))
-        self.target_in = InPort(shape=(n,))
-        self.summed_drive_out = OutPort(shape=(n,))
+    made_of = (*LearningNeurons.made_of, "label_in", "target_in", "summed_drive_out")
 
 
 class NeuronsModel(NetworkModel):

@@ -145,8 +145,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
 
     def _set_weights(self, l: int, values: NDArray[Any], where: Any) -> None:
         """Replace :math:`W_l`, in shared memory and in the synapses that hold it."""
-        if self.runtime and not is_started(self.runtime):
-            raise RuntimeError(f"weight_{l} can be set before the graph is made, and between runs")
+        self._require_settable(f"weight_{l}")
         self._replace_weights(l, values.astype(np.float64), values, where)
         held = self._synapses.held(self.shared.memory.weights[l - 1])
         if not self.runtime:
@@ -156,14 +155,15 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         if l > 1 and self.net.feedback == "transpose":
             Var.set(getattr(self.procs, f"backward_{l}").weights, held)
 
+    def _require_settable(self, name: str) -> None:
+        if self.runtime and not is_started(self.runtime):
+            raise RuntimeError(f"{name} can be set before the graph is made, and between runs")
+
     def _take_rate(self, net: Definition) -> None:
         """Give the synapses of a graph that is made the rule of another rate, if it is another."""
         synapses = SynapseFactory(net, self.tag)
         if self.runtime and synapses.rule != self._synapses.rule:
-            if not is_started(self.runtime):
-                raise RuntimeError(
-                    "learning_rate can be set before the graph is made, and between runs"
-                )
+            self._require_settable("learning_rate")
             for l in range(1, net.n_layers + 1):
                 getattr(self.procs, f"forward_{l}").dw.set(synapses.rule)
         self._synapses = synapses
