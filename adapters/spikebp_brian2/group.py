@@ -33,7 +33,7 @@ from spikebp_brian2.parts import PartNeurons, PartSynapses, VariableKey
 from spikebp_brian2.presented_samples import PresentedSamples
 from spikebp_brian2.program import ProgramSettings, follow_arguments
 from spikebp_brian2.range_check import allowed_labels
-from spikebp_brian2.run_progress import RunProgress, is_running
+from spikebp_brian2.run_progress import RunProgress, is_running, refuse_in_run
 from spikebp_brian2.sources import Source, as_source, check_units, deliver, fires_at, refuse_unit
 from spikebp_brian2.stored_definition import StoredDefinition, restore_whole_states
 from spikebp_brian2.timing import check_times, clock_of_steps, dts_per_step
@@ -411,10 +411,7 @@ class SpikingMLPGroup(StoredDefinition, PredictsFromCheckpoint, BrianObject, Spi
 
     @property
     def learning(self) -> bool:
-        """Whether steps with a target learn; to be read and set between runs.
-
-        During a run the variable ``schedule.learning`` does the same.
-        """
+        """Whether steps with a target learn, from the next step on."""
         value = self._settings.get(LEARNING)
         return bool(self.schedule.learning[0] if value is None else value)
 
@@ -439,8 +436,7 @@ class SpikingMLPGroup(StoredDefinition, PredictsFromCheckpoint, BrianObject, Spi
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        if is_running(self):
-            raise RuntimeError(f"the learning rate of {self.name!r} is set between runs")
+        refuse_in_run(self, f"the learning rate of {self.name!r} is set between runs")
         self.check_finished()
         bits = self.net.fraction_bits
         net = self.net.replace(learning_rate=value, fraction_bits=bits)
@@ -457,7 +453,7 @@ class SpikingMLPGroup(StoredDefinition, PredictsFromCheckpoint, BrianObject, Spi
 
     @property
     def recording(self) -> bool:
-        """Whether the monitors of `record` record; to be read and set between runs."""
+        """Whether the monitors of `record` record, from the next run on."""
         return self._recording
 
     @recording.setter
@@ -601,12 +597,12 @@ class SpikingMLPGroup(StoredDefinition, PredictsFromCheckpoint, BrianObject, Spi
             run is under way, or a program is built that takes no other samples.
         """
         self._check_device()
-        if is_running(self):
-            raise RuntimeError(
-                f"samples are presented to {self.name!r} between runs; within a run set "
-                "mlp.input_layer.input_value and mlp.schedule.label, or give TimedArrays as its "
-                "input and label"
-            )
+        refuse_in_run(
+            self,
+            f"samples are presented to {self.name!r} between runs; within a run set "
+            "mlp.input_layer.input_value and mlp.schedule.label, or give TimedArrays as its input "
+            "and label",
+        )
         self.check_finished()
         presented = self._presented
         batch = presented.checked(x, y, n_steps)

@@ -122,6 +122,12 @@ def is_running(mlp: BrianObject) -> bool:
     )
 
 
+def refuse_in_run(mlp: BrianObject, message: str) -> None:
+    """Raise RuntimeError with a message if the network is running."""
+    if is_running(mlp):
+        raise RuntimeError(message)
+
+
 def _is_run_by(frame: FrameType | None, mlp: BrianObject) -> bool:
     """Return whether a run of the network has called what a frame executes."""
     while frame is not None:

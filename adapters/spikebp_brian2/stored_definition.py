@@ -10,6 +10,7 @@ from brian2 import Network
 from brian2.devices.device import runtime_device
 
 from spikebp_brian2.parts import NetworkOfParts
+from spikebp_brian2.run_progress import refuse_in_run
 from spikebp_brian2.variables import STEPS_PER_SAMPLE
 from spikebp_plugins.network.checkpoint import differences
 
@@ -18,6 +19,7 @@ class StoredDefinition:
     """The base of a network whose definition Brian2 stores with the variables of its parts."""
 
     def _full_state(self: NetworkOfParts) -> dict[str, Any]:
+        _refuse_in_run(self)
         self.check_finished()
         return {
             "net": self.net,
@@ -38,6 +40,10 @@ class StoredDefinition:
                 f"{changes}"
             )
         self._define(net, state["steps_per_sample"])
+
+
+def _refuse_in_run(mlp: NetworkOfParts) -> None:
+    refuse_in_run(mlp, f"a state of {mlp.name!r} is stored, and restored, between runs")
 
 
 def restore_whole_states() -> None:
@@ -65,6 +71,7 @@ def _restore(
     else:
         states = pickle.loads(Path(filename).read_bytes())
     for one in ours:
+        _refuse_in_run(one)
         one.drop_run()
     before = network._full_state()
     try:

@@ -145,6 +145,11 @@ class Feed:
     kind: str = ""
     maker: Any = None
 
+    @property
+    def is_spiking(self):
+        """Whether it is a group that spikes."""
+        return self.kind in ("generator", "poisson", "neurons")
+
     def rows(self, grid):
         """Return what each step receives, of shape (n_steps, n_units)."""
         return self.values + self.arrivals().added(grid, self.values.shape[1])

@@ -13,10 +13,11 @@ PRINTED = {
     "A first script": "0.88",
     "Where a sample ends": "3",
     "Samples from Python": "None",
+    "Several networks": "0.78",
     "cpp_standalone": "2437",
 }
-#: Two learn from more than a thousand digits, and one compiles a program.
-THOROUGH = ("A first script", "Driven by your groups", "cpp_standalone")
+#: Three learn from more than a thousand digits, and one compiles a program.
+THOROUGH = ("A first script", "Driven by your groups", "Several networks", "cpp_standalone")
 
 GUIDE = sections("docs/brian2.md")
 README = {title: code for title, code in sections("README.md").items() if "spikebp_brian2" in code}

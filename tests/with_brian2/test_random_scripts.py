@@ -20,6 +20,7 @@ from spikebp_brian2.variables import read_state, reader
 from spikebp_plugins import Checkpoint
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
+from tests.core.literal import asked_by
 from tests.core.strategies import definitions, networks, random_weights
 from tests.profiles import examples
 from tests.step_oracle import follow
@@ -49,18 +50,24 @@ class Player(NamedTuple):
 
 
 class Series(NamedTuple):
-    """How a second network is driven by some units of a layer of the first.
+    """How a second network listens to some units of a layer of the first.
 
-    With `is_input` these are its argument `input`, else at the other end of synapses. If the order
-    of its forward pass is below that of the first network, spikes arrive in the next dt.
+    They are its argument `input` or `target`, or at the other end of synapses to its input. If they
+    teach it, its input is that of the first network: one source serves both. If the order of its
+    forward pass is below that of the first network, spikes arrive in the next dt.
     """
 
     net: Any
     layer: int
     units: slice
-    is_input: bool
+    place: str
     order: int
     label: str
+
+    @property
+    def is_in_same_step(self):
+        """Whether a step of several dt brings the second network what it brings the first."""
+        return self.place != "synapses" and self.order > 0
 
 
 @st.composite
@@ -68,14 +75,18 @@ def series(draw, below):
     layer = draw(st.integers(0, below.n_layers))
     first = draw(st.integers(0, below.layer_sizes[layer] - 1))
     last = draw(st.integers(first + 1, below.layer_sizes[layer]))
-    above = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
-    net = draw(definitions(sizes=(last - first, *above), **SMALL))
-    if numbers_of(net) == "signs" and below.spikes == "graded":
+    place = draw(st.sampled_from(["input", "input", "target", "target", "synapses"]))
+    above = draw(st.lists(st.integers(1, 5), min_size=place != "target", max_size=3))
+    n = last - first
+    sizes = (below.n_inputs, *above, n) if place == "target" else (n, *above)
+    net = draw(definitions(sizes=sizes, **SMALL))
+    if place == "target":
+        net = net.replace(input_coding=below.input_coding, spikes=below.spikes)
+    elif numbers_of(net) == "signs" and below.spikes == "graded":
         net = net.replace(input_coding="values")
-    is_input = draw(st.sampled_from([True, True, False]))
-    order = draw(st.sampled_from([60, 60, -60])) if is_input else 60
+    order = 60 if place == "synapses" else draw(st.sampled_from([60, 60, -60]))
     label = draw(st.sampled_from(KINDS["label"][:5]))
-    return Series(net, layer, slice(first, last), is_input, order, label)
+    return Series(net, layer, slice(first, last), place, order, label)
 
 
 def numbers_of(net):
@@ -120,8 +131,21 @@ class Ending:
             signal.raise_signal(signal.SIGINT)
 
 
+class Question(NamedTuple):
+    """Samples that a network predicts in the middle of a script, or of a run, and its answers."""
+
+    steps: int
+    x: Any
+    y: Any
+    scores: Any
+    accuracy: Any
+
+
 class Script(RuleBasedStateMachine):
-    """A script that runs in parts, sets what is its own to set, and goes back to a store."""
+    """A script that runs in parts, presents samples, sets what is its own to set, and goes back.
+
+    On its way it predicts samples, which changes nothing.
+    """
 
     @initialize(data=st.data(), seed=st.integers(0, 2**32 - 1))
     def make(self, data, seed):
@@ -148,6 +172,9 @@ class Script(RuleBasedStateMachine):
             self.feeds.append(self.ends)
             self.given["sample_end"] = self.ends.argument
         self.settable = [feed for feed in self.feeds if feed.kind == "variable"]
+        #: From `first_answer` on, what presented samples ask for in each step; None for nothing.
+        self.answers, self.first_answer = [None] * self.grid.n_steps, self.grid.n_steps
+        self.own_rows, self.questions, self.asks_at = self.inputs[0].values.copy(), [], None
         self.switches = draw(st.sampled_from([False, False, False, True]))
         self.learns, self.rates = np.ones(self.grid.n_steps, bool), {}
         self._make_networks(net)
@@ -163,7 +190,7 @@ class Script(RuleBasedStateMachine):
     def _draw_timing(self, draw, net, input_, extra):
         # What receives at most one spike of a unit in a step, and what tells the dt of a step.
         is_single = numbers_of(net) == "signs" and input_ in ("poisson", "neurons")
-        tells = self.series is not None and not (self.series.is_input and self.series.order > 0)
+        tells = self.series is not None and not self.series.is_in_same_step
         clock = draw(st.sampled_from(["default", "default", "clock", "dt"]))
         stride = 1 if clock == "default" or is_single else draw(st.integers(1, 3))
         is_short = is_single or tells or extra == "synapses"
@@ -198,7 +225,7 @@ class Script(RuleBasedStateMachine):
         if self.series is not None:
             objects += self._make_second(*self.series)
         self.ending = Ending(self)
-        objects += self.ending.objects
+        objects += [*self.ending.objects, NetworkOperation(self._ask_in_run, when="end", order=98)]
         self.namespace = {}
         for feed in self.feeds:
             objects += [*feed.objects, *feed.attach(self.players[0].mlp)]
@@ -211,14 +238,21 @@ class Script(RuleBasedStateMachine):
         step = min(self.grid.indices(t), self.grid.n_steps - 1)
         self.players[0].mlp.schedule.learning = bool(self.learns[step])
 
-    def _make_second(self, net, layer, units, is_input, order, kind):
+    def _make_second(self, net, layer, units, place, order, kind):
         order += self.order
-        self.label = self._feed(net, "label", kind, order)
-        self.feeds.append(self.label)
         source = self.players[0].mlp.layers[layer][units]
-        given = {"label": self.label.argument, "input": source if is_input else None}
+        if place == "target":
+            given = {"target": source}
+            # Spikes arrive for both networks in one step if both begin after the source fires.
+            if not self.inputs[0].is_spiking or (order > 0) == (self.order > 0):
+                given["input"] = self.inputs[0].argument
+            self.has_one_source = given.get("input") is not None
+        else:
+            self.label = self._feed(net, "label", kind, order)
+            self.feeds.append(self.label)
+            given = {"label": self.label.argument, "input": source if place == "input" else None}
         self.players.append(self._player(net, order=order, **given))
-        if is_input:
+        if place != "synapses":
             return []
         on_pre = "received_input_post += spike_count_pre"
         own = Synapses(source, self.players[1].mlp.input_layer, on_pre=on_pre)
@@ -242,16 +276,26 @@ class Script(RuleBasedStateMachine):
     # What the script does.
 
     @property
+    def has_presented(self):
+        """Whether samples take the place of the values that it has set."""
+        return self.first_answer < self.grid.n_steps
+
+    @property
     def steps(self):
         """The steps computed so far; None within a step."""
         return self.grid.steps_before(self.now)
 
-    @rule(dts=st.integers(1, 40), is_whole=st.booleans())
-    def run(self, dts, is_whole):
+    @rule(dts=st.integers(1, 40), is_whole=st.booleans(), asks=st.booleans())
+    def run(self, dts, is_whole, asks):
+        """Run, and predict some samples within the run."""
         if is_whole:
             dts = -(-dts // self.grid.step_dts) * self.grid.step_dts
         if left := self.grid.n_dts - self.now:
-            self._run(min(dts, left))
+            dts = min(dts, left)
+            middle = self.now + dts // 2
+            if asks and self.grid.steps_before(middle + 1) is not None:
+                self.asks_at = middle
+            self._run(dts)
 
     @rule(
         dts=st.integers(1, 40),
@@ -306,7 +350,71 @@ class Script(RuleBasedStateMachine):
                 self._results(-(-self.now // self.grid.step_dts))
         self.now, self.stored = self.grid.n_dts, None
 
+    @precondition(lambda self: self.ends is None and self.steps is not None)
+    @rule(
+        n=st.integers(1, 4),
+        kind=st.sampled_from(["labels", "labels", "targets", "nothing"]),
+        dts=st.integers(1, 40),
+    )
+    def present_and_run(self, n, kind, dts):
+        """Present samples, some of which have no label, in the place of what values are given."""
+        net, mlp = self.players[0].start.net, self.players[0].mlp
+        first, duration = self.steps, steps_of_sample(net, net.n_steps)
+        x, y, answers = self._samples(n), None, [None] * n
+        if numbers_of(net) == "signs" and self.inputs[0].is_spiking:
+            x *= 0  # no more than one spike of a unit may come in a step
+        if kind == "labels":
+            y = self.random.integers(-1, net.n_outputs, n)
+            answers = [None if label < 0 else label for label in y]
+        elif kind == "targets":
+            answers = y = self.random.uniform(-1, 3, (n, net.n_outputs))
+        if not mlp.schedule.sample_over[0]:
+            with pytest.raises(RuntimeError, match="between samples"):
+                mlp.present(x, y)
+            return
+        assert round(mlp.present(x, y) / self.grid.step) == n * duration
+        rows = np.zeros((n, duration, net.n_inputs))
+        rows[:, : net.n_steps] = x if x.ndim == 3 else x[:, np.newaxis]
+        shown = rows.reshape(n * duration, -1)[: self.grid.n_steps - first]
+        for feed in self.inputs:
+            feed.values[first:] = 0
+        self.inputs[0].values[first : first + len(shown)] = shown
+        steps = [one for one in answers for _ in range(duration)]
+        left = self.grid.n_steps - first
+        self.answers[first:] = [*steps, *[None] * left][:left]
+        self.first_answer, self.stored = min(first, self.first_answer), None
+        self.run(dts, is_whole=False, asks=True)
+
+    def _samples(self, n):
+        """Return values, or the spikes of each step, of some samples."""
+        net, drawn = self.players[0].start.net, self.inputs[0].maker.drawn
+        if net.input_coding == "values":
+            return drawn(n)
+        return drawn(n * net.n_steps).reshape(n, net.n_steps, -1).astype(int)
+
+    def _ask_in_run(self, t):
+        if self.asks_at is not None and round(t / self.grid.time(1)) == self.asks_at:
+            self.asks_at = None
+            self._ask(self.grid.steps_before(round(t / self.grid.time(1)) + 1))
+
+    @precondition(lambda self: self.steps is not None)
+    @rule()
+    def predict(self):
+        self._ask(self.steps)
+
+    def _ask(self, steps):
+        mlp, net = self.players[0].mlp, self.players[0].start.net
+        x = self._samples(4)
+        y = self.random.integers(-1, net.n_outputs, 4)
+        y[0] = 0  # one is known
+        try:
+            answers = mlp.predict(x), mlp.accuracy(x, y)
+        except OverflowError:
+            answers = None, None  # of the samples; or of this run, which then ends by that
+        self.questions.append(Question(steps, x, y, *answers))
+
     @precondition(lambda self: self.settable and self.steps is not None)
+    @precondition(lambda self: not self.has_presented)
     @rule()
     def set_variables(self):
         for feed in self.settable:
@@ -343,6 +451,7 @@ class Script(RuleBasedStateMachine):
     def restore(self):
         self.network.restore(restore_random_state=True)
         (self.now, self.learns, self.rates, values), self.stored = self.stored, None
+        self.questions, self.asks_at = [], None
         for feed, before in zip(self.settable, values, strict=True):
             feed.values[:] = before
 
@@ -353,8 +462,12 @@ class Script(RuleBasedStateMachine):
     # What the reference says.
 
     def _compare(self, n):
-        for player, results in zip(self.players, self._results(n), strict=True):
+        all_results = self._results(n)
+        for player, results in zip(self.players, all_results, strict=True):
             assert_equal(player, results, self.grid)
+        questions, self.questions = self.questions, []
+        for question in questions:
+            assert_right(question, self.players[0].start, all_results[0])
 
     def _results(self, n):
         """Return what each network is after each of n steps."""
@@ -362,11 +475,30 @@ class Script(RuleBasedStateMachine):
         x = sum(feed.rows(grid) for feed in self.inputs)[:n]
         ends = None if self.ends is None else self.ends.rows(grid)[:, 0] > 0
         wanted = targets(self.answer, grid, self.learns[:n])
+        wanted[self.first_answer :] = self._presented_answers(n)
         results = follow(self.players[0].start, x, wanted, ends, rates=self.rates)
         if self.series is None:
             return [results]
-        labels = targets(self.label, grid, np.ones(n, bool))
-        return [results, follow(self.players[1].start, self._passed_on(results), labels, None)]
+        passed_on = self._passed_on(results)
+        if self.series.place == "target":
+            own = self.own_rows + self.inputs[0].arrivals().added(grid, self.own_rows.shape[1])
+            x, labels = own[:n] * self.has_one_source, list(passed_on)
+        else:
+            x, labels = passed_on, targets(self.label, grid, np.ones(n, bool))
+        return [results, follow(self.players[1].start, x, labels, None)]
+
+    def _presented_answers(self, n):
+        """Return what the output is compared with in each step since samples were presented."""
+        net, steps = self.players[0].start.net, range(self.first_answer, n)
+        arriving = self.answer.arrivals().added(self.grid, net.n_outputs)
+        found = []
+        for step in steps:
+            answer = self.answers[step] if self.learns[step] else None
+            if answer is not None and self.answer.maker.place == "target":
+                row = asked_by(net, [answer])[0] if np.ndim(answer) == 0 else answer
+                answer = np.array(row) + arriving[step]
+            found.append(answer)
+        return found
 
     def _passed_on(self, results):
         """Return what the second network receives in each step."""
@@ -383,6 +515,21 @@ def targets(feed, grid, learns):
     if feed.maker.place == "label":
         rows = [None if row[0] < 0 else int(row[0]) for row in rows]
     return [row if learning else None for row, learning in zip(rows, learns, strict=True)]
+
+
+def assert_right(question, start, results):
+    """Assert that samples were predicted as the reference does from the last whole sample."""
+    whole = [result.state for result in results[: question.steps] if result.closes]
+    state = whole[-1].on_grid(start.net) if whole else start.state
+    with Checkpoint(start.net, state).simulate("reference") as sim:
+        if question.scores is None:
+            with pytest.raises(OverflowError):
+                sim.predict(question.x)
+            return
+        scores = sim.predict(question.x)
+    assert np.array_equal(question.scores, scores)
+    known = question.y >= 0
+    assert question.accuracy == np.mean((scores.argmax(axis=1) == question.y)[known])
 
 
 def assert_equal(player, results, grid):

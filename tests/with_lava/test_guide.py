@@ -23,6 +23,7 @@ GUIDE_PRINTED = {
     "Variables and attributes": ["int64 float64"],
     "Where a sample ends": ["3"],
     "With other processes": ["[35. 47.]"],
+    "Several networks": ["0.92", "0.78", "0.97"],
     "Checkpoints": ["2"],
 }
 #: What the page on hardware says that a section prints: these words, line by line.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, exchange_of, require_no_receiver
 from spikebp_lava.memory import FIXED, shared_array
-from spikebp_lava.runtime import GuardedProcess
+from spikebp_lava.runtime import GuardedProcess, at_rest
 from spikebp_lava.variables import (
     VALUES,
     LavaPortNames,
@@ -216,10 +216,11 @@ class ScoreSink(GuardedProcess, LavaPortNames, AbstractProcess):  # type: ignore
     @property
     def scores(self) -> NDArray[np.float64]:
         """Scores of the last samples, at most `n_samples`, of shape (n, n_outputs)."""
-        collected, capacity = int(self.pace[1]), len(self.drives)
-        kept = np.arange(max(0, collected - capacity), collected) % capacity
-        scores: NDArray[np.float64] = self.drives[kept] / self.net.n_steps
-        return scores
+        with at_rest(self):
+            collected, capacity = int(self.pace[1]), len(self.drives)
+            kept = np.arange(max(0, collected - capacity), collected) % capacity
+            scores: NDArray[np.float64] = self.drives[kept] / self.net.n_steps
+            return scores
 
 
 class SourceModel(NetworkModel):
