@@ -36,6 +36,20 @@ def test_digits_are_learned_and_the_checkpoint_goes_on(tmp_path):
 
 
 @pytest.mark.thorough
+def test_plastic_synapses_of_the_script_hear_the_network(tmp_path):
+    output = printed_by(
+        FOLDER / "brian2_plastic_readout.py",
+        tmp_path,
+        *("--samples", "1000", "--test-samples", "60", "--target", "numpy"),
+    )
+    assert re.search(r"[\d.]+ % of 60 unseen digits are named rightly", output)
+    assert re.search(r"[\d.]+ % of them are followed by the right action", output)
+    grown, all_ = map(float, re.search(r"actions: ([\d.]+), all: ([\d.]+)", output).groups())
+    assert grown > 3 * all_
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.thorough
 def test_a_spiking_source_teaches_on_line(tmp_path):
     output = printed_by(
         FOLDER / "brian2_online_source.py", tmp_path, "--samples", "16", "--target", "numpy"
