@@ -55,3 +55,15 @@ def test_events_teach_what_they_teach_a_stream(tag, tmp_path):
     assert "scores equal to those of a stream: True" in output
     assert "weights equal to those of a stream: True" in output
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.thorough
+def test_a_loop_teaches_what_a_stream_learns_from_its_spikes(tmp_path):
+    sizes = ("--samples", "300", "--test-samples", "20")
+    output = printed_by(FOLDER / "lava_closed_loop.py", tmp_path, *sizes)
+    lines = re.findall(r"inhibition ([\d.]+): (\d+) spikes and [\d.]+ % right", output)
+    (_, without), (_, with_loop) = lines
+    assert int(with_loop) < int(without)
+    assert "scores equal to those of a stream: True" in output
+    assert "weights equal to those of a stream: True" in output
+    assert not list(tmp_path.iterdir())
