@@ -48,8 +48,12 @@ CHOSEN_TOGETHER: Final = (
     ("label_targets",),
 )
 
-#: Where kernels have many output pixels, the squared counts are summed over all of them.
+#: Where kernels have many output pixels, the squared counts are summed over all of them,
 TIMES_WITH_KERNELS: Final = 4.0
+#: while the updates of their pixels agree with each other less than this rate supposes where no
+#: kernel has more than so many. How large a kernel is makes no difference to that.
+FEW_PIXELS: Final = 16
+SHARE_WITH_FEW_PIXELS: Final = 2.0**-1
 #: Weights change more with one update for all steps, which later errors cannot correct, and with
 #: drives, which no threshold limits, than with spike counts at every step.
 SHARE_OF_LARGE_UPDATES: Final = 2.0**-2
@@ -72,6 +76,7 @@ def defaults(
     n_layers: int,
     n_outputs: int,
     is_dense: bool,
+    most_pixels: int,
 ) -> dict[str, Any]:
     """Return the defaults of the fields that a definition does not name.
 
@@ -83,6 +88,8 @@ def defaults(
         L, and the units of layer L.
     is_dense : bool
         Whether all connections are dense.
+    most_pixels : int
+        The largest number of output pixels of a kernel; 0 where there is none.
     """
     row = FRACTIONAL
     if sends_few_spikes(spikes, arithmetic):
@@ -91,6 +98,8 @@ def defaults(
         row = NORMALIZED
         if not is_dense:
             row = row._replace(learning_rate=row.learning_rate * TIMES_WITH_KERNELS)
+        if 0 < most_pixels <= FEW_PIXELS:
+            row = row._replace(learning_rate=row.learning_rate * SHARE_WITH_FEW_PIXELS)
     if update is not None:
         row = row._replace(update=update)
     if update == "outer" or presynaptic == "drive":

@@ -23,7 +23,7 @@ from spikebp_plugins.common.errors import (
 )
 from spikebp_plugins.common.layer_sizes import LayerSizes
 from spikebp_plugins.network import growing_weights
-from spikebp_plugins.network.connections import Connection, DenseConnection, Shape
+from spikebp_plugins.network.connections import Connection, Convolution, DenseConnection, Shape
 from spikebp_plugins.network.defaults import (
     AUTOMATIC,
     CHOSEN_TOGETHER,
@@ -301,6 +301,7 @@ class Definition(LayerSizes, ABC):
 
     def _defaults(self, update: str | None) -> dict[str, Any]:
         """Return the defaults of fields that are not given; `update` may be None too."""
+        kernels = [one for one in self.connections if isinstance(one, Convolution)]
         return defaults(
             update=update,
             presynaptic=self.presynaptic,
@@ -310,6 +311,7 @@ class Definition(LayerSizes, ABC):
             n_layers=self.n_layers,
             n_outputs=self.n_outputs,
             is_dense=self.is_dense,
+            most_pixels=max((one.n_above // one.layer.channels for one in kernels), default=0),
         )
 
     def _check_kinds(self) -> None:

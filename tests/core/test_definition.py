@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork
+from spikebp_plugins import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Simulator,
+    Sparse,
+    SpikingMLP,
+    SpikingNetwork,
+)
 from spikebp_plugins.common.errors import ArgumentError
 from spikebp_plugins.network.defaults import FEW_BITS, FRACTIONAL, NORMALIZED
 from tests.profiles import examples
@@ -91,6 +99,19 @@ def test_of_many_outputs_a_label_asks_wrong_ones_for_less_and_the_right_one_for_
     assert SpikingMLP((4, 40), label_targets=(1, 9)).label_targets == (1, 9)
     graded = {sizes: SpikingMLP.graded(sizes).label_targets for sizes in ((4, 5, 40), (4, 3))}
     assert graded == {(4, 5, 40): (6, 95.125), (4, 3): (0, 80)}
+
+
+def test_kernels_learn_at_half_the_rate_where_few_pixels_share_them():
+    def rate(*layers, **fields):
+        return SpikingNetwork((8, 8), [*layers, Dense(3)], **fields).learning_rate
+
+    assert rate(Conv2D(2, 5)) == rate(Conv2D(9, 3, stride=2), Conv2D(2, 2)) == 1 / 2
+    assert rate(Conv2D(2, 4)) == rate(Conv2D(2, 3), AveragePool2D(2), Conv2D(2, 3)) == 1
+    assert rate(Sparse(5, density=0.5)) == 1
+    assert rate() == 1 / 4
+    assert rate(Conv2D(2, 5), update="fractional") == FRACTIONAL.learning_rate
+    net = SpikingNetwork((8, 8), [Conv2D(2, 5), Dense(3)])
+    assert net.replace(update="fractional").replace(update="normalized") == net
 
 
 def test_presets_stay_what_they_are_in_changed_definitions():
