@@ -83,9 +83,3 @@ class EngineRate(NamedTuple):
     def rule(self) -> str:
         """The learning rule, in Lava's notation."""
         return f"-{MANTISSA} * 2^{self.exponent - BITS_BEHIND} * u0 * x1 * y1"
-
-    def learning_rate(self, net: Definition) -> float:
-        """Return the learning rate of a definition that has exactly this rate."""
-        assert net.weight_exponent is not None
-        units = self.mantissa * 2.0 ** (self.exponent + net.weight_exponent - BITS_BEHIND)
-        return units * net.n_steps**2

@@ -72,13 +72,10 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
 
 
 class InputNeurons(Neurons):
-    """Layer 0, which turns values into spikes, or passes spikes on.
+    """Layer 0, which turns values into spikes, or passes spikes on; `spikes_in` is the network's.
 
     Attributes
     ----------
-    spikes_in : InPort of shape (n_inputs,)
-        Values, which are multiplied by ``net.input_factor``; with ``input_coding="spikes"`` signed
-        spike counts.
     reset_out : OutPort of shape (1,)
         The message received at `reset_in`, for the other layers.
     """
@@ -119,16 +116,8 @@ class HiddenNeurons(LearningNeurons):
 class OutputNeurons(LearningNeurons):
     """Layer L, which compares its spikes with a target.
 
-    Here `spikes_out` has the spikes themselves, for processes around the network.
-
-    Attributes
-    ----------
-    label_in : InPort of shape (1,)
-        The class.
-    target_in : InPort of shape (n_outputs,)
-        Real targets instead of a label, in fixed_pt in units of 2^-f.
-    summed_drive_out : OutPort of shape (n_outputs,)
-        The drive summed over the sample so far, in fixed_pt in units of 2^-f.
+    Its ports `label_in`, `target_in`, `summed_drive_out` and `spikes_out` are those of the network:
+    here `spikes_out` has the spikes themselves, for processes around the network.
     """
 
     made_of = (*LearningNeurons.made_of, "label_in", "target_in", "summed_drive_out")
