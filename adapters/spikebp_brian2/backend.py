@@ -96,8 +96,8 @@ class Brian2Backend(FallbackBackend):
                 ProgramScript(self.net) if is_program else RuntimeScript(self.net, self._target)
             )
         state, operations = self._so_far
-        self._script.learning_rate = self.net.learning_rate
-        outcome, after, work = self._script.show(state, batch, record)
+        show = self._script.show
+        outcome, after, work = show(state, batch, record, self.net.learning_rate)
         self._so_far = (state if batch.y is None else after, operations + work)
         return outcome
 
@@ -129,7 +129,5 @@ def missing_tool(target: str) -> str | None:
         # On Windows Brian2 looks for the compiler itself, and says so if there is none.
         return None
     compiler = os.environ.get("CXX", "c++" if target != "cpp_standalone" else "g++").split()[0]
-    for tool in (compiler, "make") if target == "cpp_standalone" else (compiler,):
-        if shutil.which(tool) is None:
-            return tool
-    return None
+    tools = (compiler, "make") if target == "cpp_standalone" else (compiler,)
+    return next((tool for tool in tools if shutil.which(tool) is None), None)

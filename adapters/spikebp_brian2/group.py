@@ -718,8 +718,13 @@ class SpikingMLPGroup(StoredDefinition, PredictsFromCheckpoint, BrianObject, Spi
             self.recording = self._recording
         return list(self._monitors)
 
-    def trace(self) -> Trace:
+    def trace(self, *monitors: Any) -> Trace:
         """Return the trace of all samples, in the form in which back ends are compared.
+
+        Parameters
+        ----------
+        *monitors : EventMonitor and StateMonitor
+            Monitors of all layers; without them those of `record`.
 
         Returns
         -------
@@ -730,10 +735,10 @@ class SpikingMLPGroup(StoredDefinition, PredictsFromCheckpoint, BrianObject, Spi
         Raises
         ------
         ValueError, RuntimeError
-            As `counts`; and if `record` was not called.
+            As `counts`.
         """
         self._check_results()
-        return trace_of(self, self._presented, self._monitors)
+        return trace_of(self, self._presented, list(monitors) or self._monitors)
 
     def before_run(self, run_namespace: Any) -> None:
         """Get ready for a run; called by Brian2."""

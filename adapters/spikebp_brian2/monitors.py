@@ -67,18 +67,23 @@ def recorded(
 
 
 def trace_of(mlp: NetworkOfParts, presented: PresentedSamples, monitors: list[Any]) -> Trace:
-    """Return the trace of the samples that have ended, from `monitors_for_trace`."""
-    if not monitors:
-        raise RuntimeError(
-            f"{mlp.name!r} has no trace: record() makes its monitors, to be called before the run"
-        )
+    """Return the trace of the samples that have ended, from monitors of all layers."""
     net = mlp.net
     n_samples, duration = _samples_in_time(mlp, presented)
-    *of_events, drive = monitors
-    spikes, errors = (
-        [recorded(mlp, presented, one, event) for one in of_events if one.event == event]
-        for event in COUNTED
-    )
+    found = {(one.source.name, _recorded_by(one)): one for one in monitors}
+
+    def of(layer: Any, what: str) -> Any:
+        if (layer.name, what) in found:
+            return found[layer.name, what]
+        allowed = f"those that record() returns, one of {layer.name!r} and its {what}"
+        raise wrong_argument("monitors", allowed, "none")
+
+    spikes = [recorded(mlp, presented, of(layer, "spike"), "spike") for layer in mlp.layers]
+    errors = [recorded(mlp, presented, of(layer, "error"), "error") for layer in mlp.layers[1:]]
+    drive = of(mlp.layers[-1], "summed_drive")
+    if drive.when != "end" or len(drive.record) != net.n_outputs:
+        allowed = "StateMonitor(mlp.output_layer, 'summed_drive', record=True, when='end')"
+        raise wrong_argument("monitors", f"such that {allowed} is one of them", repr(drive))
     trained = int(mlp.schedule.samples_seen[0]) - int(presented.seen_before or 0)
     at, rows = _steps(mlp, presented, drive), np.asarray(drive.summed_drive[:]).T
     steps = np.full((n_samples * duration, net.n_outputs), np.nan)
@@ -86,7 +91,8 @@ def trace_of(mlp: NetworkOfParts, presented: PresentedSamples, monitors: list[An
     # Of the dt of a step the last counts.
     steps[at[inside]] = rows[inside]
     if np.isnan(steps).any():
-        raise RuntimeError(f"{drive.name!r} has not recorded since the samples began")
+        allowed = "such that have recorded since the samples began"
+        raise wrong_argument("monitors", allowed, repr(drive.name))
     delay = delays_of(mlp.net).spikes[-1]
     by_sample = steps.reshape(n_samples, duration, net.n_outputs)
     drives = of_input_steps(by_sample, delay, presented.n_steps)
@@ -100,8 +106,14 @@ def trace_of(mlp: NetworkOfParts, presented: PresentedSamples, monitors: list[An
     )
 
 
+def _recorded_by(monitor: Any) -> str | None:
+    """Return the event that a monitor records, or its variable if that is the summed drive."""
+    has_drive = "summed_drive" in monitor.record_variables
+    return getattr(monitor, "event", "summed_drive" if has_drive else None)
+
+
 def monitors_for_trace(mlp: NetworkOfParts) -> list[Any]:
-    """Return the monitors that `trace_of` needs: of spikes, of errors, and of the drive."""
+    """Return the monitors that `trace_of` needs."""
     name = mlp.name
     spikes = [
         EventMonitor(layer, "spike", variables=["spike_count"], name=f"{name}_spikes_{l}")

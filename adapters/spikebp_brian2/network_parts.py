@@ -149,15 +149,16 @@ class NetworkParts:
             runner.user_code = f"_given = {given}" if given in of_user and given else ""
 
     def _neurons(self, name: str, n: int, code: str, **options: Any) -> PartNeurons:
-        return PartNeurons(
-            n,
-            code,
-            dtype=np.float64,  # whatever `prefs.core.default_float_dtype` is
-            clock=self._clock,
-            namespace=dict(FUNCTIONS),
-            name=f"{self._name}_{name}",
-            **options,
-        )
+        return PartNeurons(n, code, **self._of_all_parts(name), **options)
+
+    def _of_all_parts(self, name: str) -> dict[str, Any]:
+        """Return the options of all parts."""
+        return {
+            "dtype": np.float64,  # whatever `prefs.core.default_float_dtype` is
+            "clock": self._clock,
+            "namespace": dict(FUNCTIONS),
+            "name": f"{self._name}_{name}",
+        }
 
     def _layer(self, l: int) -> PartNeurons:
         net, code = self._net, rules.layer_equations(self._net, l)
@@ -226,16 +227,7 @@ class NetworkParts:
     def _synapses(
         self, name: str, source: PartNeurons, target: PartNeurons, *model: Any, **options: Any
     ) -> PartSynapses:
-        return PartSynapses(
-            source,
-            target,
-            *model,
-            dtype=np.float64,
-            clock=self._clock,
-            namespace=dict(FUNCTIONS),
-            name=f"{self._name}_{name}",
-            **options,
-        )
+        return PartSynapses(source, target, *model, **self._of_all_parts(name), **options)
 
     def _block(self, group: PartNeurons, code: str = "") -> CodeRunner:
         return group.run_regularly(code, when="thresholds", order=next(self._order))

@@ -34,15 +34,9 @@ class Script(ABC):
     ----------
     net : Definition
         The definition.
-
-    Attributes
-    ----------
-    learning_rate : float
-        The rate at which the next blocks are learned.
     """
 
     def __init__(self, net: Definition) -> None:
-        self.learning_rate = net.learning_rate
         with self._borrowed():
             clock = Clock(dt=1 * ms, name="spikebp_clock")
             self._mlp = SpikingMLPGroup(net, clock=clock, name="spikebp")
@@ -51,7 +45,7 @@ class Script(ABC):
             self._network = Network(self._mlp, self._recorder(), name="spikebp_network")
 
     def show(
-        self, state: LearningState, batch: Batch, record: bool
+        self, state: LearningState, batch: Batch, record: bool, learning_rate: float
     ) -> tuple[Outcome, LearningState, Operations]:
         """Show samples, and learn from those with targets; return also the state, and the work.
 
@@ -60,6 +54,7 @@ class Script(ABC):
         OverflowError
             If it cannot be proved that every number stayed in its range.
         """
+        self._learning_rate = learning_rate
         with self._borrowed():
             self._run(state, batch, record)
             after = self._mlp.checkpoint().state
@@ -74,8 +69,8 @@ class Script(ABC):
     def _present(self, batch: Batch, record: bool) -> Quantity:
         """Present samples, and return how long they take."""
         self._mlp.recording = record
-        if self._mlp.learning_rate != self.learning_rate:  # also if a state was restored
-            self._mlp.learning_rate = self.learning_rate
+        if self._mlp.learning_rate != self._learning_rate:  # also if a state was restored
+            self._mlp.learning_rate = self._learning_rate
         n_steps = batch.n_steps if batch.y is None else None
         return self._mlp.present(batch.x, batch.y, n_steps=n_steps)
 

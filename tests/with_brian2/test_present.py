@@ -110,13 +110,12 @@ def test_runs_may_be_cut_anywhere_and_restored(experiment):
 
 def test_a_state_from_before_a_presentation_does_not_run(experiment):
     mlp = SpikingMLPGroup(NET)
-    mlp.record()
     network = Network(mlp)
     network.store()
     network.run(mlp.present(experiment.x, experiment.y))
     network.restore()
     with pytest.raises(RuntimeError, match="restored to a state from before its samples"):
-        mlp.trace()
+        mlp.trace(*mlp.record())
     assert "present them again" in str(refusal_of(network))
     network.run(mlp.present(experiment.x, experiment.y))
     assert mlp.checkpoint().state.samples_seen == 8
@@ -286,16 +285,18 @@ class TestReadings:
         mlp = SpikingMLPGroup(NET, experiment.weights, step=1 * ms)
         spikes = [SpikeMonitor(layer, variables=["spike_count"]) for layer in mlp.layers]
         errors = [EventMonitor(layer, "error", variables=["error"]) for layer in mlp.layers[1:]]
+        drive = StateMonitor(mlp.output_layer, "summed_drive", record=True, when="end")
         some = SpikeMonitor(mlp.layers[1][3:7], variables=["spike_count"])
-        network = Network(mlp, spikes, errors, some)
+        network = Network(mlp, spikes, errors, drive, some)
         network.run(mlp.present(experiment.x, experiment.y))
         for l, monitor in enumerate(spikes):
             assert np.array_equal(mlp.counts(monitor), experiment.trace.spikes[l])
         assert np.array_equal(mlp.counts(some), experiment.trace.spikes[1][:, :, 3:7])
         for l, monitor in enumerate(errors, 1):
             assert np.array_equal(mlp.errors(monitor), experiment.trace.errors[l])
-        with pytest.raises(RuntimeError, match=r"has no trace: record\(\) makes its monitors"):
-            mlp.trace()
+        assert mlp.trace(drive, *errors, *spikes).diff(experiment.trace) is None
+        with pytest.raises(ValueError, match="monitors must be those that record"):
+            mlp.trace(*spikes)
 
     @pytest.mark.parametrize(
         "make",
@@ -327,6 +328,14 @@ class TestReadings:
             mlp.counts(monitor)
         network.run(mlp.present(experiment.x[:2], experiment.y[:2]))
         assert mlp.counts(monitor).shape == (2, 7, 8)
+
+    def test_a_drive_that_was_recorded_before_the_step_is_refused(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights)
+        monitors = mlp.record()
+        early = StateMonitor(mlp.output_layer, "summed_drive", record=True)
+        Network(mlp, early).run(mlp.present(experiment.x, experiment.y))
+        with pytest.raises(ValueError, match=r"StateMonitor.*when='end'"):
+            mlp.trace(early, *monitors[:-1])
 
     def test_a_sample_that_was_begun_anew_cannot_be_found_by_time(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights)
