@@ -61,7 +61,8 @@ struct host_block {
     int64_t n_samples, n_steps;
     int64_t kind;              /* an `enum input` */
     int64_t x_rows, y_rows;    /* 1, or as many as there are steps; 0 for no targets */
-    const void *x;             /* [sample][row][input] */
+    const void *x;             /* [sample][row][input], or the entries of all lists, */
+    const int64_t *begin;      /* where that of each [sample][row] begins, and the last one ends */
     const net_state_t *y;      /* [sample][row][output] */
     net_count_t *spikes;       /* [sample][step][unit], or none of the three */
     net_count_t *errors;
@@ -70,25 +71,43 @@ struct host_block {
     int64_t *work;             /* of all samples: the kinds above, samples, and training samples */
 };
 
-/* Show one sample. */
-static int host_show_one(const struct host_block *b, const uint8_t *x, const net_state_t *y)
+/* A row of input that is no list. */
+static const void *host_row(const struct host_block *b, int64_t row)
 {
     size_t size = b->kind == PIXELS ? 1 : b->kind == VALUES ? sizeof(net_state_t) : sizeof(net_count_t);
+    return (const uint8_t *)b->x + (size_t)row * size * NET_INPUTS;
+}
+
+/* Show one step of sample i. */
+static enum net_result host_show_step(const struct host_block *b, int64_t i, int64_t t, int32_t label)
+{
+    int64_t row = i * b->x_rows + t % b->x_rows;
+    enum manner manner = t == 0 || b->x_rows > 1 ? ANEW : AS_BEFORE;
+    if (b->kind == LIST) {
+        struct input_list list = { (const struct net_entry *)b->x + b->begin[row],
+            (int32_t)(b->begin[row + 1] - b->begin[row]) };
+        return is_wrong_list(list.entries, list.n) ? NET_WRONG_INPUT : show(&list, LIST, label, manner);
+    }
+    return show(host_row(b, row), (enum input)b->kind, label, manner);
+}
+
+/* Show one sample. */
+static int host_show_one(const struct host_block *b, int64_t i, const net_state_t *y)
+{
     int64_t t;
     int is_whole = b->x_rows == 1 && b->y_rows <= 1 && b->n_steps == NET_STEPS;
     /* As a user would show it. To record each step, or the steps of a short sample, they are shown. */
-    if (is_whole && (KEEPS_DRIVE || (b->kind == PIXELS && b->spikes == 0))) {
+    if (is_whole && b->kind != LIST && (KEEPS_DRIVE || (b->kind == PIXELS && b->spikes == 0))) {
         int32_t label = b->y_rows > 0 ? NET_GIVEN_TARGET : NET_NO_LABEL;
         if (b->y_rows > 0)
             net_set_target(y);
-        return show_sample(x, (enum input)b->kind, label) == NET_OK;
+        return show_sample(host_row(b, i), (enum input)b->kind, label) == NET_OK;
     }
     for (t = 0; t < b->n_steps; t++) {
-        const uint8_t *row = x + (size_t)(t % b->x_rows) * size * NET_INPUTS;
         int32_t label = b->y_rows > 0 ? NET_GIVEN_TARGET : NET_NO_LABEL;
         if (b->y_rows > 0)
             net_set_target(y + t % b->y_rows * NET_OUTPUTS);
-        if (show(row, (enum input)b->kind, label, t == 0 || b->x_rows > 1 ? ANEW : AS_BEFORE) != NET_OK)
+        if (host_show_step(b, i, t, label) != NET_OK)
             return 0;
     }
     return net_close() == NET_OK;
@@ -97,15 +116,13 @@ static int host_show_one(const struct host_block *b, const uint8_t *x, const net
 /* Show samples in order until one fails, and return how many were shown. */
 int64_t host_show(const struct host_block *b)
 {
-    size_t size = b->kind == PIXELS ? 1 : b->kind == VALUES ? sizeof(net_state_t) : sizeof(net_count_t);
     int64_t i, k;
     host_spikes_at = b->spikes;
     host_errors_at = b->errors;
     host_drive_at = b->drive;
     for (i = 0; i < b->n_samples; i++) {
-        const uint8_t *x = (const uint8_t *)b->x + (size_t)(i * b->x_rows) * size * NET_INPUTS;
         const net_state_t *y = b->y_rows > 0 ? b->y + i * b->y_rows * NET_OUTPUTS : 0;
-        if (!host_show_one(b, x, y)) {
+        if (!host_show_one(b, i, y)) {
             (void)net_drop();
             break;
         }

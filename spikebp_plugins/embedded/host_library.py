@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.embedded.c_program import program_of
-from spikebp_plugins.embedded.host_samples import SamplesInC
+from spikebp_plugins.embedded.host_samples import ListsInC, SamplesInC
 from spikebp_plugins.embedded.network_in_c import NetworkInC
 from spikebp_plugins.embedded.state_bytes import bytes_of, state_of
 from spikebp_plugins.embedded.templates import fill
@@ -50,7 +50,7 @@ class _HostBlock(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("n_samples", "n_steps", "kind", "x_rows", "y_rows")),
         *(
             (name, ctypes.c_void_p)
-            for name in ("x", "y", "spikes", "errors", "drive", "scores", "work")
+            for name in ("x", "begin", "y", "spikes", "errors", "drive", "scores", "work")
         ),
     ]
 
@@ -147,7 +147,8 @@ class HostLibrary:
         """
         kind, x, y, n_steps = samples
         net, n = self.network.net, len(x)
-        x = np.ascontiguousarray(x)
+        lists = x if isinstance(x, ListsInC) else None
+        rows = np.ascontiguousarray(x if lists is None else lists.entries)
         drive = np.empty((n, net.n_outputs), self.state_dtype)
         records: list[NDArray[Any] | None] = [None, None, None]
         if record:
@@ -159,12 +160,13 @@ class HostLibrary:
                 np.empty((n, duration, net.n_outputs), self.state_dtype),
             ]
         y = None if y is None else np.ascontiguousarray(y)
-        arrays = [x, y, *records, drive, self.work]
+        begin = None if lists is None else lists.begin
+        arrays = [rows, begin, y, *records, drive, self.work]
         block = _HostBlock(
             n,
             n_steps,
             kind,
-            x.shape[1],
+            rows.shape[1] if lists is None else lists.n_rows,
             0 if y is None else y.shape[1],
             *(None if array is None else array.ctypes.data for array in arrays),
         )

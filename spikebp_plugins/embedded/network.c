@@ -19,7 +19,13 @@
 
 /*@types@*/
 
-enum input { PIXELS, VALUES, SPIKES };
+enum input { PIXELS, VALUES, SPIKES, LIST };
+
+/* Input as a list: the entries, and how many they are. */
+struct input_list {
+    const struct net_entry *entries;
+    int32_t n;
+};
 
 /*@sizes@*/
 
@@ -89,8 +95,8 @@ static int32_t n_spiking[LAYERS + 1], n_erring[LAYERS + 1];
 static net_state_t spikes_sent[LAYERS + 1], errors_sent[LAYERS + 1];
 static net_state_t most_errors[LAYERS + 1]; /* the largest error of this step */
 
-/* The units that have sent spikes in this sample: only the weights above these change. And the
- * largest spike count among them. */
+/* The units that have sent spikes in this sample, or are inputs that were given something: only these
+ * have counts, and only the weights above these change. And the largest spike count among them. */
 static unit_t met[LOWER_UNITS];
 static uint8_t is_met[LOWER_UNITS];
 static int32_t n_met[LAYERS];
@@ -221,6 +227,16 @@ static void send_nothing(int32_t l)
     spikes_sent[l] = 0;
 }
 
+/* Note that a unit of a lower layer has something to forget when the sample is over. */
+static void meet(int32_t l, int32_t unit)
+{
+    int32_t first = FIRST_UNIT[l];
+    if (!is_met[first + unit]) {
+        is_met[first + unit] = 1;
+        met[first + n_met[l]++] = (unit_t)unit;
+    }
+}
+
 /* Let a unit send so many spikes: it is the next in the list of its layer. */
 static void send(int32_t l, int32_t unit, net_state_t n)
 {
@@ -231,16 +247,27 @@ static void send(int32_t l, int32_t unit, net_state_t n)
     check(magnitude(n), LARGEST_COUNT);
     check(spikes_sent[l], LARGEST_STATE);
     if (l < LAYERS) {
-        if (!is_met[first + unit]) {
-            is_met[first + unit] = 1;
-            met[first + n_met[l]++] = (unit_t)unit;
-        }
+        meet(l, unit);
         n += spike_count[first + unit];
         check(magnitude(n), LARGEST_COUNT);
         spike_count[first + unit] = (net_count_t)n;
         if (magnitude(n) > most_spikes[l])
             most_spikes[l] = magnitude(n);
     }
+}
+
+/* The entry of a unit in a list, which is in ascending order; none if it is not there. */
+static const struct net_entry *entry_of(const struct input_list *list, int32_t unit)
+{
+    int32_t from = 0, until = list->n;
+    while (from < until) {
+        int32_t middle = from + (until - from) / 2;
+        if (list->entries[middle].unit < unit)
+            from = middle + 1;
+        else
+            until = middle;
+    }
+    return from < list->n && list->entries[from].unit == unit ? list->entries + from : 0;
 }
 
 /* The input of a unit in this step: a value, or a number of spikes. */
@@ -250,6 +277,10 @@ static net_state_t input_of(const void *x, enum input kind, int32_t unit)
     if (kind == PIXELS)
         return PIXEL_VALUES[((const uint8_t *)x)[unit]];
 #endif
+    if (kind == LIST) {
+        const struct net_entry *entry = entry_of(x, unit);
+        return entry ? entry->number : 0;
+    }
     return kind == SPIKES ? ((const net_count_t *)x)[unit] : ((const net_state_t *)x)[unit];
 }
 
@@ -257,8 +288,18 @@ static net_state_t input_of(const void *x, enum input kind, int32_t unit)
  * inputs may still have spikes to send. */
 static void list_inputs(const void *x, enum input kind)
 {
-    int32_t unit;
+    int32_t unit, i;
     n_given = 0;
+    if (kind == LIST) {
+        const struct input_list *list = x;
+        for (i = 0; i < list->n; i++)
+            given[n_given++] = (unit_t)list->entries[i].unit;
+        /* Only what has fired in the step before can have more to send. */
+        for (i = 0; i < n_spiking[0] && BINARY_SPIKES; i++)
+            if (magnitude(potential[spiking[i]]) > HALF && !entry_of(list, spiking[i]))
+                given[n_given++] = spiking[i];
+        return;
+    }
     for (unit = 0; unit < NET_INPUTS; unit++) {
         int waits = BINARY_SPIKES && magnitude(potential[unit]) > HALF;
         given[n_given] = (unit_t)unit;
@@ -274,11 +315,12 @@ static void fire_inputs(const void *x, enum input kind)
     for (i = 0; i < n_given && !is_outside; i++) {
         int32_t unit = given[i];
         net_state_t v = input_of(x, kind, unit), *sum = potential + unit;
-        if (!is_between(v, kind == SPIKES ? LARGEST_COUNT : LARGEST_STATE)) {
+        if (!is_between(v, NET_INPUT_IS_SPIKES ? LARGEST_COUNT : LARGEST_STATE)) {
             is_outside = 1;
             return;
         }
-        if (kind == SPIKES) {
+        meet(0, unit);
+        if (NET_INPUT_IS_SPIKES) {
             send(0, unit, v);
             continue;
         }
@@ -1153,16 +1195,33 @@ static void step(const void *x, enum input kind, int is_taught)
 #endif
 }
 
-/* Let all units begin a sample with nothing. */
+/* Let all units begin a sample with nothing. There may be many inputs: those alone are visited that
+ * have been given something. */
 static void reset_units(void)
 {
-    memset(potential, 0, sizeof potential);
+    int32_t i;
+    for (i = 0; i < n_met[0]; i++) {
+        potential[met[i]] = 0;
+        spike_count[met[i]] = 0;
+        is_met[met[i]] = 0;
+    }
+    memset(potential + NET_INPUTS, 0, sizeof potential - NET_INPUTS * sizeof *potential);
+    memset(spike_count + NET_INPUTS, 0, sizeof spike_count - NET_INPUTS * sizeof *spike_count);
+    memset(is_met + NET_INPUTS, 0, sizeof is_met - NET_INPUTS * sizeof *is_met);
     memset(summed_drive, 0, sizeof summed_drive);
-    memset(spike_count, 0, sizeof spike_count);
     memset(most_spikes, 0, sizeof most_spikes);
-    memset(is_met, 0, sizeof is_met);
     memset(n_met, 0, sizeof n_met);
 }
+
+#if KEEPS_DRIVE
+/* Forget what is kept, or what a sample has left that was shown step by step. */
+static void forget_all(void)
+{
+    if (!is_whole)
+        reset_units();
+    forget();
+}
+#endif
 
 /* Open a sample, if none is, and let it learn from here on, if it has a target. */
 static void open_sample(int is_taught)
@@ -1228,8 +1287,8 @@ static enum net_result show(const void *x, enum input kind, int32_t label, enum 
         return NET_TOO_LONG;
 #if KEEPS_DRIVE
     /* Nothing is kept of a sample that is shown step by step, or for one. */
-    if (!is_open && !(is_whole && manner == AS_A_WHOLE))
-        forget();
+    if (!is_open && is_whole != (manner == AS_A_WHOLE))
+        forget_all();
     is_whole = manner == AS_A_WHOLE;
 #endif
     open_sample(is_taught);
@@ -1267,6 +1326,7 @@ static enum net_result show_steps(const void *x, enum input kind, int32_t label,
 /* Show a whole sample. */
 static enum net_result show_sample(const void *x, enum input kind, int32_t label)
 {
+    int is_kept = KEEPS_DRIVE && kind != LIST;
     if (is_open)
         return NET_SAMPLE_IS_OPEN;
 #if PREPARES
@@ -1276,10 +1336,30 @@ static enum net_result show_sample(const void *x, enum input kind, int32_t label
             return result;
     } /* A sample whose numbers are too large for all steps at once may fit step by step. */
 #endif
-    return show_steps(x, kind, label, KEEPS_DRIVE ? AS_A_WHOLE : ANEW);
+    return show_steps(x, kind, label, is_kept ? AS_A_WHOLE : ANEW);
 }
 
 /* ---- For the program that uses the network -------------------------------------------------- */
+
+/* Whether a list is out of order, or has what is no input, or more spikes than one. */
+static int is_wrong_list(const struct net_entry *list, int32_t n)
+{
+    int32_t i;
+    for (i = 0; i < n; i++) {
+        int64_t before = i == 0 ? -1 : list[i - 1].unit;
+        if (list[i].unit <= before || list[i].unit >= NET_INPUTS)
+            return 1;
+        if (NET_INPUT_IS_SPIKES && BINARY_SPIKES && (list[i].number > 1 || list[i].number < -1))
+            return 1;
+    }
+    return n < 0;
+}
+
+enum net_result net_show_list(const struct net_entry *list, int32_t n, int32_t label)
+{
+    struct input_list x = { list, n };
+    return is_wrong_list(list, n) ? NET_WRONG_INPUT : show(&x, LIST, label, ANEW);
+}
 
 #if NET_INPUT_IS_SPIKES
 static int is_wrong(const net_count_t *x, int32_t n)
@@ -1321,6 +1401,17 @@ enum net_result net_learn_values(const net_state_t *x, int32_t label)
 enum net_result net_predict_values(const net_state_t *x)
 {
     return show_sample(x, VALUES, NET_NO_LABEL);
+}
+
+enum net_result net_learn_list(const struct net_entry *list, int32_t n, int32_t label)
+{
+    struct input_list x = { list, n };
+    return is_wrong_list(list, n) ? NET_WRONG_INPUT : show_sample(&x, LIST, label);
+}
+
+enum net_result net_predict_list(const struct net_entry *list, int32_t n)
+{
+    return net_learn_list(list, n, NET_NO_LABEL);
 }
 #endif
 
@@ -1510,7 +1601,7 @@ enum net_result net_read_state(uint32_t offset, const uint8_t *bytes, uint32_t n
         else if (at < POTENTIALS_END) {
 #if KEEPS_DRIVE
             if (!is_unreadable)
-                forget();
+                forget_all();
 #endif
             is_unreadable = 1;
             *state_byte(at) = bytes[i];

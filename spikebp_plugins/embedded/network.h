@@ -18,7 +18,7 @@ enum net_result {
     NET_TOO_LONG,       /* the sample has learned for as many steps as it can be undone */
     NET_MIXED,          /* with pipelined timing all steps of a sample have a target, or none has */
     NET_WRONG_LABEL,    /* neither a class nor one of the two numbers above */
-    NET_WRONG_INPUT,    /* more than one spike of a unit, where spikes are binary */
+    NET_WRONG_INPUT,    /* more than one spike of a unit, where spikes are binary; a wrong list */
     NET_SAMPLE_IS_OPEN, /* close or drop it first */
     NET_NO_SAMPLE,      /* there is none to close or to drop */
     NET_WRONG_STATE     /* bytes of another network, or damaged; or none that is whole yet */
@@ -41,6 +41,18 @@ enum net_result net_learn_pixels(const uint8_t *x, int32_t label);
 enum net_result net_predict_pixels(const uint8_t *x);
 #endif
 
+/* An input that is not zero: its number, from 0 on, and its value or its spikes as above. */
+struct net_entry {
+    int32_t unit;
+    net_state_t number;
+};
+
+#if !NET_INPUT_IS_SPIKES
+/* The same for a list of n such inputs, in ascending order; all others are zero, and cost nothing. */
+enum net_result net_learn_list(const struct net_entry *list, int32_t n, int32_t label);
+enum net_result net_predict_list(const struct net_entry *list, int32_t n);
+#endif
+
 /* Show one step of a sample, which opens with the first step, and stays open until it is closed or
  * dropped. With NET_NO_LABEL nothing is learned in this step. */
 #if NET_INPUT_IS_SPIKES
@@ -51,6 +63,7 @@ enum net_result net_show_values(const net_state_t *x, int32_t label);
 #if NET_TAKES_PIXELS
 enum net_result net_show_pixels(const uint8_t *x, int32_t label);
 #endif
+enum net_result net_show_list(const struct net_entry *list, int32_t n, int32_t label);
 
 /* End a sample that was shown step by step: keep what was learned from it, or forget it. */
 enum net_result net_close(void);

@@ -48,6 +48,14 @@ class CNetwork:
     def counts(self, values):
         return np.ascontiguousarray(values, f"i{self.network.types.count_bits // 8}")
 
+    def listed(self, row):
+        """Return a row of integers as a list of those that are not zero."""
+        units = np.flatnonzero(row)
+        kind = [("unit", np.int32), ("number", f"i{self.network.types.state_bits // 8}")]
+        entries = np.empty(len(units), np.dtype(kind, align=True))
+        entries["unit"], entries["number"] = units, row[units]
+        return entries
+
     def set_target(self, values):
         self.library.net_set_target(self.units(values).ctypes.data_as(ctypes.c_void_p))
 

@@ -68,10 +68,13 @@ def inputs_of(net, n, seed=3):
     return random.uniform(-1, 2, (n, net.n_inputs))
 
 
-def show(c, x, label):
-    if c.network.net.input_coding == "spikes":
-        return c.call("show_spikes", c.counts(x), label)
-    return c.call("show_values", c.units(x), label)
+def show(c, x, label, as_list=False):
+    is_spikes = c.network.net.input_coding == "spikes"
+    row = c.counts(x) if is_spikes else c.units(x)
+    if as_list:
+        entries = c.listed(row)
+        return c.call("show_list", entries, len(entries), label)
+    return c.call("show_spikes" if is_spikes else "show_values", row, label)
 
 
 @needs_compiler
@@ -89,7 +92,9 @@ def test_steps_are_those_of_a_stream(kind, bits):
     c, sim = CNetwork(start, bits), start.simulate("reference")
     stream = sim.stream()
     random = np.random.RandomState(1)
-    for x in inputs_of(net, 40):
+    for i, x in enumerate(inputs_of(net, 40)):
+        x[i % net.n_inputs] = 0
+        as_list = i // 2 % 2 == 1
         what, row = random.randint(3), np.eye(3)[random.randint(3)] * 1.5
         if what == 0:
             target, label = None, NO_LABEL
@@ -99,12 +104,12 @@ def test_steps_are_those_of_a_stream(kind, bits):
         else:
             target, label = row, GIVEN_TARGET
             c.set_target(row)
-        if show(c, x, label) == "TOO_LONG":
+        if show(c, x, label, as_list) == "TOO_LONG":
             assert not net.learning_rule.learns_once
             assert stream.steps_shown >= net.n_steps
             assert c.call("close") == "OK"
             stream.close_sample()
-            assert show(c, x, label) == "OK"
+            assert show(c, x, label, as_list) == "OK"
         stream.show(x, target=target)
         assert np.array_equal(c.scores, stream.scores)
         if random.uniform() < 0.15:
@@ -221,6 +226,27 @@ def test_what_is_not_allowed_changes_nothing():
 
 
 @needs_compiler
+@pytest.mark.parametrize("kind", ["dense", "spikes"])
+def test_lists_out_of_order_or_of_other_units_are_refused(kind):
+    c = CNetwork(checkpoint_of(KINDS[kind]), 16)
+    right = c.listed(np.array([0, 1, 0, 2, 0, 1]))
+    before = c.state_bytes
+    for units in ([1, 1, 5], [3, 1, 5], [1, 3, 6], [-1, 3, 5], [1, 3, 2**31 - 1]):
+        wrong = right.copy()
+        wrong["unit"] = units
+        assert c.call("show_list", wrong, 3, 0) == "WRONG_INPUT"
+        if kind == "dense":
+            assert c.call("learn_list", wrong, 3, 0) == "WRONG_INPUT"
+            assert c.call("predict_list", wrong, 3) == "WRONG_INPUT"
+    assert c.call("show_list", right, -1, 0) == "WRONG_INPUT"
+    assert c.call("close") == "NO_SAMPLE"
+    assert c.state_bytes == before
+    right["number"][1] = np.iinfo(right["number"].dtype).max
+    assert c.call("show_list", right, 3, 0) == "OUTSIDE"
+    assert c.call("show_list", right, 0, 0) == "OK"
+
+
+@needs_compiler
 def test_pipelined_steps_all_have_a_target_or_none_has():
     net = mlp(timing="pipelined")
     c = CNetwork(checkpoint_of(net), 32)
@@ -243,6 +269,7 @@ def test_binary_spikes_are_checked():
     assert c.call("learn_spikes", x, 0) == "OK"
     x[-1] = -2
     assert c.call("learn_spikes", x, 0) == "WRONG_INPUT"
+    assert c.call("show_list", c.listed(x[-6:]), 4, 0) == "WRONG_INPUT"
     assert c.learned.state.samples_seen == 1
 
 

@@ -54,7 +54,7 @@ class Session:
     """One network in two programs, of which one evaluates each sample in full, and by the rules."""
 
     def __init__(self, seed):
-        self.random = np.random.RandomState(seed)
+        self.random, self.forms = np.random.RandomState(seed), np.random.RandomState(seed + 1)
         start, bits = random_network(self.random)
         self.net = start.net
         self.programs = [CNetwork(start, bits, incremental) for incremental in (True, False)]
@@ -76,6 +76,14 @@ class Session:
         one, other = (program.call(name, *arguments) for program in self.programs)
         assert one == other, name
         return one
+
+    def show(self, verb, kind, x, *label):
+        """Show a sample or a step as a row or, where there are lists, as a list."""
+        has_lists = kind == "values" or (kind == "spikes" and verb == "show")
+        if not has_lists or self.forms.uniform() < 0.6:
+            return self.call(f"{verb}_{kind}", x, *label)
+        entries = self.programs[0].listed(x)
+        return self.call(f"{verb}_list", entries, len(entries), *label)
 
     def next_input(self):
         """Return the kind of the next sample, the sample for C, and that for the reference."""
@@ -113,14 +121,14 @@ class Session:
     def learn(self):
         kind, x, row = self.next_input()
         label, target = self.next_target()
-        result = self.call(f"learn_{kind}", x, label)
+        result = self.show("learn", kind, x, label)
         if result != "OK":
             return
         self.assert_scores(self.sim.train([self.in_steps(row)], [target])[0])
 
     def predict(self):
         kind, x, row = self.next_input()
-        if self.call(f"predict_{kind}", x) == "OK":
+        if self.show("predict", kind, x) == "OK":
             self.assert_scores(self.sim.predict([self.in_steps(row)])[0])
 
     def show_steps(self):
@@ -130,7 +138,7 @@ class Session:
         for i in range(self.random.randint(1, 4)):
             kind, x, row = self.next_input()
             label, target = self.next_target() if i == teaches else (NO_LABEL, None)
-            result = self.call(f"show_{kind}", x, label)
+            result = self.show("show", kind, x, label)
             if result != "OK":
                 break
             stream.show(row, target=target)
@@ -165,7 +173,7 @@ class Session:
         assert self.call(f"learn_{kind}", x, self.net.n_outputs) == "WRONG_LABEL"
         if kind == "values":
             x[self.random.randint(len(x))] = np.iinfo(x.dtype).max // 2 + 1
-            assert self.call("learn_values", x, 0) == "OUTSIDE"
+            assert self.show("learn", kind, x, 0) == "OUTSIDE"
 
     def assert_scores(self, expected):
         for program in self.programs:
