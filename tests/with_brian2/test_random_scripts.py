@@ -574,7 +574,7 @@ def value_of(name, result, l):
 
 TestScripts = Script.TestCase
 TestScripts.settings = settings(
-    max_examples=examples(48),
+    max_examples=examples(28),
     stateful_step_count=8,
     phases=set(Phase) - {Phase.shrink, Phase.explain},  # which would take minutes
     suppress_health_check=list(HealthCheck),

@@ -94,7 +94,7 @@ def refused(actions, error=RuntimeError):
     return dict.fromkeys(actions, error)
 
 
-@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_first", [pytest.param(True, marks=pytest.mark.thorough), False])
 def test_between_samples_all_is_allowed_that_ever_is(is_first):
     script = Script()
     if not is_first:
@@ -122,7 +122,7 @@ def test_what_a_run_refuses_changes_nothing():
     experiment.assert_learned_by(script.mlp)
 
 
-@pytest.mark.parametrize("part", ["mlp", "schedule"])
+@pytest.mark.parametrize("part", ["mlp", pytest.param("schedule", marks=pytest.mark.thorough)])
 def test_what_is_set_in_a_run_holds_from_the_next_step(part):
     script = Script()
     owner = script.mlp if part == "mlp" else script.mlp.schedule

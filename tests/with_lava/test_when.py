@@ -51,14 +51,14 @@ def refused(line, actions):
     return found
 
 
-@pytest.fixture(params=["leaf", "standard"])
+@pytest.fixture(params=["leaf", pytest.param("standard", marks=pytest.mark.thorough)])
 def line(request, make_line):
     if request.param == "standard":
         line = make_line(PIPELINED.replace(update="outer"))
     else:
         line = Line(Samples())
     line.monitor = Monitor()
-    line.monitor.probe(line.mlp.potential_1, 10_000)
+    line.monitor.probe(getattr(line.mlp, f"summed_drive_{line.mlp.net.n_layers}"), 4_000)
     yield line
     line.mlp.stop()
 
