@@ -102,7 +102,7 @@ def test_golden_runs_are_repeated(name):
 
 
 @pytest.mark.smoke
-@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(28), suppress_health_check=[HealthCheck.too_slow])
 @given(
     experiments(
         nets=partial(any_network, kinds=(definitions, networks)),

@@ -104,6 +104,7 @@ def test_between_samples_all_is_allowed_that_ever_is(is_first):
     assert set(script.try_(NEVER)) == set(NEVER)
 
 
+@pytest.mark.thorough
 def test_in_the_middle_of_a_sample_what_it_learns_stays():
     script = Script()
     script.run(SAMPLE + 3 * DT)

@@ -62,7 +62,11 @@ def test_conformance(conformance_test):
     conformance_test.run()
 
 
-@pytest.mark.parametrize("net", NETS.values(), ids=NETS)
+@pytest.mark.parametrize(
+    "net",
+    [pytest.param(n, marks=() if k == "outer" else pytest.mark.thorough) for k, n in NETS.items()],
+    ids=NETS,
+)
 @pytest.mark.parametrize(
     "name",
     [BACKENDS[0], *(pytest.param(b, marks=pytest.mark.thorough) for b in BACKENDS[2:])],

@@ -54,7 +54,7 @@ FIXED_NETS = {
 @pytest.mark.parametrize(
     "net",
     [
-        pytest.param(net, id=name, marks=() if turn % 3 == 0 else pytest.mark.thorough)
+        pytest.param(net, id=name, marks=() if turn % 6 == 0 else pytest.mark.thorough)
         for turn, (name, net) in enumerate(FIXED_NETS.items())
     ],
 )
@@ -97,6 +97,7 @@ def test_a_rate_is_set_between_samples(update):
         assert_learns_at_rates(line.mlp, run, sim, line.x, line.y)
 
 
+@pytest.mark.thorough
 def test_in_fixed_pt_a_rate_is_that_of_the_engine(make_line):
     """Also where it has another exponent, for which synapses get another rule."""
     line = make_line(CHIP)

@@ -51,7 +51,7 @@ def refused(line, actions):
     return found
 
 
-@pytest.fixture(params=["leaf", pytest.param("standard", marks=pytest.mark.thorough)])
+@pytest.fixture(params=["leaf", "standard"])
 def line(request, make_line):
     if request.param == "standard":
         line = make_line(PIPELINED.replace(update="outer"))
@@ -63,6 +63,7 @@ def line(request, make_line):
     line.mlp.stop()
 
 
+@pytest.mark.thorough
 def test_what_may_be_done_when(line):
     mlp, period = line.mlp, line.sink.pace[0]
     whenever = ALWAYS | READS | SETS
