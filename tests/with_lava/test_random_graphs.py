@@ -21,14 +21,14 @@ from tests.with_lava.random_graphs import (
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=examples(16), suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_graph_is_equal_to_the_reference(form, data):
     play(data.draw(graphs(form)))
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=examples(16), suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_checkpoint_of_a_graph_that_is_ended_goes_on_as_if_it_were_not(form, data):
     play_to_the_end(data.draw(ended_graphs(form)))
