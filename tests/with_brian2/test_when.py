@@ -114,6 +114,7 @@ def test_in_the_middle_of_a_sample_what_it_learns_stays():
     assert script.mlp.checkpoint() != before  # restored to the beginning
 
 
+@pytest.mark.thorough
 def test_what_a_run_refuses_changes_nothing():
     experiment, script = Experiment(NET), Script()
     not_in_run = BETWEEN_RUNS | BETWEEN_SAMPLES
