@@ -108,7 +108,7 @@ def trace_of(mlp: NetworkOfParts, presented: PresentedSamples, monitors: list[An
 
 def _recorded_by(monitor: Any) -> str | None:
     """Return the event that a monitor records, or its variable if that is the summed drive."""
-    has_drive = "summed_drive" in monitor.record_variables
+    has_drive = "summed_drive" in getattr(monitor, "record_variables", ())
     return getattr(monitor, "event", "summed_drive" if has_drive else None)
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.embedded.network_in_c import NetworkInC
-from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.samples import Batch, spike_counts
+from spikebp_plugins.network.samples import Batch, encoded, spike_counts
 from spikebp_plugins.network.sparse_rows import SparseRows
 
 #: The kinds of input, as in ``enum input`` of C.
@@ -81,16 +80,12 @@ def samples_in_c(network: NetworkInC, batch: Batch) -> SamplesInC:
     return SamplesInC(kind, x[:n], None if y is None else y[:n], batch.n_steps)
 
 
-def _lists(network: NetworkInC, batch: Batch, x: SparseRows) -> tuple[ListsInC, Array]:
+def _lists(network: NetworkInC, x: SparseRows) -> tuple[ListsInC, Array]:
     """Return sparse rows as lists, in the order of their units, and which of the samples fit."""
-    net, types = batch.net, network.types
-    if net.input_coding == "spikes":
-        numbers: Array = spike_counts(x.number)
-        largest = types.largest_count
-    else:
-        with np.errstate(over="ignore"):
-            scaled = x.number.astype(np.float64) * net.input_factor
-        numbers = arithmetic_of(net).round(scaled) * math.ldexp(1.0, network.fraction_bits)
+    net, types = network.net, network.types
+    numbers, largest = encoded(net, x.number), types.largest_count
+    if net.input_coding == "values":
+        numbers = numbers * math.ldexp(1.0, network.fraction_bits)  # exact
         largest = types.largest_state
     fits = np.ones(len(x), np.bool_)
     fits[x.row_of_each[np.abs(numbers) > largest]] = False
@@ -105,7 +100,7 @@ def _lists(network: NetworkInC, batch: Batch, x: SparseRows) -> tuple[ListsInC, 
 
 def _inputs(network: NetworkInC, batch: Batch) -> tuple[int, tuple[Any, Array]]:
     if isinstance(batch.x, SparseRows):
-        return LIST, _lists(network, batch, batch.x)
+        return LIST, _lists(network, batch.x)
     rows, types = batch.rows(), network.types
     if batch.net.input_coding == "spikes":
         return SPIKES, _fitted(spike_counts(rows), types.largest_count, types.count_bits)

@@ -256,8 +256,8 @@ static void send(int32_t l, int32_t unit, net_state_t n)
     }
 }
 
-/* The entry of a unit in a list, which is in ascending order; none if it is not there. */
-static const struct net_entry *entry_of(const struct input_list *list, int32_t unit)
+/* Whether a list, which is in ascending order, has a unit. */
+static int is_listed(const struct input_list *list, int32_t unit)
 {
     int32_t from = 0, until = list->n;
     while (from < until) {
@@ -267,21 +267,23 @@ static const struct net_entry *entry_of(const struct input_list *list, int32_t u
         else
             until = middle;
     }
-    return from < list->n && list->entries[from].unit == unit ? list->entries + from : 0;
+    return from < list->n && list->entries[from].unit == unit;
 }
 
-/* The input of a unit in this step: a value, or a number of spikes. */
+/* The input of a unit in a row: a value, or a number of spikes. */
 static net_state_t input_of(const void *x, enum input kind, int32_t unit)
 {
 #if NET_TAKES_PIXELS
     if (kind == PIXELS)
         return PIXEL_VALUES[((const uint8_t *)x)[unit]];
 #endif
-    if (kind == LIST) {
-        const struct net_entry *entry = entry_of(x, unit);
-        return entry ? entry->number : 0;
-    }
     return kind == SPIKES ? ((const net_count_t *)x)[unit] : ((const net_state_t *)x)[unit];
+}
+
+/* The number of the input that is `given` as the i-th: those of a list come first, in its order. */
+static net_state_t number_of(const struct input_list *list, int32_t i)
+{
+    return i < list->n ? list->entries[i].number : 0;
 }
 
 /* List the inputs that may send spikes in a step: those that are not zero. With binary spikes other
@@ -296,7 +298,7 @@ static void list_inputs(const void *x, enum input kind)
             given[n_given++] = (unit_t)list->entries[i].unit;
         /* Only what has fired in the step before can have more to send. */
         for (i = 0; i < n_spiking[0] && BINARY_SPIKES; i++)
-            if (magnitude(potential[spiking[i]]) > HALF && !entry_of(list, spiking[i]))
+            if (magnitude(potential[spiking[i]]) > HALF && !is_listed(list, spiking[i]))
                 given[n_given++] = spiking[i];
         return;
     }
@@ -314,7 +316,8 @@ static void fire_inputs(const void *x, enum input kind)
     send_nothing(0);
     for (i = 0; i < n_given && !is_outside; i++) {
         int32_t unit = given[i];
-        net_state_t v = input_of(x, kind, unit), *sum = potential + unit;
+        net_state_t v = kind == LIST ? number_of(x, i) : input_of(x, kind, unit);
+        net_state_t *sum = potential + unit;
         if (!is_between(v, NET_INPUT_IS_SPIKES ? LARGEST_COUNT : LARGEST_STATE)) {
             is_outside = 1;
             return;

@@ -48,10 +48,9 @@ CHOSEN_TOGETHER: Final = (
     ("label_targets",),
 )
 
-#: Where kernels have many output pixels, the squared counts are summed over all of them,
+#: Where kernels have many output pixels, the squared counts are summed over all of them.
 TIMES_WITH_KERNELS: Final = 4.0
-#: while the updates of their pixels agree with each other less than this rate supposes where no
-#: kernel has more than so many. How large a kernel is makes no difference to that.
+#: That rate is too high where no kernel has more output pixels than these, however large it is.
 FEW_PIXELS: Final = 16
 SHARE_WITH_FEW_PIXELS: Final = 2.0**-1
 #: Weights change more with one update for all steps, which later errors cannot correct, and with

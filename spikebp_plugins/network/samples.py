@@ -116,12 +116,7 @@ class Batch:
         ndarray of shape (n_samples, 1 or n_steps, n_inputs)
             Values rounded to the grid, or int64 spike counts; one row where all steps are alike.
         """
-        x = self.rows()
-        if self.net.input_coding == "spikes":
-            return spike_counts(x)
-        with np.errstate(over="ignore"):
-            scaled = x.astype(np.float64) * self.net.input_factor
-        return arithmetic_of(self.net).round(scaled)
+        return encoded(self.net, self.rows())
 
     def targets(self) -> Reals:
         """Return the targets of the output.
@@ -134,6 +129,15 @@ class Batch:
         assert self.y is not None
         y = real_targets(self.net, self.y)
         return arithmetic_of(self.net).round(y if y.ndim == 3 else y[:, np.newaxis])
+
+
+def encoded(net: Definition, x: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers of input, of any shape, rounded to the grid; or int64 spike counts."""
+    if net.input_coding == "spikes":
+        return spike_counts(x)
+    with np.errstate(over="ignore"):
+        scaled = x.astype(np.float64) * net.input_factor
+    return arithmetic_of(net).round(scaled)
 
 
 def is_by_step(net: Definition, x: Any) -> bool:
