@@ -267,14 +267,17 @@ class SampleGraph:
         delay = delays_of(self._net).spikes[-1]
         records: list[StepRecords] = []
         messages = range(n_samples * per_sample)
+        # Messages that are alike are made once.
+        alike = per_sample if x.shape[1] == y.shape[1] == 1 else 1
         x = self._crossing(x)
         for first in messages[::STEPS_PER_RUN]:
             part = messages[first : first + STEPS_PER_RUN]
             for rows, values, late in ((self._rows.x, x, 0), (self._targets, y, delay)):
-                sent = [row_of(message, per_sample, values.shape[1], late) for message in part]
-                rows[: len(part)] = values.reshape(-1, values.shape[2])[sent]
+                n_rows = values.shape[1]
+                sent = [row_of(message, per_sample, n_rows, late) for message in part[::alike]]
+                rows[: len(sent)] = values.reshape(-1, values.shape[2])[sent]
             before = shared.switches.steps_before[0] = self._steps_run
-            self._rows.pace[:] = 1, 1, 1, 0, before
+            self._rows.pace[:] = alike, 1, 1, 0, before
             self._run(len(part))
             if records_all:
                 records.append(shared.record.copied(len(part) * together))
