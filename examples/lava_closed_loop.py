@@ -78,9 +78,7 @@ for inhibition in (0.0, 0.1):
     mlp, scores, spikes = run(inhibition)
     right = 100 * np.mean((scores.argmax(axis=1) == names)[n_taught:])
     per_digit = spikes[n_taught:].sum() / n_tested
-    print(
-        f"inhibition {inhibition}: {per_digit:.0f} spikes and {right:.1f} % right of unseen digits"
-    )
+    print(f"inhibition {inhibition}: {per_digit:.0f} spikes a digit, {right:.1f} % named rightly")
 
 with Simulator(net) as sim:
     stream, of_stream = sim.stream(), []

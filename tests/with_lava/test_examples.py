@@ -61,7 +61,7 @@ def test_events_teach_what_they_teach_a_stream(tag, tmp_path):
 def test_a_loop_teaches_what_a_stream_learns_from_its_spikes(tmp_path):
     sizes = ("--samples", "300", "--test-samples", "20")
     output = printed_by(FOLDER / "lava_closed_loop.py", tmp_path, *sizes)
-    lines = re.findall(r"inhibition ([\d.]+): (\d+) spikes and [\d.]+ % right", output)
+    lines = re.findall(r"inhibition ([\d.]+): (\d+) spikes a digit, [\d.]+ % named", output)
     (_, without), (_, with_loop) = lines
     assert int(with_loop) < int(without)
     assert "scores equal to those of a stream: True" in output
