@@ -124,7 +124,8 @@ def test_what_a_run_refuses_changes_nothing():
     experiment.assert_learned_by(script.mlp)
 
 
-@pytest.mark.parametrize("part", ["mlp", pytest.param("schedule", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("part", ["mlp", "schedule"])
 def test_what_is_set_in_a_run_holds_from_the_next_step(part):
     script = Script()
     owner = script.mlp if part == "mlp" else script.mlp.schedule

@@ -86,7 +86,9 @@ def test_in_fixed_pt_it_is_the_network_of_the_engines_model(net, make_line):
         assert trained.spikes[0].sum(axis=1).max() > LARGEST_TRACE
 
 
-@pytest.mark.parametrize("update", ["fractional", "outer"])
+@pytest.mark.parametrize(
+    "update", [pytest.param("fractional", marks=pytest.mark.thorough), "outer"]
+)
 def test_a_rate_is_set_between_samples(update):
     line = StandardLine(PIPELINED.replace(update=update)).connect()
 
