@@ -14,7 +14,9 @@ rise. That is so if
 with the mean error p of the samples since then, at least 30, and its standard error s; those at the
 least p + s so far have the index min. J. Gama and others ("Learning with Drift Detection", 2004)
 warn of a change at 2, and are sure of it at 3. An error is 1 for a wrong class; for numbers, it is
-their distance. The rate changes after each 8 samples at most, so that simulators work in blocks.
+their distance. All is computed in integers, of which 2^20 stand for 1, so that a board that follows
+its errors takes the same rates. The rate changes after each 8 samples at most, so that simulators
+work in blocks.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -37,10 +40,16 @@ TYPICAL_CLASSES: Final = 20
 MOST_HALVED: Final = 2
 #: Errors are checked after so many samples.
 INTERVAL: Final = 8
-#: The rate rises once the mean error has risen by so many standard errors.
-RISE: Final = 2.5
+#: The rate rises once the mean error has risen by so many halves of a standard error.
+HALVES_OF_RISE: Final = 5
 #: The fewest samples whose mean error is significant.
 FEWEST: Final = 30
+#: An error of 1, as an integer.
+ONE: Final = 1 << 20
+#: Sums of so many errors are halved.
+MOST_ERRORS: Final = 1 << 20
+#: More than any p + s.
+NOT_YET: Final = 1 << 60
 
 
 class LearningRate(NamedTuple):
@@ -65,9 +74,9 @@ class LearningRate(NamedTuple):
         Halvings after epochs without gain.
     n_errors : int
         The number of their errors that count.
-    mean, squares : float
-        The mean of these errors, and the sum of their squared distances from it.
-    least, margin : float
+    total, squares : int
+        The sums of these errors, and of their squares.
+    least, margin : int
         The least p + s so far, and the standard error then.
     labels : frozenset of int
         The labels that have come.
@@ -83,10 +92,10 @@ class LearningRate(NamedTuple):
     n_samples: int = 0
     n_halved: int = 0
     n_errors: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
-    least: float = math.inf
-    margin: float = 0.0
+    total: int = 0
+    squares: int = 0
+    least: int = NOT_YET
+    margin: int = 0
     labels: frozenset[int] = frozenset()
     begins_anew: bool = False
 
@@ -141,8 +150,7 @@ class LearningRate(NamedTuple):
 
     def forgetting(self, *, in_stream: bool) -> Self:
         """Return the rate without the errors so far, for samples that come once or in epochs."""
-        nothing: dict[str, Any] = {"n_errors": 0, "mean": 0.0, "squares": 0.0, "least": math.inf}
-        return self._replace(in_stream=in_stream, **nothing)
+        return self._replace(in_stream=in_stream, n_errors=0, total=0, squares=0, least=NOT_YET)
 
     def after(self, errors: NDArray[Any], labels: NDArray[Any] | None = None) -> Self:
         """Return the rate after samples, which `lasts` allowed to be learned at the present one.
@@ -156,26 +164,27 @@ class LearningRate(NamedTuple):
         """
         if self.is_fixed:
             return self
-        n, mean, squares = self.n_errors, self.mean, self.squares
+        n, total, squares = self.n_errors, self.total, self.squares
         least, margin = self.least, self.margin
         has_risen = self.begins_anew
-        for error in errors.tolist():
-            n += 1
-            distance = error - mean
-            mean += distance / n
-            squares += distance * (error - mean)
+        for error in map(int, np.rint(errors * float(ONE)).tolist()):
+            n, total, squares = n + 1, total + error, squares + error * error
+            if n >= MOST_ERRORS:
+                n, total, squares = n >> 1, total >> 1, squares >> 1
             if n >= FEWEST:
-                deviation = math.sqrt(squares) / n
+                mean = total // n
+                deviation = math.isqrt(max(0, squares // n - mean * mean) // n)
                 if mean + deviation < least:
                     least, margin = mean + deviation, deviation
-                has_risen |= mean + deviation > least + (RISE - 1) * margin
+                rise = mean + deviation - least + margin
+                has_risen |= 2 * rise > HALVES_OF_RISE * margin
         known = self.labels if labels is None else self.labels | frozenset(labels.tolist())
         has_risen |= len(known) > len(self.labels)
         after = self._replace(
             n_seen=self.n_seen + len(errors),
             n_samples=self.n_samples + len(errors),
             n_errors=n,
-            mean=mean,
+            total=total,
             squares=squares,
             least=least,
             margin=margin,

@@ -95,8 +95,6 @@ class RunningScale(NamedTuple):
         not small, and the sum of all.
     far, small : ndarray of int64
         The counters of readings that are far, and of small differences.
-    far_squared, small_below : ndarray of int64
-        The square of y from which it is far, and what a small difference is below.
     met : ndarray of int64
         What has come of a feature that is not known: 1 for a second reading, and then 2 for the
         first one again, and 4 for the second.
@@ -105,7 +103,7 @@ class RunningScale(NamedTuple):
     second : ndarray of float64
         The first reading that differs from the first one, of a feature that is not known.
     repeated : ndarray of int64
-        How often the last reading has been repeated.
+        How often the last reading has been repeated, `REPEATED` times at most.
     """
 
     is_centred: bool
@@ -121,8 +119,6 @@ class RunningScale(NamedTuple):
     changes: Integers
     far: Integers
     small: Integers
-    far_squared: Integers
-    small_below: Integers
     met: Integers
     last: Array
     second: Array
@@ -143,7 +139,7 @@ class RunningScale(NamedTuple):
         """
         nothing = np.zeros(len(first), np.int64)
         last = first.astype(np.float64)
-        return cls._make([is_centred, limit * ONE, 0 * last, *[nothing] * 13, last, last, nothing])
+        return cls._make([is_centred, limit * ONE, 0 * last, *[nothing] * 11, last, last, nothing])
 
     @classmethod
     def of_all(
@@ -204,14 +200,14 @@ class RunningScale(NamedTuple):
 
     def after(self, X: Array) -> RunningScale:
         """Return the scale after the rows of a block, of shape (n_rows, n_features)."""
-        unknown = self.n == 0
+        unknown, thresholds = self.n == 0, self._thresholds()
         if unknown.any() and ((self.last != X).any(axis=0) | (self.met > 0))[unknown].any():
             new = self
             for row in X:  # a feature may begin with any of them
-                new = new.begun(row)._summed(row[np.newaxis])
+                new = new.begun(row)._summed(row[np.newaxis], *thresholds)
         else:
-            new = self._summed(X)
-        return new._begun_anew()._halved()._with_centres()._with_exponents()._with_thresholds()
+            new = self._summed(X, *thresholds)
+        return new._begun_anew()._halved()._with_centres()._with_exponents()
 
     def begun(self, x: Array) -> RunningScale:
         """Return the scale with features that are known once they have a reading as well.
@@ -222,7 +218,7 @@ class RunningScale(NamedTuple):
         """
         unknown, is_first, is_second = self.n == 0, x == self.last, x == self.second
         if not self.is_centred:
-            return self._started(np.abs(x) / 2, x, unknown & ~is_first)
+            return self._started(np.abs(x) / 2, x, unknown)
         has_second = unknown & (self.met > 0) & (self.repeated < REPEATED)
         becomes_second = unknown & ~has_second & ~is_first
         met = self.met | has_second * (2 * is_first + 4 * is_second)
@@ -256,7 +252,16 @@ class RunningScale(NamedTuple):
         }
         return self._replace(**changes)._with_factors()
 
-    def _summed(self, X: Array) -> RunningScale:
+    def _summed(self, X: Array, far_squared: Integers, small_below: Integers) -> RunningScale:
+        """Return the scale with the sums of a block, or of a part of it.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            Readings.
+        far_squared, small_below : ndarray of shape (n_features,)
+            The square of y from which it is far, and what a small difference is below.
+        """
         known = self.n > 0
         rows = np.concatenate([self.last[np.newaxis], X])
         y = self.units(rows)
@@ -268,9 +273,9 @@ class RunningScale(NamedTuple):
         y = y[1:] * counts
         squares = y * y
         n, n_changes = np.add.reduce(counts), np.add.reduce(varies & known)
-        n_small = np.add.reduce(varies & (differences < self.small_below))
+        n_small = np.add.reduce(varies & (differences < small_below))
         n_large = n_changes - n_small
-        n_far = np.add.reduce((squares >= self.far_squared) & counts)
+        n_far = np.add.reduce((squares >= far_squared) & counts)
         return self._replace(
             n=self.n + n,
             total=self.total + np.add.reduce(y).astype(np.int64),
@@ -281,7 +286,7 @@ class RunningScale(NamedTuple):
             far=self.far + FAR_OF * n_far - n,
             small=self.small + n_small - SET_BACK * n_large,
             last=np.where(known, X[-1], self.last),
-            repeated=since[-1],
+            repeated=np.minimum(since[-1], REPEATED),
         )
 
     def _counted(self, X: Array, weights: WholeWeights) -> RunningScale:
@@ -363,15 +368,14 @@ class RunningScale(NamedTuple):
         factor = np.where(self.n > 0, _power_of_two(BITS - self.exponent), 0.0)
         return self._replace(factor=factor)
 
-    def _with_thresholds(self) -> RunningScale:
+    def _thresholds(self) -> tuple[Integers, Integers]:
+        """Return the square of y from which it is far, and what a small difference is below."""
         n = np.maximum(self.n, 1)
         far_squared = FAR_SQUARED * (self._variance() // (n * n)) // 4
         usual = self.changes // np.maximum(self.n_changes, 1)
         is_known = self.n_changes >= FEWEST_CHANGES
-        return self._replace(
-            far_squared=np.clip(far_squared, 1, self.limit * self.limit),
-            small_below=np.where(is_known, usual >> SMALL_BITS, 0),
-        )
+        far_squared = np.clip(far_squared, 1, self.limit * self.limit)
+        return far_squared, np.where(is_known, usual >> SMALL_BITS, 0)
 
     def _variance(self) -> Integers:
         """Return n² times the variance of y, or its mean square."""

@@ -38,7 +38,7 @@ class Feature:
     def forget(self):
         self.centre = self.n = self.total = self.squares = 0
         self.n_changes = self.n_large = self.changes = self.far = self.small = self.exponent = 0
-        self.far_squared = self.small_below = self.met = 0
+        self.met, self.far_squared, self.small_below = 0, 1, 0
 
     def units(self, x):
         y = round(Fraction(x) * Fraction(2) ** (10 - self.exponent)) - self.centre
@@ -47,7 +47,7 @@ class Feature:
     def read(self, x):
         if self.n == 0:
             self.meet(x)
-        self.repeated = 0 if x != self.last else self.repeated + 1
+        self.repeated = 0 if x != self.last else min(self.repeated + 1, 16)
         if self.n == 0:
             return
         y, before = self.units(x), self.units(self.last)
@@ -162,7 +162,6 @@ class Features:
         if not entries:
             return
         if self.length.n == 0:
-            self.length.repeated = 0
             self.length.begin(Fraction(max(entries)) / 2, Fraction(max(entries)))
         squared = sum(self.length.units(x) ** 2 for x in entries)
         unit = Fraction(2) ** (self.length.exponent - 10)

@@ -179,6 +179,30 @@ def test_sparse_features_share_a_factor_and_are_not_centred():
     assert 2 * 2**2 / 2**0.85 < typical < 2 * 2**2 * 2**0.85  # 300 has nine bits
 
 
+def test_a_row_as_long_as_the_last_begins_the_scale_of_lengths_anew():
+    X = np.zeros((400, 40))
+    X[np.arange(400), np.arange(400) % 40] = 1 + np.arange(400) % 3
+    X[200:, 0] = 1000
+    X[201::2, 1] = 1000  # two lengths that come in turn, far from all before
+    scaling = InputScaling.unknown(40, 2.0)
+    begun = []
+    for row in X:
+        if scaling.n_seen > 200 and not (scaling.waiting or scaling.length.n[0]):
+            row = np.eye(1, 40, 3)[0] * scaling.length.last[0]
+            begun.append(scaling.n_seen)
+        scaling, inputs = scaled_in_turn(scaling, row[np.newaxis])
+        assert np.isfinite(inputs).all()
+    assert begun
+    assert np.isfinite(scaling.length.last).all()
+
+
+def test_readings_after_those_that_were_all_there_are_not_far():
+    X = np.random.RandomState(0).standard_normal((300, 3))
+    scaling = InputScaling.unknown(3, 2.0).of_all(X[:200], None)
+    scaling, _ = scaled_in_turn(scaling, X[200:216])
+    assert scaling.scale.far.max() < 16
+
+
 @pytest.mark.parametrize("mixed", [False, True])
 def test_a_dense_array_and_its_sparse_matrix_are_scaled_alike(mixed):
     X = words()
