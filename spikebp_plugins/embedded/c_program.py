@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from spikebp_plugins.common.archive import PathLike, whole_file
-from spikebp_plugins.common.errors import boolean, wrong_argument
+from spikebp_plugins.common.errors import boolean
+from spikebp_plugins.embedded.features_in_c import FeaturesInC
+from spikebp_plugins.embedded.learned_in_c import learned_in_c
 from spikebp_plugins.embedded.network_in_c import NetworkInC
 from spikebp_plugins.embedded.pixel_trains import pixel_trains
 from spikebp_plugins.embedded.templates import (
@@ -22,11 +24,15 @@ from spikebp_plugins.embedded.templates import (
     number,
 )
 from spikebp_plugins.network.arithmetic import constant_in
-from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.state import LearningState
 
 #: The type of each kind of input in C.
-INPUT_TYPES: Final = {"pixels": "uint8_t", "values": "net_state_t", "spikes": "net_count_t"}
+INPUT_TYPES: Final = {
+    "features": "net_feature_t",
+    "pixels": "uint8_t",
+    "values": "net_state_t",
+    "spikes": "net_count_t",
+}
 
 #: A loop to copy: it names each sample before it learns from it.
 LOOP: Final = """\
@@ -48,8 +54,10 @@ this out, for a smaller program.
 
 """
 
-#: A declaration of an array that changes: its type, its name, and its lengths.
-DECLARED: Final = re.compile(r"^static (\w+) (\w+)((?:\[[^]]+\])+)", re.MULTILINE)
+#: A declaration of a structure or an array that changes: its type, its name, and its lengths.
+DECLARED: Final = re.compile(
+    r"^static (struct \w+|\w+(?= \w+\[)) (\w+)((?:\[[^]]+\])*)", re.MULTILINE
+)
 LENGTH: Final = re.compile(r"\[([^]]+)\]")
 
 #: The arrays that serve a single use, by that use.
@@ -114,20 +122,24 @@ class CProgram(CFiles):
 
 
 def to_c(
-    checkpoint: Checkpoint,
+    learned: Any,
     weight_bits: int | None = None,
     stem: str = "net",
     incremental: bool = True,
+    feature_bits: int = 32,
+    unit: float = 1.0,
 ) -> CProgram:
-    """Return a network as a program in C, which goes on learning from where the checkpoint is.
+    """Return a network as a program in C, which goes on learning from where it is.
 
     It learns the same integers as every back end. A sample after which a number would not fit its
-    type is undone, and the program says so.
+    type is undone, and the program says so. That of a classifier takes features as sensors send
+    them: it scales them, follows their statistics and its own errors, and names classes, as
+    `partial_fit` and `decision_function` do with the same features.
 
     Parameters
     ----------
-    checkpoint : Checkpoint
-        The network, and what it has learned.
+    learned : Checkpoint or SpikingMLPClassifier
+        The network, and what it has learned; or a classifier with ``input_scale="auto"``.
     weight_bits : {16, 32, 64} or None, default=None
         Bits of a weight. Potentials have 32 with 16, and otherwise 64. None takes the fewest with
         which all weights may become 16 times as large as the largest is, and 16 at least.
@@ -137,6 +149,11 @@ def to_c(
         Whether a sample costs what has changed since the one before, where the definition allows
         it: dense connections, one step, immediate timing, and weights of 16 or 32 bits. It learns
         the same integers, and takes about 8 bytes more for each unit above the input.
+    feature_bits : {16, 32}, default=32
+        Bits of a feature, which is an integer.
+    unit : float, default=1.0
+        What a feature of 1 stands for in `partial_fit`, a power of two: ``2**-14`` if the sensor
+        sends 16,384 for 1. Readings that the classifier keeps must be integers times it.
 
     Raises
     ------
@@ -147,11 +164,11 @@ def to_c(
     OverflowError
         If a number that was learned does not fit its type.
     """
-    if not isinstance(checkpoint, Checkpoint):
-        raise wrong_argument("checkpoint", "a Checkpoint", type(checkpoint).__name__)
     check_stem(stem)
-    network = NetworkInC.holding(checkpoint, weight_bits, boolean("incremental", incremental))
-    return program_of(network, checkpoint.state, stem)
+    boolean("incremental", incremental)
+    parts = learned_in_c(learned, feature_bits, unit)
+    network = NetworkInC.holding(parts.checkpoint, weight_bits, incremental, parts.features)
+    return program_of(network, parts.checkpoint.state, stem)
 
 
 def program_of(network: NetworkInC, state: LearningState | None, stem: str = "net") -> CProgram:
@@ -168,7 +185,11 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
         "key": ", ".join(f"0x{byte:02X}" for byte in network.key.to_bytes(4, "little")),
         "learned": "\n".join(_learned(network, state)),
         "changes": fill("changes.c", {}, constants) if network.keeps_drive else "",
+        "features": "",
+        "feature_bytes": "0",
     }
+    if network.features is not None:
+        parts |= _of_features(network.features, constants)
     source, header = (fill(f"network.{ending}", parts, constants) for ending in "ch")
     memory = memory_of(network, source)
     about = {
@@ -180,9 +201,19 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
         "steps": str(network.net.n_steps),
         "state_size": f"{network.state_size:,}",
     }
-    guide = fill("network.md", about, constants)
+    guide = fill("network.md", parts | about, constants)
     source, header, guide = (named(text, stem) for text in (source, header, guide))
     return CProgram(stem, source, header, guide, memory)
+
+
+def _of_features(features: FeaturesInC, constants: Mapping[str, int]) -> dict[str, str]:
+    """Return the parts of a program that takes features."""
+    return {
+        "feature_bits": str(features.bits),
+        "feature_bytes": str(features.bits // 8),
+        "unit": "1" if features.unit == 0 else f"2^{features.unit}",
+        "features": fill("features.c", features.texts(), constants),
+    }
 
 
 def by_use(memory: Mapping[str, int]) -> dict[str, int]:
@@ -195,6 +226,8 @@ def by_use(memory: Mapping[str, int]) -> dict[str, int]:
 
 def _kind(network: NetworkInC) -> str:
     """Return the kind of input that the example in the guide shows."""
+    if network.features is not None:
+        return "features"
     if network.takes_pixels:
         return "pixels"
     return "values" if network.net.input_coding == "values" else "spikes"
@@ -272,6 +305,8 @@ def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
         counts = trains.spikes[trains.of_pixel, 0]
         yield array_of("static const net_state_t SPIKES_OF_PIXEL[256]", counts)
         yield ""
+    if network.features is not None:
+        yield from network.features.declarations()
     yield "/* What has been learned: weights, samples, and what waits to be sent back. */"
     seen = 0 if state is None else state.samples_seen
     weights = () if state is None else network.weights(state)
@@ -304,6 +339,10 @@ def memory_of(network: NetworkInC, source: str) -> dict[str, int]:
         "int32_t": 32,
         "uint8_t": 8,
     }
+    if (features := network.features) is not None:
+        bits["net_feature_t"] = features.bits
+        bits["struct feature"] = 8 * features.features.itemsize
+        bits["struct progress"] = 8 * features.progress.nbytes
     constants = network.constants() | network.public_constants()
     memory = {}
     for kind, name, lengths in DECLARED.findall(source):

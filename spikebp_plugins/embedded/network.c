@@ -2,6 +2,9 @@
 
 #include "net.h"
 
+#if NET_TAKES_FEATURES
+#include <stddef.h>
+#endif
 #include <string.h>
 
 /* What is computed, in short. All numbers are integers, and 1 << NET_FRACTION_BITS stands for 1.
@@ -20,6 +23,13 @@
 /*@types@*/
 
 enum input { PIXELS, VALUES, SPIKES, LIST };
+
+#if NET_TAKES_FEATURES
+struct net_entry { /* which other programs are shown */
+    int32_t unit;
+    net_state_t number;
+};
+#endif
 
 /* Input as a list: the entries, and how many they are. */
 struct input_list {
@@ -65,6 +75,37 @@ static const struct connection CONNECTIONS[LAYERS] = {
 };
 
 /*@trains@*/
+#if NET_TAKES_FEATURES
+/* What is known of a feature: kinds, scales, and counters, of which the rules are further below. */
+struct feature {
+    int64_t since;   /* how many samples there were after that in which it first was not zero, or -1 */
+    int64_t centre;  /* of y, */
+    int64_t squares; /* the sum of the squares of y, */
+    int64_t changes; /* and that of the sizes of its differences */
+    int32_t nonzero, is_dense;
+    int32_t exponent;      /* 2 to this power is about the deviation */
+    int32_t n, total;      /* readings that count, 0 if it is not known, and the sum of their y */
+    int32_t n_changes;     /* differences, */
+    int32_t n_large;       /* and those of them that are not small */
+    int32_t far, small;    /* counters of what tells that it has become another one */
+    int32_t met;           /* readings of an unknown one that have come again */
+    int32_t last, second;  /* readings: the last, or the first and the second of an unknown one */
+    int32_t last_exponent; /* the last reading is `last` times 2 to this power, which a length needs */
+    int32_t repeated;
+};
+
+/* How far scaling is, and the rate. */
+struct progress {
+    int64_t unit; /* 2 to this power is what a reading of 1 stands for, for the estimator */
+    int64_t n_scaled, n_waiting; /* samples so far, and those of a block that has not ended */
+    int64_t sparse_bits; /* 2 to this power is y for a row of sparse features of usual length, or 0 */
+    int64_t n_followed, n_since;               /* samples of the rate; those since it began anew */
+    int64_t n_errors, total, squares;          /* errors that count, and their sums */
+    int64_t least, margin;                     /* the least that was risked, and its deviation */
+    int64_t begins_anew, has_come[NET_OUTPUTS]; /* whether each class has */
+};
+
+#endif
 /*@learned@*/
 
 /* The sample that is open. */
@@ -133,6 +174,13 @@ static net_state_t logged_most[STEPS_LOGGED];
 static net_state_t row_change[MOST_CHANNELS];
 static unit_t first_of_pixel[MOST_PIXELS + 1];
 static int32_t unit_of_pixel[MOST_PIXELS];
+
+#if NET_TAKES_FEATURES
+#define HALVINGS halvings
+#else
+#define HALVINGS 0
+#endif
+#define RATE ((net_state_t)RATE_UNITS >> HALVINGS)
 
 /* A program that includes this file may count work, and look at each step. */
 #ifndef NET_COUNT
@@ -833,13 +881,13 @@ static void subtract_taught(int32_t t)
         net_state_t met_now = spikes_with_counts(t, logged_step[i]), limit;
         if (met_now == 0 || logged_most[i] == 0)
             continue;
-        limit = LARGEST_SUM / 2 / NET_STEPS / logged_most[i] / RATE_UNITS;
+        limit = LARGEST_SUM / 2 / NET_STEPS / logged_most[i] / RATE;
         if (magnitude(met_now) > limit) {
             is_outside = 1;
             return;
         }
         for (b = 0; b < FIRST_WIDTH; b++)
-            arriving[b] -= met_now * RATE_UNITS * logged_errors[i][b];
+            arriving[b] -= met_now * RATE * logged_errors[i][b];
         NET_COUNT(multiply_adds, 1, FIRST_WIDTH);
     }
 }
@@ -924,13 +972,13 @@ static void learn_as_a_whole(void)
     int32_t i;
     for (i = 0; i < n_logged; i++)
         sum += logged_most[i];
-    if (sum > LARGEST_SUM / MOST_OF_TRAIN / RATE_UNITS) {
+    if (sum > LARGEST_SUM / MOST_OF_TRAIN / RATE) {
         is_outside = 1;
         return;
     }
-    learn_prepared(RATE_UNITS);
+    learn_prepared(RATE);
     if (is_outside)
-        learn_prepared(-(net_state_t)RATE_UNITS);
+        learn_prepared(-RATE);
 }
 #endif
 #endif
@@ -1028,13 +1076,14 @@ static void find_rate(int32_t l)
 {
 #if DIVIDES_RATE
     const struct connection *c = &CONNECTIONS[l - 1];
-    uint64_t squares = c->added_squares + squares_below(l), rate = (uint64_t)c->rate / squares;
+    uint64_t squares = c->added_squares + squares_below(l);
+    uint64_t rate = ((uint64_t)c->rate >> HALVINGS) / squares;
     is_outside |= squares >= TOO_MANY;
     rate_of[l] = rate > 1 ? (net_state_t)rate : 1;
 #else
-    rate_of[l] = RATE_UNITS;
+    rate_of[l] = RATE;
 #if LIMITS_GAIN
-    if (squares_below(l) > gain_limit() / RATE_UNITS)
+    if (squares_below(l) > gain_limit() / (uint64_t)RATE)
         rate_of[l] = 0;
 #endif
 #endif
@@ -1113,7 +1162,7 @@ static void undo(void)
         int32_t l;
         const net_count_t *back = logged_errors[--n_logged];
         for (l = 1; l <= LAYERS; l++)
-            learn(l, logged_counts[n_logged], back, list_errors(l, back), -(net_state_t)RATE_UNITS);
+            learn(l, logged_counts[n_logged], back, list_errors(l, back), -RATE);
     }
 #endif
     if (is_learning)
@@ -1313,6 +1362,40 @@ static enum net_result show(const void *x, enum input kind, int32_t label, enum 
     return is_outside ? failed() : NET_OK;
 }
 
+/* Close the open sample, and keep what was learned from it. */
+static enum net_result close_sample(void)
+{
+    if (!is_open)
+        return NET_NO_SAMPLE;
+    while (is_learning && steps_made < steps_shown + STEPS_AFTER && !is_outside) {
+        step(0, PIXELS, 1);
+        NET_AFTER_STEP();
+    }
+    if (!NET_MAY_CLOSE())
+        is_outside = 1;
+#if PREPARES
+    if (is_learning && is_prepared && !is_outside)
+#if LEARNS_ONCE
+        enter_counts();
+#else
+        learn_as_a_whole();
+#endif
+#endif
+#if KEEPS_DRIVE
+    if (is_learning && is_whole && !is_outside)
+        learn_whole();
+#endif
+#if LEARNS_ONCE
+    if (is_learning && !IS_WHOLE && !is_outside)
+        learn_at_end();
+#endif
+    if (is_outside)
+        return failed();
+    samples_seen += is_learning;
+    is_open = is_learning = 0;
+    return NET_OK;
+}
+
 /* Show all steps of a sample. Spike counts are given for each step, other input for all. */
 static enum net_result show_steps(const void *x, enum input kind, int32_t label, enum manner first)
 {
@@ -1323,7 +1406,7 @@ static enum net_result show_steps(const void *x, enum input kind, int32_t label,
             result = show((const net_count_t *)x + t * NET_INPUTS, kind, label, t == 0 ? first : ANEW);
         else
             result = show(x, kind, label, t == 0 ? first : AS_BEFORE);
-    return result == NET_OK ? net_close() : result;
+    return result == NET_OK ? close_sample() : result;
 }
 
 /* Show a whole sample. */
@@ -1344,6 +1427,7 @@ static enum net_result show_sample(const void *x, enum input kind, int32_t label
 
 /* ---- For the program that uses the network -------------------------------------------------- */
 
+#if !NET_TAKES_FEATURES
 /* Whether a list is out of order, or has what is no input, or more spikes than one. */
 static int is_wrong_list(const struct net_entry *list, int32_t n)
 {
@@ -1417,6 +1501,7 @@ enum net_result net_predict_list(const struct net_entry *list, int32_t n)
     return net_learn_list(list, n, NET_NO_LABEL);
 }
 #endif
+#endif
 
 #if NET_TAKES_PIXELS
 enum net_result net_show_pixels(const uint8_t *x, int32_t label)
@@ -1435,37 +1520,10 @@ enum net_result net_predict_pixels(const uint8_t *x)
 }
 #endif
 
+#if !NET_TAKES_FEATURES
 enum net_result net_close(void)
 {
-    if (!is_open)
-        return NET_NO_SAMPLE;
-    while (is_learning && steps_made < steps_shown + STEPS_AFTER && !is_outside) {
-        step(0, PIXELS, 1);
-        NET_AFTER_STEP();
-    }
-    if (!NET_MAY_CLOSE())
-        is_outside = 1;
-#if PREPARES
-    if (is_learning && is_prepared && !is_outside)
-#if LEARNS_ONCE
-        enter_counts();
-#else
-        learn_as_a_whole();
-#endif
-#endif
-#if KEEPS_DRIVE
-    if (is_learning && is_whole && !is_outside)
-        learn_whole();
-#endif
-#if LEARNS_ONCE
-    if (is_learning && !IS_WHOLE && !is_outside)
-        learn_at_end();
-#endif
-    if (is_outside)
-        return failed();
-    samples_seen += is_learning;
-    is_open = is_learning = 0;
-    return NET_OK;
+    return close_sample();
 }
 
 enum net_result net_drop(void)
@@ -1480,6 +1538,7 @@ void net_set_target(const net_state_t *values)
 {
     memcpy(given_target, values, sizeof given_target);
 }
+#endif
 
 const net_state_t *net_summed_drive(void)
 {
@@ -1506,9 +1565,11 @@ uint64_t net_samples_seen(void)
     return samples_seen;
 }
 
+/*@features@*/
 /* ---- What was learned, as bytes ------------------------------------------------------------- */
 
-/* The bytes are a header, the weights, the backward potentials, and a checksum of all before it.
+/* The bytes are a header, the weights, the backward potentials, what is known of features if there
+ * are any, and a checksum of all before it.
  * All numbers are little-endian. The header has the letters "SBPC", the version of the format (1),
  * the bytes of a weight and of a potential, a byte 0, a key by which the network is known, and the
  * samples seen. */
@@ -1516,9 +1577,16 @@ uint64_t net_samples_seen(void)
 #define HEADER_END (KEY_END + 8u)
 #define WEIGHTS_END (HEADER_END + (uint32_t)(N_WEIGHTS * sizeof *weights))
 #define POTENTIALS_END (WEIGHTS_END + (uint32_t)(N_HIDDEN * sizeof *backward_potential))
+#if NET_TAKES_FEATURES
+#define FEATURES_END (POTENTIALS_END + (uint32_t)sizeof features)
+#define PROGRESS_END (FEATURES_END + (uint32_t)sizeof progress)
+#define NUMBERS_END (PROGRESS_END + (uint32_t)sizeof block)
+#else
+#define NUMBERS_END POTENTIALS_END
+#endif
 
 static const uint8_t HEADER[KEY_END] = { 'S', 'B', 'P', 'C', 1, sizeof *weights,
-    sizeof *backward_potential, 0, /*@key@*/ };
+    sizeof *backward_potential, /*@feature_bytes@*/, /*@key@*/ };
 
 /* How many bytes of a new state have been read, and their checksum. */
 static uint32_t bytes_read, checksum_read;
@@ -1550,6 +1618,16 @@ static uint8_t *state_byte(uint32_t at)
         return byte_in(&samples_seen, sizeof samples_seen, at - KEY_END);
     if (at < WEIGHTS_END)
         return byte_in(weights, sizeof *weights, at - HEADER_END);
+#if NET_TAKES_FEATURES
+    if (at >= PROGRESS_END)
+        return byte_in(block, sizeof block[0][0], at - PROGRESS_END);
+    if (at >= FEATURES_END)
+        return byte_in(&progress, sizeof(int64_t), at - FEATURES_END);
+    if (at >= POTENTIALS_END) { /* those of eight bytes come first */
+        uint32_t place = (at - POTENTIALS_END) % (uint32_t)sizeof *features;
+        return byte_in(features, place < offsetof(struct feature, nonzero) ? 8 : 4, at - POTENTIALS_END);
+    }
+#endif
     return byte_in(backward_potential, sizeof *backward_potential, at - WEIGHTS_END);
 }
 
@@ -1563,7 +1641,14 @@ static int is_within_range(void)
     for (i = 0; i < N_HIDDEN; i++)
         if (!is_between(backward_potential[i], LARGEST_STATE))
             return 0;
+#if NET_TAKES_FEATURES
+    for (i = 0; i <= NET_FEATURES; i++)
+        if (features[i].exponent < -LARGEST_EXPONENT || features[i].exponent > LARGEST_EXPONENT)
+            return 0;
+    return progress.n_waiting >= 0 && progress.n_waiting < BLOCK;
+#else
     return 1;
+#endif
 }
 
 enum net_result net_write_state(uint32_t offset, uint8_t *bytes, uint32_t n)
@@ -1576,15 +1661,15 @@ enum net_result net_write_state(uint32_t offset, uint8_t *bytes, uint32_t n)
 #if KEEPS_DRIVE
     write_all_waiting();
 #endif
-    for (at = 0; at < POTENTIALS_END && offset + n > POTENTIALS_END; at++)
+    for (at = 0; at < NUMBERS_END && offset + n > NUMBERS_END; at++)
         sum = checksum_after(sum, at < KEY_END ? HEADER[at] : *state_byte(at));
     for (at = offset; at < offset + n; at++)
         if (at < KEY_END)
             bytes[at - offset] = HEADER[at];
-        else if (at < POTENTIALS_END)
+        else if (at < NUMBERS_END)
             bytes[at - offset] = *state_byte(at);
         else
-            bytes[at - offset] = (uint8_t)(sum >> 8 * (at - POTENTIALS_END));
+            bytes[at - offset] = (uint8_t)(sum >> 8 * (at - NUMBERS_END));
     return NET_OK;
 }
 
@@ -1601,7 +1686,7 @@ enum net_result net_read_state(uint32_t offset, const uint8_t *bytes, uint32_t n
         uint32_t at = bytes_read;
         if (at < KEY_END)
             wrong = bytes[i] != HEADER[at];
-        else if (at < POTENTIALS_END) {
+        else if (at < NUMBERS_END) {
 #if KEEPS_DRIVE
             if (!is_unreadable)
                 forget_all();
@@ -1609,8 +1694,8 @@ enum net_result net_read_state(uint32_t offset, const uint8_t *bytes, uint32_t n
             is_unreadable = 1;
             *state_byte(at) = bytes[i];
         } else
-            wrong = bytes[i] != (uint8_t)(checksum_read >> 8 * (at - POTENTIALS_END));
-        if (at < POTENTIALS_END)
+            wrong = bytes[i] != (uint8_t)(checksum_read >> 8 * (at - NUMBERS_END));
+        if (at < NUMBERS_END)
             checksum_read = checksum_after(checksum_read, bytes[i]);
     }
     if (wrong || (bytes_read == NET_STATE_SIZE && !is_within_range())) {
@@ -1621,6 +1706,9 @@ enum net_result net_read_state(uint32_t offset, const uint8_t *bytes, uint32_t n
         is_unreadable = 0;
 #if NET_WEIGHT_BITS == 64
         are_joined = 0;
+#endif
+#if NET_TAKES_FEATURES
+        find_halvings();
 #endif
     }
     return NET_OK;

@@ -24,6 +24,18 @@ enum net_result {
     NET_WRONG_STATE     /* bytes of another network, or damaged; or none that is whole yet */
 };
 
+#if NET_TAKES_FEATURES
+/* Features as they come, each an integer in units of @unit@: of any size, which may change.
+ * They are scaled, and learned from at a rate that follows errors, as the estimator does of which this
+ * program was made, with the same numbers in every bit. What is learned from a sample is its class,
+ * `label`, from 0 on. To predict changes nothing. */
+typedef int@feature_bits@_t net_feature_t;
+enum net_result net_learn_features(const net_feature_t *x, int32_t label);
+enum net_result net_predict_features(const net_feature_t *x);
+
+/* The name of a class. */
+const char *net_name(int32_t class_number);
+#else
 /* Show a sample: it is shown for NET_STEPS steps, in each of which the network learns to name it
  * `label`, a class from 0 on. To predict learns nothing. */
 #if NET_INPUT_IS_SPIKES
@@ -72,6 +84,7 @@ enum net_result net_drop(void);
 /* The target of the steps that are shown with NET_GIVEN_TARGET: spikes a step of each output, in
  * units of 1 / (1 << NET_FRACTION_BITS). */
 void net_set_target(const net_state_t *values);
+#endif
 
 /* Of the open sample or, if none is open, of the last one: the predicted class; and the summed drive
  * of the outputs, whose scores are net_summed_drive()[i] / net_steps(), in units of

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import UnsupportedError, refused_kind
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.embedded.features_in_c import BLOCK, LARGEST_EXPONENT, FeaturesInC
 from spikebp_plugins.embedded.geometry import GEOMETRIES, geometry_of
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS, number_types
 from spikebp_plugins.embedded.pixel_trains import PixelTrains, pixel_trains
@@ -59,11 +59,20 @@ class NetworkInC:
         Bits of a weight.
     incremental : bool, default=True
         Whether to evaluate by what has changed since the sample before, where C knows how.
+    features : FeaturesInC or None, default=None
+        What scales features to its input, if anything.
     """
 
-    def __init__(self, net: Definition, weight_bits: int, incremental: bool = True) -> None:
+    def __init__(
+        self,
+        net: Definition,
+        weight_bits: int,
+        incremental: bool = True,
+        features: FeaturesInC | None = None,
+    ) -> None:
         self.net = net
         self.incremental = incremental
+        self.features = features
         self.types = number_types(net, weight_bits)
         self.geometries = [geometry_of(connection) for connection in net.connections]
         self.sizes_of_weights = [int(np.prod(shape)) for shape in net.weight_shapes]
@@ -73,7 +82,11 @@ class NetworkInC:
 
     @classmethod
     def holding(
-        cls, checkpoint: Checkpoint, weight_bits: int | None, incremental: bool = True
+        cls,
+        checkpoint: Checkpoint,
+        weight_bits: int | None,
+        incremental: bool = True,
+        features: FeaturesInC | None = None,
     ) -> NetworkInC:
         """Return a network for C whose types hold what was learned.
 
@@ -83,39 +96,53 @@ class NetworkInC:
             The network, and what it has learned.
         weight_bits : {16, 32, 64} or None
             Bits of a weight; None takes the fewest with which weights have `ROOM_TO_LEARN`.
-        incremental : bool, default=True
+        incremental, features
             As for the constructor.
 
         Raises
         ------
-        ValueError
-            If an estimator scales the input of the network, which a program does not.
         UnsupportedError
             If there is no program in C for the network.
         OverflowError
             If a number does not fit its type.
         """
-        if checkpoint.input_is_scaled:
-            allowed = (
-                "one whose input nobody scales: fit with a number as input_scale, 1/255 for 8-bit "
-                "pixels, or take Checkpoint(checkpoint.net, checkpoint.state) for a program that "
-                "is shown what network_inputs returns"
-            )
-            raise wrong_argument("checkpoint", allowed, "one of an estimator that scales features")
         net, state = checkpoint.net, checkpoint.state
         if weight_bits is None:
             weight_bits = next(filter(partial(_has_room, net, state), WEIGHT_BITS), WEIGHT_BITS[-1])
-        network = cls.of(net, weight_bits, incremental)
+        network = cls.of(net, weight_bits, incremental, features)
         network.check_state(state)
         return network
 
     @classmethod
-    def of(cls, net: Definition, weight_bits: int, incremental: bool = True) -> NetworkInC:
+    def of(
+        cls,
+        net: Definition,
+        weight_bits: int,
+        incremental: bool = True,
+        features: FeaturesInC | None = None,
+    ) -> NetworkInC:
         """Return a network for C, or raise UnsupportedError with the reason why there is none."""
         number_types(net, weight_bits)
-        if (reason := why_not_in_c(net, weight_bits)) is not None:
+        reason = why_not_in_c(net, weight_bits)
+        if reason is None:
+            network = cls(net, weight_bits, incremental, features)
+            reason = None if features is None else network._why_no_features(features)
+        if reason is not None:
             raise UnsupportedError(f"there is no program in C for this network: {reason}")
-        return cls(net, weight_bits, incremental)
+        return network
+
+    def _why_no_features(self, features: FeaturesInC) -> str | None:
+        """Return why features cannot be scaled to its input, at all rates, or None."""
+        one = 2.0**self.fraction_bits
+        if features.input_of_one * one != self.units([features.input_of_one])[0]:
+            return f"its {self.fraction_bits} fraction bits are too few for scaled features"
+        rule = self.net.learning_rule
+        for halvings in range(1, len(features.marks) + 1):
+            halved = self.net.at_rate(self.net.learning_rate / 2**halvings)
+            pairs = zip(rule.weights, halved.learning_rule.weights, strict=True)
+            if not all(now.rate >> halvings == later.rate for now, later in pairs):
+                return "its learning rate cannot be halved on its grid"
+        return None
 
     @property
     def fraction_bits(self) -> int:
@@ -141,13 +168,16 @@ class NetworkInC:
     def state_size(self) -> int:
         """Bytes of what is learned."""
         weights = self.n_weights * self.types.weight_bits // 8
-        return HEADER_BYTES + weights + self.n_hidden * self.types.state_bits // 8 + CHECKSUM_BYTES
+        known = 0 if self.features is None else self.features.size
+        potentials = self.n_hidden * self.types.state_bits // 8
+        return HEADER_BYTES + weights + potentials + known + CHECKSUM_BYTES
 
     @property
     def key(self) -> int:
         """The number that identifies states of this network, the same at any learning rate."""
         fields = {name: v for name, v in self.net.to_dict().items() if name != "learning_rate"}
-        return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
+        of_features = 0 if self.features is None else self.features.key
+        return zlib.crc32(json.dumps(fields, sort_keys=True).encode(), of_features)
 
     def units(self, values: Any) -> NDArray[np.int64]:
         """Return real numbers of the grid as integers."""
@@ -197,7 +227,7 @@ class NetworkInC:
     @cached_property
     def takes_pixels(self) -> bool:
         """Whether input may be 8-bit pixels, whose sums fit the types."""
-        if self.net.input_coding == "spikes":
+        if self.net.input_coding == "spikes" or self.features is not None:
             return False
         return int(np.abs(self.pixel_values()).max()) <= self.types.largest_state
 
@@ -294,6 +324,16 @@ class NetworkInC:
             "FIRST_WIDTH": sizes[1],
             "WRONG_TARGET": wrong,
             "RIGHT_TARGET": right,
+            **({} if self.features is None else self._constants_of(self.features)),
+        }
+
+    def _constants_of(self, features: FeaturesInC) -> dict[str, int]:
+        input_of_one, constant = self.units([features.input_of_one, features.constant]).tolist()
+        return {
+            "BLOCK": BLOCK,
+            "LARGEST_EXPONENT": LARGEST_EXPONENT,
+            "INPUT_OF_ONE": input_of_one,
+            "CONSTANT_INPUT": constant,
         }
 
     def public_constants(self) -> dict[str, int]:
@@ -304,11 +344,12 @@ class NetworkInC:
             "NET_OUTPUTS": net.n_outputs,
             "NET_INPUT_IS_SPIKES": int(net.input_coding == "spikes"),
             "NET_TAKES_PIXELS": int(self.takes_pixels),
+            "NET_TAKES_FEATURES": int(self.features is not None),
             "NET_STEPS": net.n_steps,
             "NET_FRACTION_BITS": self.fraction_bits,
             "NET_WEIGHT_BITS": self.types.weight_bits,
             "NET_STATE_SIZE": self.state_size,
-        }
+        } | ({} if self.features is None else {"NET_FEATURES": self.features.n_features})
 
 
 def _joined(arrays: Iterable[NDArray[Any]]) -> NDArray[np.int64]:

@@ -87,6 +87,14 @@ def number(value: int) -> str:
     return f"({value})" if value < 0 else str(value)
 
 
+def text_in_c(text: str) -> str:
+    """Return a text as C writes it, in UTF-8, which `named` does not change."""
+    plain = (
+        chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode()
+    )
+    return '"' + re.sub("(?<=net|NET)_", r"\\137", "".join(plain)) + '"'
+
+
 def array_of(declared: str, values: Iterable[int] = ()) -> str:
     """Return the declaration of an array with its first numbers, unless all are zero."""
     numbers = [str(int(value)) for value in values]

@@ -34,6 +34,13 @@ class FeatureCounts:
         self._replaced: list[tuple[int, Integers, Integers]] = []
 
     @classmethod
+    def of_counts(cls, counts: Integers) -> FeatureCounts:
+        """Return counts as `at` returns them."""
+        of_counts = cls(len(counts))
+        of_counts._of[:] = counts
+        return of_counts
+
+    @classmethod
     def of_all(cls, nonzero: Integers, bits: int) -> FeatureCounts:
         """Return the counts of features that have not been zero so often, times 2^-bits."""
         counts = cls(len(nonzero))

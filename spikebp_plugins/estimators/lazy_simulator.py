@@ -48,11 +48,11 @@ class LazySimulator:
 
     def copy(self) -> LazySimulator:
         """Return an independent copy that continues from here."""
-        return self._at(self.checkpoint)
+        return self.at(self.checkpoint, self.rate)
 
-    def _at(self, checkpoint: Checkpoint) -> LazySimulator:
-        """Return a copy that continues from a checkpoint."""
-        return LazySimulator(checkpoint, self.rate, self._silence_monitor)
+    def at(self, checkpoint: Checkpoint, rate: LearningRate) -> LazySimulator:
+        """Return a copy that continues from a checkpoint and a rate."""
+        return LazySimulator(checkpoint, rate, self._silence_monitor)
 
     def __getstate__(self) -> tuple[Checkpoint, LearningRate, SilenceMonitor]:
         return self.checkpoint, self.rate, self._silence_monitor
@@ -96,13 +96,13 @@ class LazySimulator:
         net = self.net.replace(fraction_bits=self.net.fraction_bits, **fields)
         if net == self.net:
             return self
-        return self._at(Checkpoint(net, self.checkpoint.state))
+        return self.at(Checkpoint(net, self.checkpoint.state), self.rate)
 
     def grown(self, n_inputs: int, n_outputs: int) -> LazySimulator:
         """Return a copy with more inputs and outputs, or itself if it has as many."""
         if (n_inputs, n_outputs) == (self.net.n_inputs, self.net.n_outputs):
             return self
-        return self._at(self.checkpoint.grown(n_inputs, n_outputs))
+        return self.at(self.checkpoint.grown(n_inputs, n_outputs), self.rate)
 
     def open(self, backend: str | None) -> Simulator:
         """Return the simulator on a back end, opened unless it is open there."""

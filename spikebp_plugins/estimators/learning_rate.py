@@ -104,7 +104,7 @@ class LearningRate(NamedTuple):
         """The rate of the next sample."""
         if self.is_fixed:
             return self.first
-        doubled = self._doubled
+        doubled = self.doubled
         passed = sum(mark << doubled <= self.n_samples for mark in MARKS)
         return math.ldexp(self.first, -(doubled // 2 + passed + self.n_halved))
 
@@ -118,10 +118,10 @@ class LearningRate(NamedTuple):
         """The rate after the last mark, and after all halvings in epochs."""
         if self.is_fixed:
             return self.first
-        return math.ldexp(self.low, -(self._doubled // 2 + MOST_HALVED))
+        return math.ldexp(self.low, -(self.doubled // 2 + MOST_HALVED))
 
     @property
-    def _doubled(self) -> int:
+    def doubled(self) -> int:
         """How often `TYPICAL_CLASSES` are doubled for the classes so far: b."""
         return max(0, (self.n_classes // TYPICAL_CLASSES).bit_length() - 1)
 
@@ -129,7 +129,7 @@ class LearningRate(NamedTuple):
         """Return the number of next samples that are guaranteed to learn at the present rate."""
         if self.is_fixed:
             return n_samples
-        doubled = self._doubled
+        doubled = self.doubled
         ahead = [n for mark in MARKS if (n := (mark << doubled) - self.n_samples) > 0]
         if self.in_stream:
             ahead.append(INTERVAL - self.n_seen % INTERVAL)

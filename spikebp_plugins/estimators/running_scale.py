@@ -171,7 +171,7 @@ class RunningScale(NamedTuple):
                 before, found = found, found._counted(rows, times)
                 if all(map(np.array_equal, before[3:5], found[3:5])):
                     break
-        return found._replace(last=X[-1])
+        return found._replace(last=X[-1], second=X[-1] * is_centred)
 
     def take(self, places: Any) -> RunningScale:
         """Return some of the features."""
@@ -250,7 +250,7 @@ class RunningScale(NamedTuple):
             name: np.where(starts, values, getattr(self, name)).astype(np.int64)
             for name, values in begun.items()
         }
-        return self._replace(**changes)._with_factors()
+        return self._replace(**changes).with_factors()
 
     def _summed(self, X: Array, far_squared: Integers, small_below: Integers) -> RunningScale:
         """Return the scale with the sums of a block, or of a part of it.
@@ -312,7 +312,7 @@ class RunningScale(NamedTuple):
         if not ends.any():
             return new
         kept = [np.where(ends, 0, values) for values in new[2:-3]]
-        return RunningScale._make([*self[:2], *kept, *self[-3:]])._with_factors()
+        return RunningScale._make([*self[:2], *kept, *self[-3:]]).with_factors()
 
     def _halved(self) -> RunningScale:
         changes: dict[str, Any] = {}
@@ -362,9 +362,10 @@ class RunningScale(NamedTuple):
             squares=_divided(self.squares, 2 * by),
             changes=_divided(self.changes, by),
         )
-        return new._with_centres(are_nearest=are_nearest)._with_factors()
+        return new._with_centres(are_nearest=are_nearest).with_factors()
 
-    def _with_factors(self) -> RunningScale:
+    def with_factors(self) -> RunningScale:
+        """Return the scale with the factors that its exponents say."""
         factor = np.where(self.n > 0, _power_of_two(BITS - self.exponent), 0.0)
         return self._replace(factor=factor)
 

@@ -444,7 +444,7 @@ def test_weights_have_room_to_become_sixteen_times_as_large(largest, fraction_bi
 def test_wrong_arguments_are_refused(argument, value):
     with pytest.raises(ValueError, match=f"{argument} must be"):
         to_c(checkpoint_of(mlp()), **{argument: value})
-    with pytest.raises(ValueError, match="checkpoint must be a Checkpoint"):
+    with pytest.raises(ValueError, match="learned must be a Checkpoint"):
         to_c(mlp())
 
 

@@ -201,7 +201,7 @@ def test_a_network_whose_input_an_estimator_scales_is_refused(tmp_path, how):
         model = river.SpikingMLPClassifier()
         model.learn_one({"a": 1.0}, 0)
         checkpoint = model.checkpoint
-    message = "checkpoint must be one whose input nobody scales: fit with a number as input_scale"
+    message = "or a Checkpoint whose input nobody scales: fit with a number as input_scale"
     for make in (to_c, to_state_bytes):
         with pytest.raises(ValueError, match=message):
             make(checkpoint)
