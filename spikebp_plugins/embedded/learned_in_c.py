@@ -39,7 +39,22 @@ def learned_in_c(
     feature_bits: int,  # noqa: ARG001
     unit: float,  # noqa: ARG001
 ) -> LearnedInC:
-    """Return what a program is made of, for what was given."""
+    """Return what a program is made of, for what was given.
+
+    Parameters
+    ----------
+    learned : Checkpoint, or what has registered here
+        What was learned.
+    feature_bits, unit
+        As for `to_c`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not allowed.
+    UnsupportedError
+        If C does not know how this scales its features.
+    """
     allowed = "a Checkpoint or a SpikingMLPClassifier"
     raise wrong_argument("learned", allowed, type(learned).__name__)
 

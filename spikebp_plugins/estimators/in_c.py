@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from spikebp_plugins.backends.base import UnsupportedError
-from spikebp_plugins.common.errors import choice, wrong_argument
+from spikebp_plugins.common.errors import choice, real, wrong_argument
 from spikebp_plugins.embedded.features_in_c import (
     BLOCK,
     FEATURE,
@@ -43,9 +43,8 @@ SAME_OF_RATE: Final = ("n_errors", "total", "squares", "least", "margin", "begin
 def _(learned: SpikingMLPClassifier, feature_bits: int, unit: float) -> LearnedInC:
     check_is_fitted(learned)
     choice("feature_bits", feature_bits, READING_BITS)
-    fraction, exponent = math.frexp(unit)
-    if fraction != 0.5:
-        raise wrong_argument("unit", "a power of two, as 2**-14", repr(unit))
+    allowed = "a power of two, as 2**-14"
+    _, exponent = math.frexp(real("unit", unit, allowed, lambda x: math.frexp(x)[0] == 0.5))
     with learned._learning_lock, learned._lock:
         _check_known(learned)
         features = _features(learned, feature_bits, exponent - 1)

@@ -48,7 +48,8 @@ def sensor_readings(n, n_classes, width, is_sparse, seed):
 
 def begun(n_classes, width, is_sparse, n_fit, **parameters):
     """Return a classifier that has begun, in `fit` or with one sample."""
-    model = SpikingMLPClassifier((16, 9), random_state=n_classes, max_iter=2, **parameters)
+    sizes = {} if "connections" in parameters else {"hidden_layer_sizes": (16, 9)}
+    model = SpikingMLPClassifier(random_state=n_classes, max_iter=2, **sizes, **parameters)
     classes = np.array([f"net_{i}, «{i}»?" for i in range(n_classes)])
     X, y = sensor_readings(max(n_fit, 1), n_classes, width, is_sparse, 1)
     with warnings.catch_warnings():
@@ -141,6 +142,30 @@ def test_a_program_learns_what_its_classifier_learns(name, tmp_path):
 
 @pytest.mark.skipif(find_compiler() is None, reason="there is no compiler of C for this machine")
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"n_steps": 1},
+        {"update": "fractional"},
+        {"learning_rate": 0.25, "feedback": "random"},
+        {"spikes": "binary", "n_steps": 4},
+        {"connections": "conv3k2", "image_shape": (3, 4)},
+    ],
+    ids=str,
+)
+def test_networks_of_other_kinds_learn_the_same(parameters, tmp_path):
+    model = begun(4, 12, False, 0, **parameters)
+    X, y = sensor_readings(300, 4, 12, False, 6)
+    program, before = ProgramOfClassifier(model, tmp_path), deepcopy(model)
+    for i, (row, label) in enumerate(zip(X, y, strict=True)):
+        assert np.array_equal(program.scores(row), model.decision_function(row[np.newaxis])[0]), i
+        assert program.learn(row, label) == 0
+        model.partial_fit(row[np.newaxis], model.classes_[[label]])
+    assert_same_classifiers(from_state_bytes(program.state(), before), model)
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no compiler of C for this machine")
+@pytest.mark.filterwarnings("ignore")
 def test_readings_may_be_in_a_unit_and_of_16_bits(tmp_path):
     X, y = sensor_readings(120, 3, 5, False, 3)
     X = X.clip(-20_000, 20_000)
@@ -208,12 +233,14 @@ def test_what_c_does_not_know_is_refused_by_name():
     X, y = np.arange(12.0).reshape(3, 4), [0, 1, 2]
     with pytest.raises(ValueError, match="feature_bits must be"):
         to_c(model, feature_bits=8)
-    with pytest.raises(ValueError, match="unit must be a power of two"):
-        to_c(model, unit=0.1)
+    for unit in (0.1, -0.5, 0, "1", np.nan):
+        with pytest.raises(ValueError, match="unit must be a power of two"):
+            to_c(model, unit=unit)
     for parameters, why in (
         ({"class_weight": "balanced"}, "class_weight"),
         ({"replay_capacity": 9}, "replay_capacity"),
         ({"input_scale": 0.5}, "input_scale='auto'"),
+        ({"update": "fractional", "n_steps": 5}, "cannot be halved on its grid"),
     ):
         other = SpikingMLPClassifier((5,), **parameters).partial_fit(X, y, classes=y)
         with pytest.raises(UnsupportedError, match=why):
