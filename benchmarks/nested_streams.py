@@ -36,7 +36,7 @@ SPACE = {
     "first_mark": [128, 64, 256],
     "growth": [3, 2, 4],
     "n_marks": [4, 3, 5],
-    "rise": [2.5, 2.0, 3.0],
+    "halves_of_rise": [5, 4, 6],
 }
 DEFAULT = {name: values[0] for name, values in SPACE.items()}
 
@@ -47,7 +47,7 @@ def accuracy(name, seed, samples, setting):
     marks = tuple(setting["first_mark"] * setting["growth"] ** i for i in range(setting["n_marks"]))
     row = defaults.NORMALIZED._replace(label_targets=setting["targets"])
     with (
-        mock.patch.multiple(learning_rate, MARKS=marks, RISE=setting["rise"]),
+        mock.patch.multiple(learning_rate, MARKS=marks, HALVES_OF_RISE=setting["halves_of_rise"]),
         mock.patch.object(parameters, "TIMES_AT_FIRST", setting["times_at_first"]),
         mock.patch.object(defaults, "NORMALIZED", row),
         mock.patch.object(parameters.NetworkParameters, "_spread", setting["spread"]),
