@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -154,7 +154,12 @@ def why_no_board() -> str | None:
 
 
 def build(
-    folder: Path, core: Core, target: Path, main: Path = LEARN, options: Iterable[str] = ()
+    folder: Path,
+    core: Core,
+    target: Path,
+    main: Path = LEARN,
+    options: Iterable[str] = (),
+    compiler: Sequence[str] = (COMPILER,),
 ) -> Program:
     """Compile and link a program.
 
@@ -170,6 +175,8 @@ def build(
         The program that uses the network.
     options : iterable of str, optional
         What else the compiler is told, such as a library that the network needs.
+    compiler : sequence of str, optional
+        The command of another compiler for the network alone, such as `clang`.
 
     Raises
     ------
@@ -177,9 +184,10 @@ def build(
         If the compiler warns, or the program does not fit; the message has what was printed.
     """
     machine = (f"-mcpu={core.cpu}", "-mthumb", f"-mfloat-abi={core.floats}")
-    sources = [str(path) for path in (folder / "net.c", main, *SUPPORT)]
-    command = [COMPILER, *machine, *WARNINGS, "-Werror", "-O2", "-I", str(folder), "-I", str(HERE)]
-    _output([*command, *sources, *LIBRARIES, *options, "-o", str(target)])
+    flags = (*machine, *WARNINGS, "-Werror", "-O2", "-I", str(folder), "-I", str(HERE))
+    network = target.with_suffix(".o")
+    _output([*compiler, *flags, "-c", folder / "net.c", "-o", network])
+    _output([COMPILER, *flags, network, main, *SUPPORT, *LIBRARIES, *options, "-o", target])
     listed = re.findall(r"^\.(\w+) +(\d+) ", _output(["arm-none-eabi-size", "-A", target]), re.M)
     sizes = {name: int(size) for name, size in listed}
     return Program(target, core, *(sizes[name] for name in ("text", "data", "bss", "stack")))
@@ -228,8 +236,44 @@ def emulate(program: Program, folder: Path, *words: str, timeout: float = 300) -
     return _output(command, folder, timeout)
 
 
+def samples_file(x: np.ndarray, y: np.ndarray, number: str = "u1") -> bytes:
+    """Return samples as ``learn.c`` reads them.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, n_inputs)
+        Pixels, features or values, which are integers.
+    y : ndarray of shape (n_samples,), int
+        Labels, from 0 on.
+    number : {"u1", "i2", "i4", "i8"}, default="u1"
+        The type of all numbers: of pixels, of features of 16 or 32 bits, or of values.
+    """
+    samples = np.concatenate([np.asarray(y)[:, np.newaxis], x], axis=1)
+    limits = np.iinfo(number)
+    if samples.min() < limits.min or samples.max() > limits.max:
+        raise ValueError(f"inputs and labels must be {limits.min} to {limits.max}")
+    return len(samples).to_bytes(4, "little") + samples.astype(f"<{number}").tobytes()
+
+
+def lists_file(x: np.ndarray, y: np.ndarray, number: str = "i4") -> bytes:
+    """Return samples as ``learn.c`` reads them with SAMPLES_ARE_LISTS; see `samples_file`."""
+    parts = [len(x).to_bytes(4, "little")]
+    entry = np.dtype([("unit", "<i4"), ("number", f"<{number}")], align=True)
+    for row, label in zip(x, y, strict=True):
+        entries = np.zeros(np.count_nonzero(row), entry)
+        entries["unit"] = np.flatnonzero(row)
+        entries["number"] = row[entries["unit"]]
+        parts += [np.array([label, len(entries)], "<i4").tobytes(), entries.tobytes()]
+    return b"".join(parts)
+
+
 def learn(
-    program: Program, folder: Path, x: np.ndarray, y: np.ndarray, state: bytes | None = None
+    program: Program,
+    folder: Path,
+    x: np.ndarray,
+    y: np.ndarray,
+    state: bytes | None = None,
+    write: Callable[[np.ndarray, np.ndarray], bytes] = samples_file,
 ) -> LearningResult:
     """Let the board predict samples, and learn from each in turn.
 
@@ -239,19 +283,21 @@ def learn(
         What `build` has made of ``learn.c`` and a network.
     folder : Path
         Where files of the board are written.
-    x : ndarray of shape (n_samples, n_inputs), uint8
-        Pixels.
+    x : ndarray of shape (n_samples, n_inputs), int
+        Pixels, or other input.
     y : ndarray of shape (n_samples,), int
         Labels.
     state : bytes or None, optional
         The state to begin with; by default what the network was exported with.
+    write : callable, default=samples_file
+        Returns `x` and `y` as a file; another for input that is no pixels.
 
     Raises
     ------
     RuntimeError
         If the program fails; the message has its code.
     """
-    (folder / "samples").write_bytes(samples_file(x, y))
+    (folder / "samples").write_bytes(write(x, y))
     names = ["samples", "after"]
     if state is not None:
         (folder / "before").write_bytes(state)
@@ -317,14 +363,6 @@ class Board:
         if self.learned is None:
             return self._began
         return from_state_bytes(self.learned.state, self._began)
-
-
-def samples_file(x: np.ndarray, y: np.ndarray) -> bytes:
-    """Return samples as ``learn.c`` reads them."""
-    samples = np.concatenate([np.asarray(y)[:, np.newaxis], x], axis=1)
-    if samples.min() < 0 or samples.max() > 255:
-        raise ValueError("pixels and labels must be 0 to 255")
-    return len(samples).to_bytes(4, "little") + samples.astype(np.uint8).tobytes()
 
 
 def _output(command: list, folder: Path | None = None, timeout: float | None = None) -> str:

@@ -4,8 +4,10 @@
  *
  *     learn SAMPLES STATE-AFTER [STATE-BEFORE]
  *
- * SAMPLES has their number in 4 bytes, lowest first, and then for each a byte with its label and
- * NET_INPUTS bytes with its pixels. The network begins with what it was compiled with, or with
+ * SAMPLES has their number in 4 bytes, and then each: its label, and its features or its pixels, all
+ * of the type that the network takes. Compiled with SAMPLES_ARE_VALUES or SAMPLES_ARE_LISTS, the
+ * program takes values, or lists behind their label and their length, in 4 bytes each. All numbers
+ * have their lowest byte first. The network begins with what it was compiled with, or with
  * STATE-BEFORE. Each sample is predicted first and learned then. At last the state is written, and
  * a report is printed. */
 
@@ -17,7 +19,8 @@
 #include "stack.h"
 #include "timer.h"
 
-#if !NET_TAKES_PIXELS
+#if !defined SAMPLES_ARE_LISTS && !defined SAMPLES_ARE_VALUES && !NET_TAKES_FEATURES \
+    && !NET_TAKES_PIXELS
 #error "samples are pixels, which this network does not take"
 #endif
 
@@ -28,11 +31,69 @@ enum { MOST_NAMES = 4, PART = 256 };
 
 /* These are too large for the stack. */
 static char command_line[PART];
-static struct {
-    uint8_t label;
-    uint8_t pixels[NET_INPUTS];
-} sample;
 static uint8_t part[PART];
+
+/* A sample: how it is read, predicted and learned. */
+#ifdef SAMPLES_ARE_LISTS
+static struct {
+    int32_t label, n;
+    struct net_entry x[NET_INPUTS];
+} sample;
+
+static int read_sample(int file)
+{
+    if (semihosting_read(file, &sample, sizeof sample.label + sizeof sample.n) != 0)
+        return -1;
+    if (sample.n < 0 || sample.n > NET_INPUTS)
+        return -1;
+    return semihosting_read(file, sample.x, (uint32_t)sample.n * sizeof *sample.x);
+}
+
+static enum net_result predict_sample(void)
+{
+    return net_predict_list(sample.x, sample.n);
+}
+
+static enum net_result learn_sample(void)
+{
+    return net_learn_list(sample.x, sample.n, sample.label);
+}
+#else
+#if NET_TAKES_FEATURES
+static struct {
+    net_feature_t label, x[NET_FEATURES];
+} sample;
+#define PREDICT net_predict_features
+#define LEARN net_learn_features
+#elif defined SAMPLES_ARE_VALUES
+static struct {
+    net_state_t label, x[NET_INPUTS];
+} sample;
+#define PREDICT net_predict_values
+#define LEARN net_learn_values
+#else
+static struct {
+    uint8_t label, x[NET_INPUTS];
+} sample;
+#define PREDICT net_predict_pixels
+#define LEARN net_learn_pixels
+#endif
+
+static int read_sample(int file)
+{
+    return semihosting_read(file, &sample, sizeof sample);
+}
+
+static enum net_result predict_sample(void)
+{
+    return PREDICT(sample.x);
+}
+
+static enum net_result learn_sample(void)
+{
+    return LEARN(sample.x, (int32_t)sample.label);
+}
+#endif
 
 /* What is reported. */
 static uint32_t n_samples, n_wrong, n_undone;
@@ -86,13 +147,13 @@ static int write_state(const char *name)
 }
 
 /* Predict a sample, and learn from it. */
-static void learn_sample(void)
+static void show_sample(void)
 {
     uint32_t begin = timer_ticks(), middle;
-    enum net_result predicted = net_predict_pixels(sample.pixels), learned;
+    enum net_result predicted = predict_sample(), learned;
     int is_right = predicted == NET_OK && net_class() == sample.label;
     middle = timer_ticks();
-    learned = net_learn_pixels(sample.pixels, sample.label);
+    learned = learn_sample();
     ticks_to_learn += timer_ticks() - middle;
     ticks_to_predict += middle - begin;
     n_samples++;
@@ -100,7 +161,7 @@ static void learn_sample(void)
     n_undone += learned == NET_OK ? 0u : 1u;
 }
 
-static int learn_samples(const char *name)
+static int show_samples(const char *name)
 {
     int file = semihosting_open_to_read(name);
     uint32_t n;
@@ -108,9 +169,9 @@ static int learn_samples(const char *name)
         return -1;
     n = part[0] | (uint32_t)part[1] << 8 | (uint32_t)part[2] << 16 | (uint32_t)part[3] << 24;
     for (; n > 0; n--) {
-        if (semihosting_read(file, &sample, sizeof sample) != 0)
+        if (read_sample(file) != 0)
             return -1;
-        learn_sample();
+        show_sample();
     }
     return semihosting_close(file);
 }
@@ -127,7 +188,7 @@ int main(void)
     timer_start();
     if (n_names > 3 && read_state(names[3]) != 0)
         return EXIT_STATE;
-    if (learn_samples(names[1]) != 0)
+    if (show_samples(names[1]) != 0)
         return EXIT_SAMPLES;
     if (write_state(names[2]) != 0)
         return EXIT_STATE;

@@ -138,7 +138,7 @@ def test_samples_that_are_cut_off_are_noticed(tmp_path):
         board.emulate(program, tmp_path, "no-such-file", "after")
     with pytest.raises(RuntimeError, match="ended with code 1"):
         board.emulate(program, tmp_path, "samples")
-    with pytest.raises(ValueError, match="pixels and labels must be 0 to 255"):
+    with pytest.raises(ValueError, match="inputs and labels must be 0 to 255"):
         board.samples_file(x.astype(int) + 250, y)
 
 
