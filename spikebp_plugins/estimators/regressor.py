@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.scaling import scaled_in_turn
+from spikebp_plugins.estimators.target_coding import TargetCoding
 from spikebp_plugins.estimators.target_scaling import TargetScaling
 from spikebp_plugins.estimators.validation import (
     check_pixels,
@@ -35,50 +36,6 @@ if TYPE_CHECKING:
 #: binary spikes still reaches targets of twice that size.
 TYPICAL_SPIKES: Final = 16.0
 FEW_SPIKES: Final = 0.5
-
-
-class TargetCoding(NamedTuple):
-    """The encoding of real targets as spikes a step, and the decoding of scores as predictions.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Shape of the targets of one sample: ``()`` or ``(n_targets,)``.
-    scale : ndarray of shape (n_targets,)
-        Spikes a step for a target of 1.
-    signed : bool
-        Whether a second set of units stands for negative targets.
-    """
-
-    shape: tuple[int, ...]
-    scale: NDArray[np.float64]
-    signed: bool
-
-    @property
-    def n_outputs(self) -> int:
-        """Number of output units."""
-        return len(self.scale) * (2 if self.signed else 1)
-
-    def check(self, y: NDArray[np.float64]) -> None:
-        """Raise ValueError for targets that have another shape or a sign without units."""
-        if y.shape[1:] != self.shape:
-            allowed = f"of shape {('n_samples', *self.shape)}, as before"
-            raise wrong_argument("y", allowed, f"shape {y.shape}")
-        if not self.signed and y.min() < 0:
-            raise wrong_argument("y", "not negative with signed_output=False", y[y < 0][0])
-
-    def encoded(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return targets in spikes a step, of shape (n_samples, n_outputs)."""
-        asked = self.scale * y.reshape(len(y), len(self.scale))
-        return np.maximum(np.hstack([asked, -asked]) if self.signed else asked, 0)
-
-    def decoded(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return predictions, of shape (n_samples, *shape)."""
-        answers = np.maximum(scores, 0)
-        if self.signed:
-            positive, negative = np.hsplit(answers, 2)
-            answers = positive - negative
-        return (answers / self.scale).reshape(len(scores), *self.shape)
 
 
 def distances(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:

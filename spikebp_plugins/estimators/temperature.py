@@ -11,9 +11,8 @@ kept out. Where it kept none out, they are those of its last epoch; so the loss 
 from __future__ import annotations
 
 from collections import deque
-from copy import copy
-from itertools import accumulate
-from typing import Final
+from itertools import accumulate, groupby
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,8 @@ Array = NDArray[np.float64]
 WINDOW: Final = 1000
 #: beta is found anew after so many samples, which costs a stream little.
 INTERVAL: Final = 50
+#: So many samples are enough to find it again.
+KEPT: Final = WINDOW + INTERVAL
 #: The share of labels that are taken for wrong.
 DOUBT: Final = 1 / 200
 #: beta is 2^(i / PARTS) with an integer i of a magnitude of at most LIMIT * PARTS.
@@ -46,9 +47,24 @@ class Temperature:
 
     def copy(self) -> Temperature:
         """Return an independent copy."""
-        other = copy(self)
-        other._chunks = self._chunks.copy()
+        other = Temperature()
+        vars(other).update(vars(self), _chunks=self._chunks.copy())
         return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is equal must not depend on how many samples came in one call, nor on who has asked.
+        left, chunks = KEPT, deque[tuple[Array, NDArray[np.int64]]]()
+        for _, of_width in groupby(reversed(self._chunks), lambda chunk: chunk[0].shape[1]):
+            newest_first = list(of_width)
+            joined = (np.concatenate(parts[::-1]) for parts in zip(*newest_first, strict=True))
+            scores, labels = (array[max(0, len(array) - left) :] for array in joined)
+            left -= len(labels)
+            if len(labels):
+                chunks.appendleft((scores, labels))
+        return {"_chunks": chunks, "_n_kept": KEPT - left, "_n_seen": self._n_seen}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(vars(Temperature()) | state)
 
     def observe(self, scores: Array, labels: NDArray[np.int64]) -> None:
         """Observe samples that were learned.
@@ -61,13 +77,12 @@ class Temperature:
         labels : ndarray of shape (n_samples,)
             Their classes, from 0.
         """
-        needed = WINDOW + INTERVAL
         self._n_seen += len(labels)
-        if len(labels) > needed:  # a copy lets go of the rest
-            scores, labels = scores[-needed:].copy(), labels[-needed:].copy()
+        if len(labels) > KEPT:  # a copy lets go of the rest
+            scores, labels = scores[-KEPT:].copy(), labels[-KEPT:].copy()
         self._chunks.append((scores, labels))
         self._n_kept += len(labels)
-        while self._n_kept - len(self._chunks[0][1]) >= needed:
+        while self._n_kept - len(self._chunks[0][1]) >= KEPT:
             self._n_kept -= len(self._chunks.popleft()[1])
 
     @property

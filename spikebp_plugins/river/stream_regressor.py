@@ -13,8 +13,9 @@ from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import positive, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.learning_rate import LearningRate
-from spikebp_plugins.estimators.regressor import TargetCoding, distances
+from spikebp_plugins.estimators.regressor import distances
 from spikebp_plugins.estimators.scaling import scaled_in_turn
+from spikebp_plugins.estimators.target_coding import TargetCoding
 from spikebp_plugins.estimators.target_scaling import TargetScaling
 from spikebp_plugins.river.frames import real_numbers, targets_of
 from spikebp_plugins.river.names import is_real

@@ -13,7 +13,7 @@ from spikebp_plugins.embedded import from_state_bytes, to_state_bytes
 from spikebp_plugins.embedded.toolchain import find_compiler
 from tests.core.equal_scalings import assert_same_scalings
 from tests.core.small_nets import assert_all_equal
-from tests.core.test_c_compilers import FLAGS, needs
+from tests.core.test_c_compilers import COMPILERS, FLAGS
 
 #: Classes, features, whether these are mostly zero, and with which samples `fit` begins.
 ESTIMATORS = {
@@ -201,17 +201,22 @@ def test_a_sample_that_is_refused_changes_nothing(tmp_path):
     assert program.learn(X[0], y[0]) != 0
 
 
-@needs("gcc")
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
-def test_a_program_does_nothing_undefined(tmp_path):
-    X, y = sensor_readings(300, 4, 12, True, 5)
-    X[40:60] = np.random.RandomState(0).choice([-(2.0**31), 2.0**31 - 1, 0], (20, 12))
-    to_c(begun(4, 12, True, 0)).save(tmp_path)
-    rows = ", ".join(map(str, X.astype(int).ravel().tolist()))
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_program_does_nothing_undefined(name, compiler, tmp_path):
+    n_classes, width, is_sparse, n_fit = ESTIMATORS[name]
+    X, y = sensor_readings(300, n_classes, width, is_sparse, 5)
+    X[40:60] = np.random.RandomState(0).choice([-(2.0**31), 2.0**31 - 1, 0], (20, width))
+    to_c(begun(n_classes, width, is_sparse, n_fit)).save(tmp_path)
+    rows = ",\n".join(f"{{ {', '.join(map(str, row))} }}" for row in X.astype(int).tolist())
     labels = ", ".join(map(str, y.tolist()))
     (tmp_path / "main.c").write_text(f"""
 #include "net.h"
-static const net_feature_t X[300][12] = {{ {rows.replace("-2147483648", "-2147483647 - 1")} }};
+static const net_feature_t X[300][{width}] = {{
+{rows.replace("-2147483648", "-2147483647 - 1")}
+}};
 static const int32_t Y[300] = {{ {labels} }};
 int main(void)
 {{
@@ -222,8 +227,9 @@ int main(void)
     return 0;
 }}
 """)
-    flags = ["-std=c99", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    subprocess.run(["gcc", *flags, "net.c", "main.c", "-o", "main"], cwd=tmp_path, check=True)
+    checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    command = [compiler, *FLAGS, "-O1", *checks, "net.c", "main.c", "-o", "main"]
+    subprocess.run(command, cwd=tmp_path, check=True)
     subprocess.run(["./main"], cwd=tmp_path, check=True)
 
 
