@@ -100,6 +100,8 @@ class Program(NamedTuple):
         Bytes of variables that begin at zero.
     stack : int
         Bytes that are kept for the stack.
+    network : int
+        Bytes of code of the network alone, without its tables.
     """
 
     path: Path
@@ -108,6 +110,7 @@ class Program(NamedTuple):
     data: int
     bss: int
     stack: int
+    network: int
 
     @property
     def ram(self) -> int:
@@ -188,9 +191,15 @@ def build(
     network = target.with_suffix(".o")
     _output([*compiler, *flags, "-c", folder / "net.c", "-o", network])
     _output([COMPILER, *flags, network, main, *SUPPORT, *LIBRARIES, *options, "-o", target])
-    listed = re.findall(r"^\.(\w+) +(\d+) ", _output(["arm-none-eabi-size", "-A", target]), re.M)
-    sizes = {name: int(size) for name, size in listed}
-    return Program(target, core, *(sizes[name] for name in ("text", "data", "bss", "stack")))
+    sizes = _sections(target)
+    code = sum(size for name, size in _sections(network).items() if name.startswith("text"))
+    return Program(target, core, *(sizes[name] for name in ("text", "data", "bss", "stack")), code)
+
+
+def _sections(path: Path) -> dict[str, int]:
+    """Return the bytes of each section of a program, or of a part of it."""
+    listed = re.findall(r"^\.(\S+) +(\d+) ", _output(["arm-none-eabi-size", "-A", path]), re.M)
+    return {name: int(size) for name, size in listed}
 
 
 def symbols_of(path: Path) -> set[str]:

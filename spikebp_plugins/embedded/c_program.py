@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -15,6 +14,7 @@ from spikebp_plugins.embedded.features_in_c import FeaturesInC
 from spikebp_plugins.embedded.learned_in_c import learned_in_c
 from spikebp_plugins.embedded.network_in_c import NetworkInC
 from spikebp_plugins.embedded.pixel_trains import pixel_trains
+from spikebp_plugins.embedded.sizes import Sizes
 from spikebp_plugins.embedded.templates import (
     array_of,
     check_stem,
@@ -22,6 +22,7 @@ from spikebp_plugins.embedded.templates import (
     fill,
     named,
     number,
+    wrapped,
 )
 from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.state import LearningState
@@ -53,19 +54,6 @@ counts are read and written. The numbers are the same. `spikebp export-c --no-in
 this out, for a smaller program.
 
 """
-
-#: A declaration of a structure or an array that changes: its type, its name, and its lengths.
-DECLARED: Final = re.compile(
-    r"^static (struct \w+|\w+(?= \w+\[)) (\w+)((?:\[[^]]+\])*)", re.MULTILINE
-)
-LENGTH: Final = re.compile(r"\[([^]]+)\]")
-
-#: The arrays that serve a single use, by that use.
-BY_USE: Final = {
-    "weights": ("weights",),
-    "what takes a sample back": ("logged_counts", "logged_errors"),
-    "what follows change": ("waiting", "changed"),
-}
 
 
 @dataclass(frozen=True)
@@ -106,19 +94,15 @@ class CProgram(CFiles):
     ----------
     guide : str
         The text of the page.
-    memory : dict of int
-        Bytes that the program keeps in memory, by the name of the array.
+    sizes : Sizes
+        Its sizes, in bytes.
     """
 
     guide: str
-    memory: dict[str, int]
+    sizes: Sizes
 
     def _texts(self) -> dict[str, str]:
         return super()._texts() | {".md": self.guide}
-
-    def memory_by_use(self) -> dict[str, int]:
-        """Return the bytes of memory for each of some uses, and in all."""
-        return by_use(self.memory)
 
 
 def to_c(
@@ -190,20 +174,24 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
     }
     if network.features is not None:
         parts |= _of_features(network.features, constants)
-    source, header = (fill(f"network.{ending}", parts, constants) for ending in "ch")
-    memory = memory_of(network, source)
-    about = {
+    source = fill("network.c", parts, constants)
+    sizes = Sizes.of(network, source)
+    parts |= {
         "definition": repr(network.net),
-        "memory": "\n".join(f"| {name} | {n:,} |" for name, n in by_use(memory).items()),
+        "memory": "\n".join(f"| {name} | {n:,} |" for name, n in sizes.by_use().items()),
+        "program_sizes": wrapped(f"Sizes in bytes: {sizes}", " * "),
+        "tables": f"{sizes.tables:,}",
+        "code": f"{sizes.code:,}",
+        "stack": f"{sizes.stack:,}",
         "kind": _kind(network),
         "loop": LOOP.replace("KIND", _kind(network)).replace("TYPE", INPUT_TYPES[_kind(network)]),
         "follows": FOLLOWS if network.keeps_drive else "",
         "steps": str(network.net.n_steps),
         "state_size": f"{network.state_size:,}",
     }
-    guide = fill("network.md", parts | about, constants)
+    header, guide = (fill(f"network.{ending}", parts, constants) for ending in ("h", "md"))
     source, header, guide = (named(text, stem) for text in (source, header, guide))
-    return CProgram(stem, source, header, guide, memory)
+    return CProgram(stem, source, header, guide, sizes)
 
 
 def _of_features(features: FeaturesInC, constants: Mapping[str, int]) -> dict[str, str]:
@@ -214,14 +202,6 @@ def _of_features(features: FeaturesInC, constants: Mapping[str, int]) -> dict[st
         "unit": "1" if features.unit == 0 else f"2^{features.unit}",
         "features": fill("features.c", features.texts(), constants),
     }
-
-
-def by_use(memory: Mapping[str, int]) -> dict[str, int]:
-    """Return the bytes of each use that occurs, of the rest, and of all."""
-    uses = {use: sum(memory.get(name, 0) for name in names) for use, names in BY_USE.items()}
-    total = sum(memory.values())
-    uses |= {"the rest": total - sum(uses.values()), "together": total}
-    return {use: n for use, n in uses.items() if n > 0 or use != "what follows change"}
 
 
 def _kind(network: NetworkInC) -> str:
@@ -325,29 +305,3 @@ def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
     yield array_of(
         f"static {const}net_weight_t WEIGHTS_BACK[{max(1, network.n_feedback)}]", feedback
     )
-
-
-def memory_of(network: NetworkInC, source: str) -> dict[str, int]:
-    """Return the bytes of each array that a program keeps in memory."""
-    bits = {
-        "net_weight_t": network.types.weight_bits,
-        "net_state_t": network.types.state_bits,
-        "net_count_t": network.types.count_bits,
-        "unit_t": network.unit_bits,
-        "state_bits_t": network.types.state_bits,
-        "int64_t": 64,
-        "int32_t": 32,
-        "uint8_t": 8,
-    }
-    if (features := network.features) is not None:
-        bits["net_feature_t"] = features.bits
-        bits["struct feature"] = 8 * features.features.itemsize
-        bits["struct progress"] = 8 * features.progress.nbytes
-    constants = network.constants() | network.public_constants()
-    memory = {}
-    for kind, name, lengths in DECLARED.findall(source):
-        n = 1
-        for length in LENGTH.findall(lengths):
-            n *= sum(constants.get(part) or int(part) for part in length.split(" + "))
-        memory[name] = n * bits[kind] // 8
-    return memory

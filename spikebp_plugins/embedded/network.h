@@ -1,5 +1,7 @@
 /*@about@*/
 
+/* @program_sizes@ */
+
 #ifndef NET_H
 #define NET_H
 

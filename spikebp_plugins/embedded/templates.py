@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Final
@@ -93,6 +94,11 @@ def text_in_c(text: str) -> str:
         chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode()
     )
     return '"' + re.sub("(?<=net|NET)_", r"\\137", "".join(plain)) + '"'
+
+
+def wrapped(text: str, begin: str) -> str:
+    """Return a text in lines that begin with `begin`, but for the first one."""
+    return f"\n{begin}".join(textwrap.wrap(text, 100 - len(begin), break_on_hyphens=False))
 
 
 def array_of(declared: str, values: Iterable[int] = ()) -> str:

@@ -203,7 +203,7 @@ def _bits(study: Study, network: TrainedNetwork) -> dict[str, int]:
 def _memory(checkpoints: Sequence[Checkpoint], weight_bits: int) -> dict[str, int]:
     """Return the bytes of weights and of all else; refuse weights that do not fit their bits."""
     programs = [to_c(checkpoint, weight_bits) for checkpoint in checkpoints]
-    by_use = programs[0].memory_by_use()
+    by_use = programs[0].sizes.by_use()
     return {
         "bytes of weights": by_use["weights"],
         "bytes of state": by_use["together"] - by_use["weights"],

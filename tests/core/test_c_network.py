@@ -472,8 +472,8 @@ def test_the_network_of_the_guide_takes_the_memory_that_it_says():
         input_scale=1 / 255,
     )
     program = to_c(Simulator(net, "reference").checkpoint(), 16)
-    use = program.memory_by_use()
+    use = program.sizes.by_use()
     assert use["weights"] == 2 * 83_900
-    assert use["together"] == sum(program.memory.values())
+    assert use["together"] == sum(program.sizes.memory.values())
     assert use["together"] < 2**18 - 2**14  # room for the stack
     assert f"{use['together']:,}" in program.guide

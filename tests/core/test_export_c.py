@@ -54,7 +54,7 @@ def test_a_network_is_written_with_its_header_and_a_guide(folder):
     for name, text in texts.items():
         assert name in printed
         assert (folder / name).read_text("utf-8") == text
-    assert f"{program.memory_by_use()['together']:,}" in printed
+    assert f"{program.sizes.by_use()['together']:,}" in printed
 
 
 def test_the_name_and_the_bits_have_defaults(folder):
@@ -129,7 +129,7 @@ def test_samples_of_one_step_follow_each_other_unless_it_is_said(folder):
     program, small = to_c(one), to_c(one, stem="small", incremental=False)
     assert (folder / "net.c").read_text("utf-8") == program.source
     assert (folder / "small.c").read_text("utf-8") == small.source
-    assert program.memory_by_use()["together"] > small.memory_by_use()["together"]
+    assert program.sizes.by_use()["together"] > small.sizes.by_use()["together"]
     # A state goes from one to the other; a definition that does not allow it has one program.
     assert "waiting" not in small.memory
     several = Checkpoint.load("trained.npz")
