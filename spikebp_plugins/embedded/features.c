@@ -223,7 +223,7 @@ static void read_length(const net_feature_t *row, int64_t far, int64_t large)
     if (LENGTH->n == 0)
         begin_feature(LENGTH, largest, 0);
     for (i = 0; i < NET_FEATURES; i++) {
-        y = features[i].is_dense ? 0 : y_of(LENGTH, row[i], 0);
+        y = features[i].is_dense || row[i] == 0 ? 0 : y_of(LENGTH, row[i], 0);
         squares += y * y;
     }
     y = root_of(squares);
@@ -313,7 +313,7 @@ static void scale_features(const net_feature_t *x, int is_taught)
         int64_t y = 0;
         if (features[i].is_dense)
             y = y_of(&features[i], x[i], 0);
-        else if (bits > 0 && (is_taught || features[i].since >= 0))
+        else if (x[i] != 0 && bits > 0 && (is_taught || features[i].since >= 0))
             y = clipped(times_power(x[i], bits - LENGTH->exponent), bits > 13 ? 1 << 14 : 2 << bits);
         scaled[i] = (net_state_t)(y * INPUT_OF_ONE);
     }

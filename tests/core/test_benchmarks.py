@@ -248,6 +248,18 @@ def test_a_folder_without_the_source_of_fann_is_refused(tmp_path):
     assert refused.value.stderr.endswith(expected)
 
 
+def test_scaling_on_a_board_is_compared_with_values_and_lists():
+    missing = loaded(FOLDER.parent / "examples" / "board" / "emulated.py").why_no_board()
+    if missing is not None:
+        pytest.skip(missing)
+    rows = run("board_features.py", "--layers", "12", "--samples", "60", "--core", "M3")
+    assert [row["way"].split(",")[0] for row in rows] == ["features", "values", "lists"] * 3
+    for scaled, values, lists in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
+        assert values["learn_ratio"] == 1
+        assert 0.9 < scaled["learn_ratio"] < 3
+        assert lists["learn_ratio"] < 1.01
+
+
 def test_a_board_follows_change_compared_with_a_program_that_evaluates_in_full():
     missing = loaded(FOLDER.parent / "examples" / "board" / "emulated.py").why_no_board()
     if missing is not None:

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from spikebp_plugins.embedded.toolchain import find_compiler
@@ -79,3 +80,28 @@ def test_a_board_learns_a_new_class(tmp_path, where):
     last = printed.splitlines()[-1]
     assert last == "weights are those that this machine would have learned: True"
     assert [path.name for path in tmp_path.iterdir()] == ["new_class.png"]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("has_table", [False, True])
+def test_a_board_goes_on_from_a_table_of_vibrations(has_table, tmp_path):
+    if (missing := why_no_board()) is not None:
+        pytest.skip(missing)
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    options = []
+    if has_table:
+        random = np.random.RandomState(0)
+        kinds = random.randint(3, size=600)
+        rows = random.normal(np.array([0.2, 1.5, 4.0])[kinds], 0.2)
+        lines = [f"{x:.3f},{'abc'[kind]},{x / 7:.5f}" for x, kind in zip(rows, kinds, strict=True)]
+        (tmp_path / "table.csv").write_text("\n".join(["near,state,far", *lines]), "utf-8")
+        options = ["table.csv", "--target", "state"]
+    printed = printed_by(FOLDER / "vibrations_on_a_board.py", tmp_path, *options)
+    found = re.findall(r"([\d.]+) % wrong, +([\d.]+) % without learning", printed)
+    wrong, frozen = np.array(found, float).T
+    assert len(wrong) == (4 if has_table else 20)
+    assert max(wrong[0], wrong[-1]) < 10
+    assert frozen[-1] > 25
+    assert wrong.mean() < frozen.mean() / 2
+    assert printed.rstrip().endswith("the board has learned what partial_fit learns here: True")
+    assert (tmp_path / "vibrations.png").exists()
