@@ -184,7 +184,7 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
         "code": f"{sizes.code:,}",
         "stack": f"{sizes.stack:,}",
         "kind": _kind(network),
-        "loop": LOOP.replace("KIND", _kind(network)).replace("TYPE", INPUT_TYPES[_kind(network)]),
+        "loop": _loop(network),
         "follows": FOLLOWS if network.keeps_drive else "",
         "steps": str(network.net.n_steps),
         "state_size": f"{network.state_size:,}",
@@ -202,6 +202,13 @@ def _of_features(features: FeaturesInC, constants: Mapping[str, int]) -> dict[st
         "unit": "1" if features.unit == 0 else f"2^{features.unit}",
         "features": fill("features.c", features.texts(), constants),
     }
+
+
+def _loop(network: NetworkInC) -> str:
+    """Return the example of the guide."""
+    kind = _kind(network)
+    loop = LOOP.replace("KIND", kind).replace("TYPE", INPUT_TYPES[kind])
+    return loop if kind != "features" else loop.replace("net_class()", "net_name(net_class())")
 
 
 def _kind(network: NetworkInC) -> str:

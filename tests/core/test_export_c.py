@@ -131,7 +131,7 @@ def test_samples_of_one_step_follow_each_other_unless_it_is_said(folder):
     assert (folder / "small.c").read_text("utf-8") == small.source
     assert program.sizes.by_use()["together"] > small.sizes.by_use()["together"]
     # A state goes from one to the other; a definition that does not allow it has one program.
-    assert "waiting" not in small.memory
+    assert "waiting" not in small.sizes.memory
     several = Checkpoint.load("trained.npz")
     assert to_c(several).source == to_c(several, incremental=False).source
     with pytest.raises(ValueError, match="incremental must be True or False; got 1"):
