@@ -146,8 +146,8 @@ def test_the_memory_that_is_said_is_what_the_compiler_lays_out(bits, tmp_path):
         listed = run(["nm", "-S", f"{stem}.o"], tmp_path)
         variables = re.findall(r"^\w+ (\w+) [bBdD] (\w+)$", listed, re.M)
         sizes = {name: int(size, 16) for size, name in variables}
-        assert program.memory == {name: sizes.get(name) for name in program.memory}
-        scalars = sizes.keys() - program.memory.keys()
+        assert program.sizes.memory == {name: sizes.get(name) for name in program.sizes.memory}
+        scalars = sizes.keys() - program.sizes.memory.keys()
         assert "samples_seen" in scalars
         assert sum(sizes[name] for name in scalars) <= 128
 
