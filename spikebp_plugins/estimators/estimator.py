@@ -18,6 +18,7 @@ from spikebp_plugins.common.errors import boolean, choice, integer, is_integer, 
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
+from spikebp_plugins.estimators.files import EstimatorFiles
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import MOST_HALVED, LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters, ParametersInUse
@@ -55,7 +56,7 @@ class FitParameters(NamedTuple):
 
 
 @dataclass(eq=False, repr=False)
-class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
+class SpikingEstimator(BaseEstimator, EstimatorFiles, NetworkParameters, ABC):
     """The base of both estimators: a network that is trained as scikit-learn trains.
 
     Subclasses check samples and make the network (`_prepared`), give the targets of the output

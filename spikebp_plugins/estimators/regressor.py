@@ -12,7 +12,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from spikebp_plugins.common.docstrings import with_shared_parameters
-from spikebp_plugins.common.errors import boolean, positive, wrong_argument
+from spikebp_plugins.common.errors import boolean, positive
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.learning_rate import LearningRate

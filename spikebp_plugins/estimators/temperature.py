@@ -52,19 +52,12 @@ class Temperature:
         return other
 
     def __getstate__(self) -> dict[str, Any]:
-        # What is equal must not depend on how many samples came in one call, nor on who has asked.
-        left, chunks = KEPT, deque[tuple[Array, NDArray[np.int64]]]()
-        for _, of_width in groupby(reversed(self._chunks), lambda chunk: chunk[0].shape[1]):
-            newest_first = list(of_width)
-            joined = (np.concatenate(parts[::-1]) for parts in zip(*newest_first, strict=True))
-            scores, labels = (array[max(0, len(array) - left) :] for array in joined)
-            left -= len(labels)
-            if len(labels):
-                chunks.appendleft((scores, labels))
-        return {"_chunks": chunks, "_n_kept": KEPT - left, "_n_seen": self._n_seen}
+        # Equal whether samples came one by one or many in a call, and whether beta was asked for.
+        return {"_chunks": self._joined(), "_n_seen": self._n_seen}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(vars(Temperature()) | state)
+        self._n_kept = sum(len(labels) for _, labels in self._chunks)
 
     def observe(self, scores: Array, labels: NDArray[np.int64]) -> None:
         """Observe samples that were learned.
@@ -107,14 +100,25 @@ class Temperature:
 
     def _best(self, n_newer: int) -> float:
         """Return beta for the last samples but `n_newer`."""
+        self._chunks = self._joined()
+        self._n_kept = min(self._n_kept, KEPT)
         stop = self._n_kept - n_newer
         n_classes = self._n_classes_at(stop)
         most = self._chunks[-1][0].shape[1]
         scores = np.concatenate([_wide(scores, most) for scores, _ in self._chunks])
         labels = np.concatenate([labels for _, labels in self._chunks])
-        self._chunks = deque([(scores, labels)])
         kept = slice(max(0, stop - WINDOW), stop)
         return _minimum(scores[kept, :n_classes], labels[kept])
+
+    def _joined(self) -> deque[tuple[Array, NDArray[np.int64]]]:
+        """Return the samples that are needed in as few arrays as their numbers of classes allow."""
+        joined, excess = deque[tuple[Array, NDArray[np.int64]]](), max(0, self._n_kept - KEPT)
+        for _, alike in groupby(self._chunks, lambda chunk: chunk[0].shape[1]):
+            scores, labels = map(np.concatenate, zip(*alike, strict=True))
+            if excess < len(labels):
+                joined.append((scores[excess:], labels[excess:]))
+            excess = max(0, excess - len(labels))
+        return joined
 
     def _n_classes_at(self, stop: int) -> int:
         """Return the number of classes at the time of the first kept sample."""

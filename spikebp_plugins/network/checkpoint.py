@@ -26,6 +26,8 @@ A file is an npz of little-endian arrays, which are compressed, in this order:
 ``encoder_codes``        uint8, the last readings, ``encoder_levels`` (left out before the first)
                          their levels
 ``encoder_n_missing``    int64, the readings until the next window
+``estimator``, and       what an estimator has besides its network, in a file that it has saved
+``estimator_...``
 =======================  =======================================================================
 
 Matrices and potentials are integers, each array in the smallest of int8 to int64 that holds it:
@@ -82,6 +84,9 @@ MOST_SUMMED: Final = 512
 #: The names of an encoder's arrays begin with this.
 OF_ENCODER: Final = "encoder_"
 
+#: The text of an estimator has this name, and those of its other arrays begin with it.
+OF_ESTIMATOR: Final = "estimator"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Checkpoint:
@@ -122,8 +127,9 @@ class Checkpoint:
         Parameters
         ----------
         path : str, path-like or file object
-            A file written by ``Simulator.save`` or ``Checkpoint.save``; of a file object, such as a
-            pipe, all is read that is left.
+            A file written by ``Simulator.save``, ``Checkpoint.save`` or ``save`` of an estimator,
+            whose ``checkpoint_`` it returns then; of a file object, such as a pipe, all is read
+            that is left.
         net : Definition or None, default=None
             The definition that the checkpoint must have.
 

@@ -30,6 +30,7 @@ from spikebp_plugins import (
     ReplayBuffer,
     Simulator,
     Sparse,
+    SpikingMLPClassifier,
     SpikingNetwork,
     Trace,
 )
@@ -99,6 +100,12 @@ def save_lists(path):
     replace(trained(net), replay=buffer).save(path)
 
 
+def save_estimator(path):
+    X, names = 2.0 * np.arange(40).reshape(10, 4) % 9, np.array(["a", "b"])
+    model = SpikingMLPClassifier(hidden_layer_sizes=(3,), replay_capacity=3, random_state=0)
+    model.partial_fit(csr_matrix(X), names[np.arange(10) % 2], classes=names).save(path)
+
+
 def save_trace(path):
     net = small_net()
     lively_simulator(net).train(*samples(net, 2), record=True).save(path)
@@ -149,6 +156,7 @@ KINDS = {
     "checkpoint of connections": Kind(save_network, Checkpoint.load, unzipped, zipped),
     "checkpoint with samples": Kind(save_replay, Checkpoint.load, unzipped, zipped),
     "checkpoint with lists": Kind(save_lists, Checkpoint.load, unzipped, zipped),
+    "estimator": Kind(save_estimator, SpikingMLPClassifier.load, unzipped, zipped),
     "trace": Kind(save_trace, Trace.load, unzipped, zipped),
     "IDX": Kind(save_idx, read_idx),
     "IDX, gzipped": Kind(
