@@ -13,7 +13,6 @@ from spikebp_plugins.common.errors import boolean
 from spikebp_plugins.embedded.features_in_c import FeaturesInC
 from spikebp_plugins.embedded.learned_in_c import learned_in_c
 from spikebp_plugins.embedded.network_in_c import NetworkInC
-from spikebp_plugins.embedded.pixel_trains import pixel_trains
 from spikebp_plugins.embedded.sizes import Sizes
 from spikebp_plugins.embedded.templates import (
     array_of,
@@ -24,8 +23,9 @@ from spikebp_plugins.embedded.templates import (
     number,
     wrapped,
 )
-from spikebp_plugins.network.arithmetic import constant_in
+from spikebp_plugins.network.arithmetic import arithmetic_of, constant_in
 from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules import quantization
 
 #: The type of each kind of input in C.
 INPUT_TYPES: Final = {
@@ -165,7 +165,6 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
         "sizes": defined(network.constants()),
         "first_units": ", ".join(map(str, accumulate(network.net.layer_sizes, initial=0))),
         "connections": "\n    ".join(_connections(network)),
-        "trains": "\n".join(_trains(network)),
         "key": ", ".join(f"0x{byte:02X}" for byte in network.key.to_bytes(4, "little")),
         "learned": "\n".join(_learned(network, state)),
         "changes": fill("changes.c", {}, constants) if network.keeps_drive else "",
@@ -266,19 +265,6 @@ def _connections(network: NetworkInC) -> Iterator[str]:
         yield f"{{ {', '.join(map(number, members))} }},"
 
 
-def _trains(network: NetworkInC) -> Iterator[str]:
-    """Yield the tables of the trains of spikes that pixels send."""
-    trains = network.trains
-    if trains is None:
-        return
-    yield "/* Each pixel sends one of these trains of spikes, here and summed up to each step. */"
-    for name, table in (("TRAINS", trains.spikes), ("TRAIN_COUNTS", trains.counts)):
-        rows = ",\n    ".join(f"{{ {', '.join(map(str, row))} }}" for row in table.tolist())
-        yield f"static const net_count_t {name}[N_TRAINS][NET_STEPS] = {{\n    {rows},\n}};"
-    yield array_of("static const uint8_t TRAIN_OF_PIXEL[256]", trains.of_pixel)
-    yield ""
-
-
 def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
     """Yield the declarations of the learned arrays, and of those that go with them."""
     net = network.net
@@ -288,8 +274,7 @@ def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
         yield ""
     if network.takes_pixels and network.keeps_drive:
         yield "/* The spikes that a pixel sends in a sample. */"
-        trains = pixel_trains(net, network.pixel_values())
-        counts = trains.spikes[trains.of_pixel, 0]
+        counts, _ = quantization.signed(arithmetic_of(net).decode(network.pixel_values()))
         yield array_of("static const net_state_t SPIKES_OF_PIXEL[256]", counts)
         yield ""
     if network.features is not None:

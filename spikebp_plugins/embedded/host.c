@@ -96,8 +96,8 @@ static int host_show_one(const struct host_block *b, int64_t i, const net_state_
 {
     int64_t t;
     int is_whole = b->x_rows == 1 && b->y_rows <= 1 && b->n_steps == NET_STEPS;
-    /* As a user would show it. To record each step, or the steps of a short sample, they are shown. */
-    if (is_whole && b->kind != LIST && (KEEPS_DRIVE || (b->kind == PIXELS && b->spikes == 0))) {
+    /* As a user would show it. The steps of a longer or a shorter sample are shown one by one. */
+    if (KEEPS_DRIVE && is_whole && b->kind != LIST) {
         int32_t label = b->y_rows > 0 ? NET_GIVEN_TARGET : NET_NO_LABEL;
         if (b->y_rows > 0)
             net_set_target(y);

@@ -74,7 +74,6 @@ static const struct connection CONNECTIONS[LAYERS] = {
     /*@connections@*/
 };
 
-/*@trains@*/
 #if NET_TAKES_FEATURES
 /* What is known of a feature: kinds, scales, and counters, of which the rules are further below. */
 struct feature {
@@ -121,9 +120,6 @@ static net_count_t summed_error[UPPER_UNITS];
 static int32_t steps_shown; /* steps of input, of this sample or of the last one */
 static int32_t steps_made;  /* and those after them, in which spikes are still on their way */
 static uint8_t is_open, is_learning, is_outside, is_unreadable;
-#if PREPARES
-static uint8_t is_prepared;
-#endif
 
 /* What units send in this step: a count for each, the list of those that send any, and sums. */
 static net_count_t spikes[UNITS];
@@ -155,19 +151,6 @@ static net_count_t logged_counts[STEPS_LOGGED][LOWER_UNITS];
 static net_count_t logged_errors[STEPS_LOGGED][UPPER_UNITS];
 #endif
 static int32_t n_logged;
-#if PREPARES
-
-/* A sample of pixels that is shown as a whole: the drive of layer 1 in each of its steps, through the
- * weights before it; and the sum of the weights of inputs that send the same train of spikes.
- * Such inputs stand together in `given`, from first_of_train[train] on. */
-static net_state_t prepared[NET_STEPS][FIRST_WIDTH];
-static net_state_t train_sum[FIRST_WIDTH];
-static int32_t first_of_train[N_TRAINS + 1];
-#if !LEARNS_ONCE
-static int32_t logged_step[STEPS_LOGGED];
-static net_state_t logged_most[STEPS_LOGGED];
-#endif
-#endif
 
 /* The changes of one row of weights; of each output pixel, where its errors begin in a list, and a
  * unit that its kernel lies on. */
@@ -185,11 +168,6 @@ static int32_t unit_of_pixel[MOST_PIXELS];
 /* A program that includes this file may count work, and look at each step. */
 #ifndef NET_COUNT
 #define NET_COUNT(what, n, times) ((void)0)
-#endif
-#if PREPARES
-#define IS_PREPARED is_prepared
-#else
-#define IS_PREPARED 0
 #endif
 #ifndef NET_MAY_CLOSE
 #define NET_MAY_CLOSE() 1
@@ -795,194 +773,6 @@ static void receive_errors(int32_t l)
     NET_COUNT(messages, n_erring[l], 1);
 }
 
-#if PREPARES
-/* ---- Samples of pixels as a whole ------------------------------------------------------------ */
-
-/* How many inputs send a train of spikes. */
-static int32_t n_of_train(int32_t train)
-{
-    return first_of_train[train + 1] - first_of_train[train];
-}
-
-/* Add the weights of the units in a list. */
-static void sum_rows(net_state_t *to, const net_weight_t *first, const unit_t *list, int32_t n)
-{
-    int32_t i = 0, b;
-    for (; NET_INPUTS >= 4 && i + 4 <= n; i += 4) {
-        const net_weight_t *row0 = first + list[i] * FIRST_WIDTH;
-        const net_weight_t *row1 = first + list[i + 1] * FIRST_WIDTH;
-        const net_weight_t *row2 = first + list[i + 2] * FIRST_WIDTH;
-        const net_weight_t *row3 = first + list[i + 3] * FIRST_WIDTH;
-        for (b = 0; b < FIRST_WIDTH; b++)
-            to[b] += (net_state_t)row0[b] + row1[b] + row2[b] + row3[b];
-    }
-    for (; i < n; i++)
-        for (b = 0; b < FIRST_WIDTH; b++)
-            to[b] += first[list[i] * FIRST_WIDTH + b];
-}
-
-/* Find the drive of layer 1 in each step. A pixel sends the same train of spikes in each sample,
- * and there are few different trains: the weights of inputs with the same train are added up once,
- * and not for each of their spikes. */
-static void prepare(const uint8_t *x)
-{
-    int32_t slot[N_TRAINS], train, unit, t, b;
-    is_prepared = 1;
-    memset(first_of_train, 0, sizeof first_of_train);
-    for (unit = 0; unit < NET_INPUTS; unit++)
-        first_of_train[TRAIN_OF_PIXEL[x[unit]] + 1]++;
-    first_of_train[1] = 0; /* train 0 is silent */
-    for (train = 0; train < N_TRAINS; train++) {
-        first_of_train[train + 1] += first_of_train[train];
-        slot[train] = first_of_train[train];
-    }
-    for (unit = 0; unit < NET_INPUTS; unit++)
-        if (TRAIN_OF_PIXEL[x[unit]] != 0)
-            given[slot[TRAIN_OF_PIXEL[x[unit]]]++] = (unit_t)unit;
-    memset(prepared, 0, sizeof prepared);
-    check_sum(first_of_train[N_TRAINS] * (net_state_t)MOST_OF_TRAIN, 2 * (net_state_t)LARGEST_WEIGHT);
-    for (train = 1; train < N_TRAINS && !is_outside; train++) {
-        int32_t n = n_of_train(train);
-        if (n == 0)
-            continue;
-        memset(train_sum, 0, sizeof train_sum);
-        sum_rows(train_sum, weights, given + first_of_train[train], n);
-        NET_COUNT(rows_read, n, 1);
-        NET_COUNT(multiply_adds, n, FIRST_WIDTH);
-        for (t = 0; t < NET_STEPS; t++) {
-            net_state_t count = TRAINS[train][t];
-            NET_COUNT(multiply_adds, count != 0, FIRST_WIDTH);
-            for (b = 0; count != 0 && b < FIRST_WIDTH; b++)
-                prepared[t][b] += count * train_sum[b];
-        }
-    }
-    most_spikes[0] = MOST_OF_TRAIN;
-}
-
-#if !LEARNS_ONCE
-/* How many spikes of step t meet the counts of an earlier step, summed over all inputs. */
-static net_state_t spikes_with_counts(int32_t t, int32_t earlier)
-{
-    net_state_t sum = 0;
-    int32_t train;
-    for (train = 1; train < N_TRAINS; train++)
-        sum += (net_state_t)n_of_train(train) * TRAINS[train][t] * TRAIN_COUNTS[train][earlier];
-    return sum;
-}
-#endif
-
-#if !LEARNS_ONCE
-/* Correct the drive of layer 1 in a step by the updates of earlier steps, which are written to the
- * weights only when the sample ends. */
-static void subtract_taught(int32_t t)
-{
-    int32_t i, b;
-    for (i = 0; i < n_logged; i++) {
-        net_state_t met_now = spikes_with_counts(t, logged_step[i]), limit;
-        if (met_now == 0 || logged_most[i] == 0)
-            continue;
-        limit = LARGEST_SUM / 2 / NET_STEPS / logged_most[i] / RATE;
-        if (magnitude(met_now) > limit) {
-            is_outside = 1;
-            return;
-        }
-        for (b = 0; b < FIRST_WIDTH; b++)
-            arriving[b] -= met_now * RATE * logged_errors[i][b];
-        NET_COUNT(multiply_adds, 1, FIRST_WIDTH);
-    }
-}
-#endif
-
-/* Add to layer 1 the drive that was prepared for this step. */
-static void bring_prepared(void)
-{
-    int32_t t = steps_made - 1;
-    memcpy(arriving, prepared[t], sizeof prepared[t]);
-#if !LEARNS_ONCE
-    if (is_learning)
-        subtract_taught(t);
-#endif
-#ifdef NET_COUNTS_WORK
-    {
-        int32_t train;
-        for (train = 1; train < N_TRAINS; train++) {
-            NET_COUNT(spikes, n_of_train(train), magnitude(TRAINS[train][t]));
-            NET_COUNT(forward, n_of_train(train), magnitude(TRAINS[train][t]) * FIRST_WIDTH);
-            NET_COUNT(messages, n_of_train(train), TRAINS[train][t] != 0);
-            NET_COUNT(met, n_of_train(train), TRAINS[train][t] != 0 ? FIRST_WIDTH : 0);
-        }
-    }
-#endif
-}
-
-#if LEARNS_ONCE
-/* Write the spike counts of all inputs, from which the weights learn at the end. */
-static void enter_counts(void)
-{
-    int32_t train, i;
-    for (train = 1; train < N_TRAINS; train++)
-        for (i = first_of_train[train]; i < first_of_train[train + 1]; i++)
-            if (TRAIN_COUNTS[train][NET_STEPS - 1] != 0) {
-                spike_count[given[i]] = TRAIN_COUNTS[train][NET_STEPS - 1];
-                met[n_met[0]++] = given[i];
-            }
-}
-#else
-/* Let the weights to layer 1 learn from all steps: inputs with the same train learn the same. */
-static void learn_prepared(net_state_t rate)
-{
-    unit_t *list = erring + UPPER(1); /* the units with errors in any step */
-    net_state_t magnitudes = 0;
-    int32_t train, i, b, m, n = 0;
-    for (b = 0; b < FIRST_WIDTH; b++) {
-        int32_t errs = 0;
-        for (i = 0; i < n_logged; i++)
-            errs |= logged_errors[i][b] != 0;
-        list[n] = (unit_t)b;
-        n += errs;
-    }
-    for (train = 1; train < N_TRAINS; train++) {
-        if (n_of_train(train) == 0)
-            continue;
-        for (m = 0; m < n; m++) {
-            row_change[m] = 0;
-            for (i = 0; i < n_logged; i++)
-                row_change[m] += (net_state_t)TRAIN_COUNTS[train][logged_step[i]]
-                    * logged_errors[i][list[m]];
-            row_change[m] *= rate;
-        }
-        NET_COUNT(multiply_adds, n_logged + n_of_train(train), n);
-        for (i = first_of_train[train]; i < first_of_train[train + 1]; i++) {
-            net_weight_t *row = weights + given[i] * FIRST_WIDTH;
-            for (m = 0; m < n; m++) {
-                net_state_t v = row[list[m]] - row_change[m];
-                magnitudes |= magnitude(v);
-                row[list[m]] = wrapped(v);
-            }
-        }
-    }
-    memset(row_change, 0, FIRST_WIDTH * sizeof *row_change);
-    check_weights(1, magnitudes);
-}
-
-/* Let them learn at the end of the sample, or not at all. */
-static void learn_as_a_whole(void)
-{
-    net_state_t sum = 0;
-    int32_t i;
-    for (i = 0; i < n_logged; i++)
-        sum += logged_most[i];
-    if (sum > LARGEST_SUM / MOST_OF_TRAIN / RATE) {
-        is_outside = 1;
-        return;
-    }
-    learn_prepared(RATE);
-    if (is_outside)
-        learn_prepared(-RATE);
-}
-#endif
-#endif
-
 /* ---- Learning ------------------------------------------------------------------------------- */
 
 /* Where counts or errors are cut off, for the steps of input shown so far. */
@@ -1137,17 +927,6 @@ static void learn_now(void)
     for (l = 1; l <= LAYERS; l++)
         if (rate_of[l] == 0)
             memset(back + UPPER(l), 0, (size_t)N_UNITS(l) * sizeof *back);
-#if PREPARES
-    if (is_prepared) {
-        logged_step[n_logged] = steps_made - 1;
-        logged_most[n_logged] = most_errors[1];
-#ifdef NET_COUNTS_WORK
-        for (l = 1; l < N_TRAINS; l++)
-            if (TRAIN_COUNTS[l][steps_made - 1] != 0)
-                NET_COUNT(update, n_of_train(l), n_erring[1]);
-#endif
-    }
-#endif
     n_logged++;
     for (l = 1; l <= LAYERS; l++)
         learn(l, spike_count, back, n_erring[l], rate_of[l]);
@@ -1185,21 +964,6 @@ static int is_busy(int32_t delay)
     return steps_made > delay && steps_made - delay <= steps_shown;
 }
 
-/* Let the input fire, or add the drive that was prepared for this step. */
-static void begin_step(const void *x, enum input kind)
-{
-#if PREPARES
-    if (is_prepared) {
-        bring_prepared();
-        return;
-    }
-#endif
-    if (is_busy(0))
-        fire_inputs(x, kind);
-    else
-        send_nothing(0);
-}
-
 /* Make one step of the open sample. With pipelined timing a spike takes a step for each connection,
  * and what is sent in this step arrives in the next. */
 static void step(const void *x, enum input kind, int is_taught)
@@ -1212,9 +976,12 @@ static void step(const void *x, enum input kind, int is_taught)
     }
 #endif
     steps_made++;
-    begin_step(x, kind);
+    if (is_busy(0))
+        fire_inputs(x, kind);
+    else
+        send_nothing(0);
     for (l = 1; l <= LAYERS && !is_outside; l++) {
-        if (!is_delayed && !(l == 1 && IS_PREPARED))
+        if (!is_delayed)
             pass_forward(l);
         if (is_outside)
             return;
@@ -1290,9 +1057,6 @@ static void open_sample(int is_taught)
         steps_shown = steps_made = 0;
         n_logged = 0;
         is_open = 1;
-#if PREPARES
-        is_prepared = 0;
-#endif
     }
     if (is_taught && !is_learning) {
         memset(target_potential, 0, sizeof target_potential);
@@ -1346,12 +1110,6 @@ static enum net_result show(const void *x, enum input kind, int32_t label, enum 
     open_sample(is_taught);
     if (manner == ANEW)
         list_inputs(x, kind);
-#if PREPARES
-    if (manner == AS_A_WHOLE)
-        prepare(x);
-    if (is_outside)
-        return failed();
-#endif
     steps_shown++;
     for (i = 0; i < NET_OUTPUTS && is_taught; i++)
         target[steps_shown % TARGETS_KEPT][i] = label == NET_GIVEN_TARGET ? given_target[i]
@@ -1373,14 +1131,6 @@ static enum net_result close_sample(void)
     }
     if (!NET_MAY_CLOSE())
         is_outside = 1;
-#if PREPARES
-    if (is_learning && is_prepared && !is_outside)
-#if LEARNS_ONCE
-        enter_counts();
-#else
-        learn_as_a_whole();
-#endif
-#endif
 #if KEEPS_DRIVE
     if (is_learning && is_whole && !is_outside)
         learn_whole();
@@ -1413,16 +1163,7 @@ static enum net_result show_steps(const void *x, enum input kind, int32_t label,
 static enum net_result show_sample(const void *x, enum input kind, int32_t label)
 {
     int is_kept = KEEPS_DRIVE && kind != LIST;
-    if (is_open)
-        return NET_SAMPLE_IS_OPEN;
-#if PREPARES
-    if (kind == PIXELS) {
-        enum net_result result = show_steps(x, kind, label, AS_A_WHOLE);
-        if (result != NET_OUTSIDE)
-            return result;
-    } /* A sample whose numbers are too large for all steps at once may fit step by step. */
-#endif
-    return show_steps(x, kind, label, is_kept ? AS_A_WHOLE : ANEW);
+    return is_open ? NET_SAMPLE_IS_OPEN : show_steps(x, kind, label, is_kept ? AS_A_WHOLE : ANEW);
 }
 
 /* ---- For the program that uses the network -------------------------------------------------- */

@@ -15,7 +15,6 @@ from spikebp_plugins.backends.base import UnsupportedError, refused_kind
 from spikebp_plugins.embedded.features_in_c import BLOCK, LARGEST_EXPONENT, FeaturesInC
 from spikebp_plugins.embedded.geometry import GEOMETRIES, geometry_of
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS, number_types
-from spikebp_plugins.embedded.pixel_trains import PixelTrains, pixel_trains
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.delays import delays_of
@@ -41,11 +40,6 @@ SETTINGS_FOR_16_BITS: Final = (
     "--update fractional --steps 8 --spikes-per-unit 1 --rate 0.0078125 --label-targets 0.25 3 "
     "--fraction-bits 14"
 )
-
-#: The longest samples that are shown as a whole: the drive of layer 1 is kept for each step.
-MOST_STEPS_PREPARED: Final = 32
-#: The largest spike count of a pixel there: sums of products of two counts have room.
-MOST_OF_TRAIN: Final = 127
 
 
 class NetworkInC:
@@ -249,21 +243,6 @@ class NetworkInC:
         may_keep = is_dense and learns and self.net.n_steps == 1 and not self.steps_after
         return self.incremental and may_keep and self.types.weight_bits < 64
 
-    @cached_property
-    def trains(self) -> PixelTrains | None:
-        """The trains of spikes that pixels send, if samples of pixels are shown as a whole."""
-        net, first = self.net, self.geometries[0]
-        may_be = self.takes_pixels and first.is_dense and net.connections[0].constant_weight is None
-        if not may_be or self.steps_after or self.types.weight_bits == 64 or self.keeps_drive:
-            return None
-        if net.n_steps > MOST_STEPS_PREPARED or net.n_inputs >= 2**16:
-            return None
-        rule, trains = net.learning_rule, pixel_trains(net, self.pixel_values())
-        most = min(MOST_OF_TRAIN, rule.count_limit.least)
-        # A step of a prepared sample learns without counts, from which its gain would follow.
-        may_learn = rule.learns_once or not rule.limits_gain
-        return trains if may_learn and trains.most <= most else None
-
     def held_limit(self, limit: Limit) -> tuple[int, ...]:
         """Return a limit, whose numbers are at most the largest count."""
         return tuple(min(number, self.types.largest_count) for number in limit)
@@ -280,7 +259,7 @@ class NetworkInC:
         units, upper = sum(sizes), sum(sizes[1:])
         one = 2**self.fraction_bits
         wrong, right = self.label_targets()
-        trains, rule = self.trains, net.learning_rule
+        rule = net.learning_rule
         count_limit, count_limit_per_step = self.held_limit(rule.count_limit)
         return {
             "LAYERS": net.n_layers,
@@ -318,10 +297,6 @@ class NetworkInC:
             "RATE_UNITS": net.rate_units,
             "KEEPS_DRIVE": int(self.keeps_drive),
             "MOST_BELOW": max(sizes[:-1]),
-            "PREPARES": int(trains is not None),
-            "N_TRAINS": 1 if trains is None else len(trains.spikes),
-            "MOST_OF_TRAIN": 1 if trains is None else trains.most,
-            "FIRST_WIDTH": sizes[1],
             "WRONG_TARGET": wrong,
             "RIGHT_TARGET": right,
             **({} if self.features is None else self._constants_of(self.features)),

@@ -26,21 +26,17 @@ BY_USE: Final = {
 }
 
 #: The constant arrays that may be large.
-TABLES: Final = (
-    *("WEIGHTS_BACK", "PIXEL_VALUES", "SPIKES_OF_PIXEL"),
-    *("TRAINS", "TRAIN_COUNTS", "TRAIN_OF_PIXEL"),
-)
+TABLES: Final = ("WEIGHTS_BACK", "PIXEL_VALUES", "SPIKES_OF_PIXEL")
 
 #: The most code of a network alone, with GCC and -O2 on a Cortex-M3, by whether it takes features
 #: and follows changes, and by the bits of a weight. 64 bits follow no changes.
 MEASURED_CODE: Final = {
-    (False, False): {16: 8_200, 32: 9_400, 64: 10_100},
+    (False, False): {16: 8_000, 32: 9_400, 64: 10_400},
     (False, True): {16: 11_400, 32: 13_900},
     (True, False): {16: 13_000, 32: 14_400, 64: 15_400},
     (True, True): {16: 16_900, 32: 19_400},
 }
-#: The most stack of a call there, if samples of pixels are shown as a whole, and otherwise.
-STACK_OF_PIXELS: Final = 1_200
+#: The most stack of a call there.
 STACK: Final = 660
 
 
@@ -100,7 +96,7 @@ class Sizes(NamedTuple):
             tables,
             network.state_size,
             kinds[network.types.weight_bits],
-            STACK if network.trains is None else STACK_OF_PIXELS,
+            STACK,
         )
 
     def by_use(self) -> dict[str, int]:
