@@ -71,6 +71,9 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         The accuracy on the validation samples after each epoch; empty without early stopping.
     input_scaling_ : InputScaling or None
         The scaling of features to input; None if they are not scaled.
+    table_ : Table or None
+        The columns of the table that ``spikebp train`` learned from: ``table_.features(cells)``
+        makes features of rows. None for other samples.
     checkpoint_ : Checkpoint
         Definition and learning state, from which any back end can continue. It is to be shown what
         `network_inputs` returns.

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from spikebp_plugins.common.errors import boolean, choice, integer, is_integer, real, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
+from spikebp_plugins.data.tables import Table
 from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
 from spikebp_plugins.estimators.files import EstimatorFiles
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
@@ -289,6 +290,7 @@ class SpikingEstimator(BaseEstimator, EstimatorFiles, NetworkParameters, ABC):
             self._replay = ReplayBuffer(self.replay_capacity, seed=net.seed)
         self._monitor = ActivityMonitor()
         self._carry = WeightRemainders()
+        self.table_: Table | None = None
         self.n_iter_ = 0
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] = []

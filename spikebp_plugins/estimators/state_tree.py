@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.data.tables import CategoryColumn, NumberColumn, Table
 from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
 from spikebp_plugins.estimators.class_counts import ClassCounts
 from spikebp_plugins.estimators.feature_counts import FeatureCounts
@@ -60,9 +61,9 @@ COLLECTIONS: Final[dict[str, type[Any]]] = {
 KNOWN: Final[dict[str, type[Any]]] = {
     kind.__name__: kind
     for kind in (
-        *(ActivityMonitor, ClassCounts, FeatureCounts, InputScaling, LazySimulator, LearningRate),
-        *(ReplayBuffer, RunningScale, SilenceMonitor, SilentRun, SparseRows, TargetCoding),
-        *(TargetScaling, Temperature, WeightRemainders),
+        *(ActivityMonitor, CategoryColumn, ClassCounts, FeatureCounts, InputScaling, LazySimulator),
+        *(LearningRate, NumberColumn, ReplayBuffer, RunningScale, SilenceMonitor, SilentRun),
+        *(SparseRows, Table, TargetCoding, TargetScaling, Temperature, WeightRemainders),
     )
 }
 #: What some attributes must be to be stored, and what others must.
