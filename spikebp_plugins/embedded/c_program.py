@@ -274,7 +274,8 @@ def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
         yield ""
     if network.takes_pixels and network.keeps_drive:
         yield "/* The spikes that a pixel sends in a sample. */"
-        counts, _ = quantization.signed(arithmetic_of(net).decode(network.pixel_values()))
+        values = arithmetic_of(net).decode(network.pixel_values())
+        counts, _ = quantization.signed(values, net.spikes == "binary")
         yield array_of("static const net_state_t SPIKES_OF_PIXEL[256]", counts)
         yield ""
     if network.features is not None:

@@ -125,6 +125,7 @@ PIXEL_NETS = {
     "several spikes a step": {"input_scale": 1 / 60},
     "dark": {"input_scale": 1 / 10_000},
     "one step": {"n_steps": 1},
+    "one step of single spikes": {"n_steps": 1, "spikes": "binary", "input_scale": 1 / 60},
     "40 steps": {"n_steps": 40, "learning_rate": 2.0},
     "pipelined": {"timing": "pipelined"},
 }
