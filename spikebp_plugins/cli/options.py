@@ -118,6 +118,17 @@ def _option(field: Parameter) -> Parameter:
 DatasetName = Annotated[
     str, typer.Option(metavar="|".join(DATASET_NAMES), help="Data set of images.")
 ]
+#: The same of a command that takes tables too.
+OtherDatasetName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(DATASET_NAMES), help="Data set of images.", show_default="digits"
+    ),
+]
+TablePath = Annotated[
+    Path | None,
+    typer.Argument(help="A table as CSV with a header, also packed by gzip, instead of images."),
+]
 Folder = Annotated[
     Path | None,
     typer.Option(help=f"Folder that holds the data set's files; else ${FOLDER_VARIABLE}."),
@@ -133,6 +144,26 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object on stdout; null is a number not finite."),
 ]
+
+
+def column_names(text: str) -> tuple[str, ...]:
+    """Return the names of columns in the text of an option."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def check_left_out(when: str, **others: object) -> None:
+    """Raise ValueError if an option was given that another one excludes.
+
+    Parameters
+    ----------
+    when : str
+        Says with which it is to be left out.
+    **others
+        The options by their names; None, False or an empty text for those that were not given.
+    """
+    names = [name.replace("_", "-") for name, value in others.items() if value]
+    if names:
+        raise wrong_argument(names[0], f"left out {when}", repr(others[names[0].replace("-", "_")]))
 
 
 def check_beside_checkpoint(given: Iterable[str], **others: object) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spikebp_plugins.cli import options
+from spikebp_plugins.cli import options, tables
 from spikebp_plugins.cli.output import CostMeter, percent, print_json, print_table
 from spikebp_plugins.common.archive import file_target, write_archive
 from spikebp_plugins.common.errors import choice
@@ -21,11 +21,13 @@ SPLITS = ("test", "train")
 
 def predict(
     checkpoint: Annotated[Path, typer.Argument(help="File written by `spikebp train --save`.")],
-    dataset: options.DatasetName = "digits",
+    table: options.TablePath = None,
+    dataset: options.OtherDatasetName = None,
     folder: options.Folder = None,
     split: Annotated[
-        str, typer.Option(metavar="|".join(SPLITS), help="Part of the data set.")
-    ] = "test",
+        str | None,
+        typer.Option(metavar="|".join(SPLITS), help="Part of the data set.", show_default="test"),
+    ] = None,
     n_steps: Annotated[
         int | None,
         typer.Option(
@@ -34,17 +36,26 @@ def predict(
     ] = None,
     backend: options.BackendName = None,
     output: Annotated[
-        Path | None, typer.Option(help="Write scores and classes to this npz file.")
+        Path | None,
+        typer.Option(
+            help="Write scores and classes to this npz file; of a table what it says, as CSV."
+        ),
     ] = None,
     neurobench: Annotated[
         bool, typer.Option("--neurobench", help="Add what NeuroBench counts, of one batch.")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show a trained network the samples of a data set."""
-    split = choice("split", split, SPLITS)
+    """Show a trained network the rows of a table, or the samples of a data set."""
     if output is not None:
         file_target(output, "output")
+    if table is not None:
+        others = {"dataset": dataset, "folder": folder, "split": split, "steps": n_steps}
+        options.check_left_out("with a table", **others, neurobench=neurobench)
+        model = tables.learned_from_table(checkpoint, "checkpoint").set_params(backend=backend)
+        tables.predict_table(model, table, output, as_json)
+        return
+    dataset, split = dataset or "digits", choice("split", split or "test", SPLITS)
     trained = Checkpoint.load(checkpoint)
     data = options.load_images(dataset, folder, trained.net)
     options.check_fits(trained.net, data)

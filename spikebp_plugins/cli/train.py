@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from spikebp_plugins.cli import options, output
+from spikebp_plugins.cli import options, output, tables
+from spikebp_plugins.cli.interrupts import uninterrupted
 from spikebp_plugins.cli.layers import Connections, HiddenLayers, LayerSizes
 from spikebp_plugins.common.archive import file_target
 from spikebp_plugins.common.errors import wrong_argument
@@ -24,22 +24,55 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.simulator import Simulator
 
-INTERRUPTED: Final = Path("spikebp-interrupted.npz")
-
 
 @options.network_options()
 def train(
     context: typer.Context,
-    dataset: options.DatasetName = "digits",
+    table: options.TablePath = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column to learn.", rich_help_panel="Table"),
+    ] = None,
+    categories: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN,...",
+            help="Columns whose numbers are names, as those of the target may be.",
+            show_default=False,
+            rich_help_panel="Table",
+        ),
+    ] = "",
+    without: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN,...",
+            help="Columns to leave out.",
+            show_default=False,
+            rich_help_panel="Table",
+        ),
+    ] = "",
+    held_out: Annotated[
+        float,
+        typer.Option(
+            help="The share of rows that is not learned, and says how well the rest was.",
+            rich_help_panel="Table",
+        ),
+    ] = 0.2,
+    dataset: options.OtherDatasetName = None,
     folder: options.Folder = None,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="Only the first N training samples.", show_default="all"),
+        typer.Option(min=1, help="Only the first N training samples, or rows.", show_default="all"),
     ] = None,
     epochs: Annotated[
-        int,
-        typer.Option(min=0, help="Epochs in all: more than those before --resume, if it is given."),
-    ] = 5,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Epochs in all: more than those before --resume, if it is given. Of a table the "
+            "most epochs.",
+            show_default="5; 100 of a table",
+        ),
+    ] = None,
     shuffle: Annotated[
         bool,
         typer.Option(
@@ -57,13 +90,34 @@ def train(
     *,
     given: dict[str, Any],
 ) -> None:
-    """Train a network on a data set, or go on training one.
+    """Train a network on a table or a data set of images, or go on training one.
 
-    Ctrl-C, or SIGTERM, saves a checkpoint and says how to go on. A run that was
-    interrupted and resumed ends in the very same checkpoint as one that was not.
+    Of a table, --target is learned: its classes by name, or numbers. With --resume
+    a model learns the rows of a table in one pass, as they come.
+
+    Ctrl-C, or SIGTERM, saves what was learned. On images it says how to go on: a
+    run that was interrupted and resumed ends in the very same checkpoint as one
+    that was not.
     """
     if save is not None:
         file_target(save, "save")
+    if table is not None:
+        options.check_left_out("with a table", dataset=dataset, folder=folder)
+        names = options.column_names(categories), options.column_names(without)
+        wanted = tables.TableOptions(table, target, *names, held_out, samples)
+        if resume is None:
+            parameters = tables.parameters_of(given, layers, connections)
+            parameters |= {"shuffle": shuffle, "max_iter": epochs or tables.MOST_EPOCHS}
+            training = tables.TableTraining.of_new(wanted, parameters, as_json)
+        else:
+            options.check_beside_checkpoint(
+                given, layers=layers, connections=connections, epochs=epochs
+            )
+            training = tables.TableTraining.going_on(wanted, resume, as_json)
+        tables.train_on_table(training, backend, save)
+        return
+    options.check_left_out("without a table", target=target, categories=categories, without=without)
+    dataset, epochs = dataset or "digits", 5 if epochs is None else epochs
     body = HiddenLayers.given(layers, connections)
     before = None if resume is None else Checkpoint.load(resume)
     data = options.load_images(dataset, folder, None if before is None else before.net)
@@ -78,7 +132,7 @@ def train(
         try:
             results = _run(sim, course, effort, save, as_json)
         except KeyboardInterrupt:
-            path = INTERRUPTED if save is None else save
+            path = tables.INTERRUPTED if save is None else save
             _save_interrupted(sim, course, path, context.meta[options.ARGUMENTS])
             raise typer.Exit(130) from None
         except OverflowError:
@@ -217,10 +271,7 @@ def _check_goes_on(course: TrainingPlan, samples_seen: int, path: Path | None) -
 def _save_interrupted(
     sim: Simulator, course: TrainingPlan, path: Path, arguments: list[str]
 ) -> None:
-    # A second Ctrl-C must not interrupt the saving.
-    endings = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(ends, signal.SIG_IGN) for ends in endings]
-    try:
+    with uninterrupted():
         sim.save(path)
         command = shlex.join(["spikebp", *_without_resume(arguments), "--resume", str(path)])
         rest = f"; go on with: {command}" if sim.samples_seen < course.total else ""
@@ -229,9 +280,6 @@ def _save_interrupted(
             f"samples{rest}",
             err=True,
         )
-    finally:
-        for ends, handler in zip(endings, previous, strict=True):
-            signal.signal(ends, handler)
 
 
 def _without_resume(arguments: list[str]) -> list[str]:

@@ -2,7 +2,10 @@
 
 A column of numbers becomes whole numbers of its last decimal, so that 5.1 is 51 where no number of
 the column has more decimals; one that has gaps gets a second feature, which says where they are. A
-column of categories becomes a feature for each of them, which is 1 where the row has it.
+column of categories becomes a feature for each of them, which is 1000 where the row has it.
+
+Features that are mostly zero are scaled together. So numbers that are mostly zero get as many
+decimals as make them about 1000 too: categories would vanish beside sums of money.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ MOST_CATEGORIES: Final = 200
 LARGE_READING: Final = 2**27
 #: What a program in C can read; numbers beyond are cut off.
 LARGEST_READING: Final = 2**31 - 1
+#: The feature of a category that a row has, and of a gap.
+PRESENT: Final = 1000
 #: A target that has no more different whole numbers is one of classes.
 MOST_NUMBERED_CLASSES: Final = 20
 #: The first bytes of a file that gzip has written.
@@ -51,7 +56,7 @@ class NumberColumn(NamedTuple):
     usual : int
         The median of its features there, which stands for a number that is missing.
     has_gaps : bool
-        Whether a second feature is 1 where the number is missing, and otherwise 0.
+        Whether a second feature is `PRESENT` where the number is missing, and otherwise 0.
     """
 
     name: str
@@ -68,10 +73,7 @@ class NumberColumn(NamedTuple):
         if not all(map(is_number, numbers)) or not numbers:
             return None
         values = np.array(numbers, np.float64)
-        largest = float(np.abs(values).max())
-        decimals = max(map(_decimals, numbers))
-        if largest > 0:
-            decimals = min(decimals, math.floor(math.log10(LARGE_READING / largest)))
+        decimals = _decimals_of(values, max(map(_decimals, numbers)))
         usual = int(np.rint(np.median(_readings(values, decimals))))
         has_gaps = len(numbers) < len(cells)
         return cls(name, decimals, float(values.min()), float(values.max()), usual, has_gaps)
@@ -80,6 +82,18 @@ class NumberColumn(NamedTuple):
     def feature_names(self) -> list[str]:
         """The names of its features."""
         return [self.name, f"{self.name} is missing"][: 1 + self.has_gaps]
+
+    @property
+    def meanings(self) -> list[str]:
+        """What its features are, for whoever makes them without the table."""
+        scale = f" {'*' if self.decimals > 0 else '/'} {10 ** abs(self.decimals)}"
+        number = self.name + (scale if self.decimals else "")
+        if not self.has_gaps:
+            return [number]
+        return [
+            f"{number}; {self.usual} if it is missing",
+            f"{PRESENT} if {self.name} is missing, or else 0",
+        ]
 
     def features(self, cells: Cells) -> NDArray[np.float64]:
         """Return the features of some cells, of shape (n, 1 or 2).
@@ -99,7 +113,7 @@ class NumberColumn(NamedTuple):
             wrong = next(text for text in texts if not is_number(text))
             raise wrong_argument(self.name, "a number, or missing, in every row", repr(wrong))
         readings = np.where(is_missing, self.usual, _readings(values, self.decimals))
-        return np.stack([readings, is_missing.astype(float)][: 1 + self.has_gaps], axis=1)
+        return np.stack([readings, PRESENT * is_missing][: 1 + self.has_gaps], axis=1)
 
 
 class CategoryColumn(NamedTuple):
@@ -141,12 +155,17 @@ class CategoryColumn(NamedTuple):
         """The names of its features."""
         return [f"{self.name} is {category or 'missing'}" for category in self.categories]
 
+    @property
+    def meanings(self) -> list[str]:
+        """What its features are, for whoever makes them without the table."""
+        return [f"{PRESENT} if {name}, or else 0" for name in self.feature_names]
+
     def features(self, cells: Cells) -> NDArray[np.float64]:
         """Return the features of some cells, of shape (n, n_categories)."""
         place = {category: i for i, category in enumerate(self.categories)}
         at = np.fromiter((place.get(cell, -1) for cell in cells), np.int64, len(cells))
         features: NDArray[np.float64] = np.zeros((len(cells), len(place)))
-        features[at[:, np.newaxis] == np.arange(len(place))] = 1
+        features[at[:, np.newaxis] == np.arange(len(place))] = PRESENT
         return features
 
 
@@ -218,6 +237,11 @@ class Table(NamedTuple):
         """The names of all features."""
         return [name for column in self.columns for name in column.feature_names]
 
+    @property
+    def meanings(self) -> list[str]:
+        """What all features are, for whoever makes them without the table: integers."""
+        return [meaning for column in self.columns for meaning in column.meanings]
+
     def features(self, cells: Mapping[str, Cells]) -> NDArray[np.float64]:
         """Return the features of rows, as whole numbers of shape (n_rows, n_features).
 
@@ -236,6 +260,10 @@ class Table(NamedTuple):
             names = ", ".join(missing)
             raise wrong_argument("the table", f"one with the columns {names}", ", ".join(cells))
         return np.hstack([column.features(cells[column.name]) for column in self.columns])
+
+    def has_target(self, cell: str) -> bool:
+        """Return whether a cell of the target says something: "none" may be the name of a class."""
+        return not is_gap(cell) if self.is_regression else cell not in ("", "?")
 
     def targets(self, cells: Cells) -> NDArray[Any]:
         """Return what a network is to say of rows, numbers or names, given their targets.
@@ -348,6 +376,16 @@ def _are_quantities(cells: Cells) -> bool:
         return False
     different = {float(cell) for cell in numbers}
     return len(different) > MOST_NUMBERED_CLASSES or not all(map(float.is_integer, different))
+
+
+def _decimals_of(values: NDArray[np.float64], most: int) -> int:
+    """Return the decimals of a column of numbers, given those of the number that has most."""
+    sizes = np.abs(values[values != 0])
+    if sizes.size == 0:
+        return 0
+    if 2 * sizes.size < values.size:
+        return round(math.log10(PRESENT / float(np.median(sizes))))
+    return min(most, math.floor(math.log10(LARGE_READING / float(sizes.max()))))
 
 
 def _decimals(cell: str) -> int:

@@ -195,10 +195,13 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
 
 def _of_features(features: FeaturesInC, constants: Mapping[str, int]) -> dict[str, str]:
     """Return the parts of a program that takes features."""
+    unit = "1" if features.unit == 0 else f"2^{features.unit}"
     return {
         "feature_bits": str(features.bits),
         "feature_bytes": str(features.bits // 8),
-        "unit": "1" if features.unit == 0 else f"2^{features.unit}",
+        "meanings": features.guide(),
+        "unit": unit,
+        "in_units": "" if unit == "1" else f", in units of {unit} of what the classifier knew",
         "features": fill("features.c", features.texts(), constants),
     }
 

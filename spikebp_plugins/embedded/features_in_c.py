@@ -78,6 +78,8 @@ class FeaturesInC:
         How far scaling and the rate are.
     block : ndarray of shape (BLOCK, n_features), int16 or int32
         The readings of a block that has not ended.
+    meanings : tuple of str
+        What each feature is, for the guide; empty if that is not known.
     """
 
     bits: int
@@ -88,6 +90,7 @@ class FeaturesInC:
     features: NDArray[Any]
     progress: NDArray[Any]
     block: NDArray[Any]
+    meanings: tuple[str, ...]
 
     @property
     def n_features(self) -> int:
@@ -141,6 +144,14 @@ class FeaturesInC:
         yield f"static net_feature_t block[BLOCK][NET_FEATURES]{first};"
         yield f"static int32_t halvings = {self.halvings}; /* of the rate */"
         yield ""
+
+    def guide(self) -> str:
+        """Return what the features are, as a table of the guide."""
+        if not self.meanings:
+            return ""
+        names = (meaning.replace("|", "\\|") for meaning in self.meanings)
+        rows = (f"| `x[{i}]` | {name} |" for i, name in enumerate(names))
+        return "\n".join(["", "| feature | what it is |", "|---|---|", *rows])
 
     def texts(self) -> dict[str, str]:
         """Return the parts of ``features.c``."""

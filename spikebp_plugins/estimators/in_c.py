@@ -117,7 +117,15 @@ def _features(learned: SpikingMLPClassifier, bits: int, unit: int) -> FeaturesIn
         features=features,
         progress=progress,
         block=block,
+        meanings=_meanings(learned),
     )
+
+
+def _meanings(learned: SpikingMLPClassifier) -> tuple[str, ...]:
+    """Return what the features of a classifier are, as far as it knows."""
+    if learned.table_ is not None:
+        return tuple(learned.table_.meanings)
+    return tuple(getattr(learned, "feature_names_in_", ()))
 
 
 def _as_readings(values: NDArray[np.float64], bits: int, unit: int) -> NDArray[np.int64]:
