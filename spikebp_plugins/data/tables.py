@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
@@ -315,11 +316,12 @@ class TableFile:
             If it is no table: without a header, or with a row that is longer or shorter.
         """
         with self._opened() as file:
-            first = file.readline()
+            lines = self._lines(file)
+            first = next(lines, "")
             separator = max(self.SEPARATORS, key=first.count)
             names = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
             self._check_header(names)
-            reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
+            reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
             checked = self._checked(reader, len(names))
             while rows := list(islice(checked, at_once)):
                 cells = zip(*rows, strict=True)
@@ -351,9 +353,16 @@ class TableFile:
                 elif row:
                     where = f"line {reader.line_num + 1} of {self.path}"
                     raise wrong_argument(where, f"a row of {n_columns} cells", f"one of {len(row)}")
-        except (csv.Error, EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
-            where = f"line {reader.line_num + 2} of {self.path}"
-            raise wrong_argument(where, "a row of a table in UTF-8", error) from error
+        except csv.Error as error:
+            where = f"line {reader.line_num + 1} of {self.path}"
+            raise wrong_argument(where, "a row of cells", error) from error
+
+    def _lines(self, file: IO[str]) -> Iterator[str]:
+        """Yield the lines of a file, or say that it is damaged."""
+        try:
+            yield from file
+        except (EOFError, UnicodeDecodeError, gzip.BadGzipFile, zlib.error) as error:
+            raise wrong_argument(str(self.path), "a table of text in UTF-8", error) from error
 
 
 def is_gap(cell: str) -> bool:
