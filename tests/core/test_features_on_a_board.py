@@ -13,12 +13,15 @@ from spikebp_plugins import Checkpoint, Simulator, SpikingMLPClassifier, to_c
 from spikebp_plugins.embedded import from_state_bytes, to_state_bytes
 from tests.core.small_nets import assert_all_equal
 from tests.core.test_board import MISSING, assert_sizes_are_kept, board, on_both_cores
+from tests.core.test_cli import run as spikebp
 from tests.core.test_features_in_c import (
     ESTIMATORS,
+    ProgramOfClassifier,
     assert_same_classifiers,
     begun,
     sensor_readings,
 )
+from tests.core.test_tables import cells_of, write_iris, write_made
 
 pytestmark = [
     pytest.mark.thorough,
@@ -26,6 +29,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
+write_large = partial(write_made, "large.csv", 20_000)
 features_file = partial(board.samples_file, number="i4")
 
 #: Another compiler of the network. The library of the board's own one has the headers.
@@ -123,3 +127,31 @@ def test_values_and_lists_are_learned_on_the_board(is_list, core, tmp_path):
         assert_all_equal(found.state.weights, sim.weights)
     assert learned.undone == 0
     assert learned.state == to_state_bytes(sim.checkpoint(), 32)
+
+
+@on_both_cores
+@pytest.mark.parametrize(("write", "target"), [(write_iris, "species"), (write_large, "income")])
+def test_three_commands_bring_a_table_to_a_board(write, target, core, tmp_path, monkeypatch):
+    """All rows are named and learned alike in Python, by gcc and on the board."""
+    monkeypatch.chdir(tmp_path)
+    table = write()
+    spikebp("train", table, "--target", target, "--layers", "20,10", "--save", "model.npz")
+    spikebp("predict", "model.npz", table, "--output", "said.csv")
+    spikebp("export-c", "model.npz")
+    model, cells = SpikingMLPClassifier.load("model.npz"), cells_of(table)
+    X, y = model.table_.features(cells), np.searchsorted(model.classes_, cells[target])
+    before = deepcopy(model)
+
+    (tmp_path / "host").mkdir()
+    here = ProgramOfClassifier(model, tmp_path / "host")
+    assert (tmp_path / "net.c").read_bytes() == (tmp_path / "host" / "net.c").read_bytes()
+    scores = np.array([here.scores(row) for row in X])
+    assert np.array_equal(model.classes_[scores.argmax(axis=1)], cells_of("said.csv")[target])
+    for row, label in zip(X, y, strict=True):
+        assert here.learn(row, label) == 0
+
+    program = board.build(tmp_path, core, tmp_path / "learn.elf")
+    learned = board.learn(program, tmp_path, X, y, write=features_file)
+    assert learned.wrong == wrong_in_turn(model, X, y)
+    assert learned.state == here.state()
+    assert_same_classifiers(from_state_bytes(learned.state, before), model)
