@@ -17,12 +17,12 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
-from pathlib import Path
 from typing import IO, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.common.archive import PathLike
 from spikebp_plugins.common.errors import wrong_argument
 
 #: What stands for a number that is missing, in lower case.
@@ -290,14 +290,14 @@ class TableFile:
 
     Parameters
     ----------
-    path : Path
+    path : str or path-like
         The file.
     """
 
     #: What may separate cells.
     SEPARATORS: ClassVar = (",", ";", "\t")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: PathLike) -> None:
         self.path = path
 
     def rows(self, at_once: int) -> Iterator[dict[str, tuple[str, ...]]]:

@@ -136,6 +136,7 @@ def runs(page):
 def test_short_shell_lines_run(page, tmp_path, monkeypatch):
     """One after the other, in one folder; those on MNIST learn digits, and for one epoch."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     for arguments in runs(page):
         if arguments[0] == "import-c" and not Path(arguments[1]).exists():
             checkpoint = arguments[arguments.index("--checkpoint") + 1]

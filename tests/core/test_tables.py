@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tracemalloc
 from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -35,6 +36,7 @@ from spikebp_plugins.data.tables import (
 )
 from tests.core.small_nets import assert_all_equal
 from tests.core.test_cli import run, run_json
+from tests.documentation import ROOT, sections
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -217,20 +219,20 @@ def test_what_is_no_table_is_refused_in_a_line(text, said):
     with open("t.csv", "w", encoding="utf-8") as file:
         file.write(text)
     assert said in refused("train", "t.csv", "--target", "t", "--save", "m.npz")
-    assert not (tables.Path("m.npz")).exists()
+    assert not Path("m.npz").exists()
 
 
 def test_bytes_that_are_no_text_are_refused():
-    tables.Path("t.csv").write_bytes(b"a,t\n1,x\n\xff\xfe,y\n")
+    Path("t.csv").write_bytes(b"a,t\n1,x\n\xff\xfe,y\n")
     assert "t.csv must be a table of text in UTF-8; got" in refused(
         "train", "t.csv", "--target", "t"
     )
-    tables.Path("t.csv").write_bytes(b"a,t\n1,x\n" + b"1" * 200_000 + b",x\n")
+    Path("t.csv").write_bytes(b"a,t\n1,x\n" + b"1" * 200_000 + b",x\n")
     assert "line 3 of t.csv must be a row of cells; got field larger" in refused(
         "train", "t.csv", "--target", "t"
     )
     packed = gzip.compress(b"a,t\n" + b"1,x\n2,y\n" * 5000)
-    tables.Path("t.csv").write_bytes(packed[: len(packed) // 2])
+    Path("t.csv").write_bytes(packed[: len(packed) // 2])
     assert "t.csv must be a table of text in UTF-8; got" in refused(
         "train", "t.csv", "--target", "t"
     )
@@ -365,6 +367,15 @@ def test_epochs_do_not_depend_on_the_size_of_parts(monkeypatch):
     assert_all_equal(one.checkpoint_.state.weights, other.checkpoint_.state.weights)
 
 
+def test_the_code_of_the_page_on_commands_runs(folder, capsys):
+    (folder / "examples").symlink_to(ROOT / "examples")
+    arguments = ("--target", "species", "--epochs", "2", "--save", "model.npz")
+    run("train", "examples/iris.csv", *arguments)
+    capsys.readouterr()
+    exec(sections("docs/command_line.md")["Tables"], {})
+    assert "setosa" in capsys.readouterr().out
+
+
 @pytest.mark.thorough
 def test_memory_does_not_grow_with_a_table_of_one_pass(monkeypatch):
     rows = [(i % 97, i % 13, "xy"[i % 97 > 50]) for i in range(24_000)]
@@ -489,6 +500,7 @@ def test_programs_say_what_their_features_are(folder):
     assert "| `x[5]` | 1000 if job is clerk, or else 0 |" in guide
 
 
+@pytest.mark.thorough
 def test_pandas_is_not_needed(folder):
     write_iris()
     code = """
