@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 #: Rows that are read together, and after which a pass over a large table says how it goes.
 ROWS_AT_ONCE: Final = 10_000
-#: So many cells say what the columns are; a table with more features than these (256 MB) is
+#: So many cells say what the columns are; a table with more features than these (128 MB) is
 #: learned in one pass.
-CELLS_LOOKED_AT: Final = 2**22
-MOST_FEATURES: Final = 2**25
+CELLS_LOOKED_AT: Final = 2**21
+MOST_FEATURES: Final = 2**24
 #: The last rows that were held out of one pass, which are shown again at its end.
 MOST_HELD_OUT: Final = 20_000
 #: Epochs of a table that is learned several times, unless the network finds no gain before.
@@ -151,6 +151,7 @@ class TableTraining:
     def run(self, backend: str | None) -> Tally:
         """Learn, and return how well held-out rows are known in the end."""
         self._backend = backend
+        self._say(f"reads {self.options.path}")
         blocks = _first(TableFile(self.options.path).rows(ROWS_AT_ONCE), self.options.n_rows)
         looked_at = list(_until(blocks, CELLS_LOOKED_AT))
         if not looked_at:
@@ -178,6 +179,8 @@ class TableTraining:
             if n_features > MOST_FEATURES:
                 self.is_one_pass = True
                 return self._pass_over(first, parts)
+        if not first:
+            raise wrong_argument("the table", f"one with rows that have a {self.table.target}", 0)
         return self._fit(joined(first))
 
     def _rows(self, blocks: Iterable[Cells]) -> Iterator[Rows]:
@@ -250,7 +253,7 @@ class TableTraining:
             for rows in chain(first, rest):
                 learned, held_out = self._split(rows)
                 if len(held_out.y) and n_learned:
-                    text = f"held-out {self._judged([held_out])}, before they were learned"
+                    text = f"{self._judged([held_out])} of held-out rows after it"
                     self._say(f"row {n_learned:,}: {text}")
                 if len(learned.y):
                     model.partial_fit(*learned, **of_first)

@@ -106,8 +106,9 @@ def train(
         names = options.column_names(categories), options.column_names(without)
         wanted = tables.TableOptions(table, target, *names, held_out, samples)
         if resume is None:
+            epochs = tables.MOST_EPOCHS if epochs is None else epochs
             parameters = tables.parameters_of(given, layers, connections)
-            parameters |= {"shuffle": shuffle, "max_iter": epochs or tables.MOST_EPOCHS}
+            parameters |= {"shuffle": shuffle, "max_iter": epochs}
             training = tables.TableTraining.of_new(wanted, parameters, as_json)
         else:
             options.check_beside_checkpoint(

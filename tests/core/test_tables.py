@@ -204,6 +204,7 @@ def refused(*arguments):
         ("a,t\n", "the table must be one with rows below its header; got none"),
         ("a,t\n1,x\n2\n", "line 3 of t.csv must be a row of 2 cells; got one of 1"),
         ("a,b\n1,x\n", "target must be among the columns a, b; got 't'"),
+        ("a,t\n1,?\n2,?\n", "the table must be one with rows that have a t; got 0"),
         ("t\nx\ny\n", "the table must be one with columns besides the target; got t"),
         (
             "a,t\n" + "".join(f"text {i},x\n" for i in range(201)),
@@ -213,7 +214,17 @@ def refused(*arguments):
             ),
         ),
     ],
-    ids=["empty", "numbers", "twice", "no rows", "short", "no target", "target alone", "texts"],
+    ids=[
+        "empty",
+        "numbers",
+        "twice",
+        "no rows",
+        "short",
+        "no target",
+        "no targets",
+        "target alone",
+        "texts",
+    ],
 )
 def test_what_is_no_table_is_refused_in_a_line(text, said):
     with open("t.csv", "w", encoding="utf-8") as file:
@@ -345,7 +356,7 @@ def test_a_large_table_is_learned_in_one_pass(monkeypatch):
     in_parts(monkeypatch, 5 * 300, 9 * 400)
     printed = run("train", "made.csv", "--target", "income", "--save", "m.npz")
     assert "the table is learned in one pass" in printed.stdout
-    assert "before they were learned" in printed.stdout
+    assert "of held-out rows after it" in printed.stdout
     model, cells = model_in("m.npz"), cells_of("made.csv")
     first = {name: column[:300] for name, column in cells.items()}
     assert model.table_ == Table.of(first, "income")
