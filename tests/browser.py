@@ -32,6 +32,10 @@ class Browser:
         What its pages have asked for, and what came to the console.
     opened : int
         How many pages were opened.
+    asked : list of str
+        The questions that its pages have asked.
+    answer : bool
+        What they are answered.
     """
 
     def __init__(self, folder):
@@ -48,9 +52,19 @@ class Browser:
         self._unread, self._came = b"", []
         self._sent = 0
         self._session = None
+        self.asked, self.answer = [], True
         self.requests, self.said, self.opened = [], [], 0
         pages = self.call("Target.getTargets")["targetInfos"]
-        target = next(page["targetId"] for page in pages if page["type"] == "page")
+        self._attach(next(page["targetId"] for page in pages if page["type"] == "page"))
+
+    def new_tab(self):
+        """Open a tab, and close the one before."""
+        before = self._target
+        self._attach(self.call("Target.createTarget", url="about:blank")["targetId"])
+        self.call("Target.closeTarget", targetId=before)
+
+    def _attach(self, target):
+        self._target = target
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log", "DOM"):
@@ -65,14 +79,10 @@ class Browser:
 
     def call(self, method, **parameters):
         """Call a method of the DevTools protocol, and return its result."""
-        self._sent += 1
-        message = {"id": self._sent, "method": method, "params": parameters}
-        if self._session is not None and not method.startswith("Browser."):
-            message["sessionId"] = self._session
-        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        sent = self._send(method, **parameters)
         while True:
             answer = self._read()
-            if answer.get("id") == self._sent:
+            if answer.get("id") == sent:
                 assert "error" not in answer, answer
                 return answer["result"]
             self._came.append(answer)
@@ -106,6 +116,14 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def _send(self, method, **parameters):
+        self._sent += 1
+        message = {"id": self._sent, "method": method, "params": parameters}
+        if self._session is not None and not method.startswith(("Browser.", "Target.")):
+            message["sessionId"] = self._session
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        return self._sent
+
     def _read(self):
         while b"\0" not in self._unread:
             assert select([self._events], [], [], SILENT)[0], "the browser says nothing"
@@ -116,6 +134,9 @@ class Browser:
         event = json.loads(message)
         if event.get("method") == "Network.requestWillBeSent":
             self.requests.append(event["params"]["request"]["url"])
+        if event.get("method") == "Page.javascriptDialogOpening":  # which waits for its answer
+            self.asked.append(event["params"]["message"])
+            self._send("Page.handleJavaScriptDialog", accept=self.answer)
         if event.get("method") in SAYS:
             self.said.append(event["params"])
         return event

@@ -1,5 +1,5 @@
-/* What a page needs of a network in C: input as real numbers, each spike and error of the last
- * sample, and what it cost. It hands out numbers that JavaScript has, which so need not know the
+/* What a page needs of a network in C: input, or features, as real numbers, each spike and error of the
+ * last sample, and what it cost. It hands out numbers that JavaScript has, which so need not know the
  * types of this network. This file and that of the network are compiled as one. */
 
 #include <stdint.h>
@@ -20,7 +20,11 @@ static void page_after_step(void);
 
 #define FOR_PAGE(name) __attribute__((export_name(#name)))
 
+#if NET_TAKES_FEATURES
+static net_feature_t values[NET_FEATURES];
+#else
 static net_state_t values[NET_INPUTS];
+#endif
 static uint8_t state[NET_STATE_SIZE];
 
 /* What was sent in each step of the last sample. */
@@ -41,18 +45,36 @@ static void page_after_step(void)
     n_recorded++;
 }
 
-/* Set an input, in spikes a step. One that its type does not hold fails the sample. */
-FOR_PAGE(set_input) void page_set_input(int32_t unit, double value)
+/* The nearest whole number, of two that of an even one, and none beyond a limit. */
+static double rounded(double value, double limit)
 {
-    double units = __builtin_rint(value * ONE), limit = (double)LARGEST_STATE + 1;
-    values[unit] = (net_state_t)(units > limit ? limit : units < -limit ? -limit : units);
+    double whole = __builtin_rint(value);
+    return whole > limit ? limit : whole < -limit ? -limit : whole;
 }
 
-/* Show the input for all steps, step by step, so that each can be recorded. */
+/* Set an input and show all of them for all steps, step by step, so that each can be recorded. */
+#if NET_TAKES_FEATURES
+FOR_PAGE(set_input) void page_set_input(int32_t unit, double value)
+{
+    values[unit] = (net_feature_t)rounded(value, INT32_MAX);
+}
+
+FOR_PAGE(show) int32_t page_show(int32_t label)
+{
+    return label == NET_NO_LABEL ? net_predict_features(values) : net_learn_features(values, label);
+}
+#else
+/* Input is in spikes a step. One that its type does not hold fails the sample. */
+FOR_PAGE(set_input) void page_set_input(int32_t unit, double value)
+{
+    values[unit] = (net_state_t)rounded(value * ONE, (double)LARGEST_STATE + 1);
+}
+
 FOR_PAGE(show) int32_t page_show(int32_t label)
 {
     return show_steps(values, VALUES, label, ANEW);
 }
+#endif
 
 /* Of the last sample: the score of a class, in spikes a step. */
 FOR_PAGE(score) double page_score(int32_t class)

@@ -1,7 +1,8 @@
 "use strict";
 
 /* A network that learns in a page. make_page.py joins this file with page.html and page.css, with
- * what it knows of the network, and with the program (page.c and net.c) as WebAssembly. */
+ * what it knows of the network, and with the program (page.c and net.c) as WebAssembly. It also
+ * writes what a page has for each class, column and layer. */
 
 const NETWORK = JSON.parse(document.getElementById("network").textContent);
 const NO_LABEL = -1;
@@ -20,13 +21,14 @@ const KEY_STEP = 0.04;
 const KEY_MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const byId = (id) => document.getElementById(id);
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+const childrenOf = (id) => Array.from(byId(id).children);
+const colour = (name) => getComputedStyle(document.body).getPropertyValue(name);
 const nameOf = (output) => NETWORK.classes[output];
 const best = (scores) => scores.indexOf(Math.max(...scores));
 const sum = (numbers) => numbers.reduce((total, number) => total + Math.abs(number), 0);
 const grouped = (number) => number.toLocaleString("en");
 const say = (sentence) => (byId("status").textContent = sentence);
-const onClick = (id, action) => byId(id).addEventListener("click", action);
+const onClick = (id, action) => (byId(id).onclick = action);
 
 function element(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -37,15 +39,22 @@ function element(tag, properties, ...children) {
 /* ---- The network ---- */
 
 let program;
-const memory = () => new Uint8Array(program.memory.buffer);
-const state = () => memory().subarray(program.state(), program.state() + NETWORK.state_size);
+const state = () => new Uint8Array(program.memory.buffer, program.state(), NETWORK.state_size);
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+const base64Of = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+
+/* What the network is shown of a value: of a pixel, or of a cell of a table, which is a number, a
+ * category, or "" where it is missing. A category that is not known is shown without any. */
+function featuresOf(value, i) {
+  const { categories, present, missing, times, over } = NETWORK.columns[i] ?? NETWORK;
+  if (categories) return categories.map((category) => (category === value ? present : 0));
+  return value === "" ? missing : [(value * times) / over, 0].slice(0, missing.length);
+}
 
 /* What the units of some layers sent in the last sample: [layer][step][unit]. */
 function recorded(sent, sizes) {
-  let end = 0;
-  return sizes.map((size) => {
-    const first = end;
-    end += size;
+  return sizes.map((size, layer) => {
+    const first = sum(sizes.slice(0, layer));
     return Array.from({ length: program.steps() }, (_, step) =>
       Array.from({ length: size }, (_, unit) => sent(step, first + unit)));
   });
@@ -54,16 +63,14 @@ function recorded(sent, sizes) {
 /* Show a sample, and learn from it if it has a label. Where a number would leave its type, nothing
  * is learned, and null returned. */
 function show(values, label = NO_LABEL) {
-  values.forEach((value, unit) => program.set_input(unit, value * NETWORK.factor));
+  values.flatMap(featuresOf).forEach((feature, unit) => program.set_input(unit, feature));
   if (program.show(label) !== OK) return null;
+  const dense = NETWORK.synapses * (label === NO_LABEL ? 1 : 3);
   return {
-    learns: label !== NO_LABEL,
     scores: NETWORK.classes.map((_, output) => program.score(output)),
     spikes: recorded(program.spikes, NETWORK.layers),
     errors: recorded(program.errors, NETWORK.layers.slice(1)),
-    additions: program.additions(),
-    multiplyAdds: program.multiply_adds(),
-    dense: NETWORK.synapses * (label === NO_LABEL ? 1 : 3),
+    costs: [program.additions(), program.multiply_adds(), dense],
   };
 }
 
@@ -73,86 +80,69 @@ function savedBytes() {
   return state().slice();
 }
 
-/* Take what was saved. Where it is refused, memory holds nothing of use. */
-function takeBytes(bytes) {
-  if (bytes.length !== NETWORK.state_size) return false;
-  state().set(bytes);
-  return program.read_state() === OK;
-}
-
 /* ---- What it says ---- */
 
-/* Draw bars from zero, with a mark where one is asked for. */
-function drawBars(list, rows, low, high, mark = low) {
-  const place = (value) => (100 * (Math.min(Math.max(value, low), high) - low)) / (high - low);
-  list.replaceChildren(...rows.map(({ name, value, text, isBest }) => {
-    const [from, to] = [place(Math.min(0, value)), place(Math.max(0, value))];
-    const track = element("span", { className: "track" },
-      element("span", { style: `left: ${from}%; width: ${to - from}%` }),
-      element("i", { style: `left: ${place(mark)}%`, hidden: mark === low }));
-    const number = element("span", { className: "number" }, text);
-    const row = { className: isBest ? "best" : "" };
-    return element("li", row, element("span", {}, name), track, number);
-  }));
+/* Draw a bar from zero. */
+function drawBar(row, value, low, high, text) {
+  const place = (at) => (100 * (Math.min(Math.max(at, low), high) - low)) / (high - low);
+  const [from, to] = [place(Math.min(0, value)), place(Math.max(0, value))];
+  const [, track, number] = row.children;
+  track.firstChild.style.cssText = `left: ${from}%; width: ${to - from}%`;
+  number.textContent = text;
 }
 
 function drawScores({ scores }) {
-  const rows = scores.map((value, output) =>
-    ({ name: nameOf(output), value, text: value.toFixed(2), isBest: output === best(scores) }));
-  const { target } = NETWORK;
-  drawBars(byId("scores"), rows, -0.25 * target, 1.25 * target, target);
-}
-
-function announce({ scores, spikes }) {
-  const order = scores.map((_, output) => output).sort((a, b) => scores[b] - scores[a]);
-  const texts = order.map((output) => `${nameOf(output)} (${scores[output].toFixed(2)})`);
-  const isSilent = sum(spikes[0].flat()) === 0;
-  byId("verdict").textContent = isSilent ? "Its input sends no spikes."
-    : `It says ${texts.slice(0, 2).join(", then ")}.`;
-}
-
-function drawCosts({ additions, multiplyAdds, dense }) {
-  const costs = { Additions: additions, "Multiply-adds": multiplyAdds, "A dense network": dense };
-  const rows = Object.entries(costs).map(([name, n]) => ({ name, value: n, text: grouped(n) }));
-  drawBars(byId("costs"), rows, 0, Math.max(...Object.values(costs)));
-}
-
-/* Each layer is a strip, with a row for each step. Where it learned, errors are the lower half. */
-function drawRaster({ spikes, errors, learns }) {
-  byId("raster").querySelectorAll("canvas").forEach((canvas, layer) => {
-    const sent = spikes[layer], back = (learns && errors[layer - 1]) || null;
-    const name = layer === 0 ? "Input" : layer < errors.length ? `Layer ${layer}` : "Output";
-    const said = `${name}, ${sent[0].length} units: ${sum(sent.flat())} spikes`
-      + (back ? `, ${sum(back.flat())} errors` : "");
-    canvas.previousSibling.textContent = said;
-    canvas.setAttribute("aria-label", said);
-    canvas.width = canvas.clientWidth * devicePixelRatio;
-    canvas.height = canvas.clientHeight * devicePixelRatio;
-    const [width, height] = [canvas.width / sent[0].length, canvas.height / sent.length];
-    const part = back ? height / 2 : height;
-    const context = canvas.getContext("2d");
-    const drawRows = (rows, name, below) => {
-      context.fillStyle = colour(name);
-      rows.forEach((counts, step) => counts.forEach((count, unit) => {
-        context.globalAlpha = count === 0 ? 0 : Math.min(1, 0.55 + 0.15 * Math.abs(count));
-        context.fillRect(unit * width, step * height + below, Math.max(1, width - 1), part - 1);
-      }));
-    };
-    drawRows(sent, "--spike", 0);
-    if (back) drawRows(back, "--error", part);
+  const first = isEmpty() ? NaN : best(scores);
+  childrenOf("scores").forEach((row, output) => {
+    drawBar(row, scores[output] / NETWORK.asked, -0.25, 1.25, scores[output].toFixed(2));
+    row.className = output === first ? "best" : "";
   });
 }
 
-/* A sample as a small picture: an image, or a row of its features. */
-function drawPicture(canvas, values) {
-  const width = NETWORK.side || values.length;
-  Object.assign(canvas, { width, height: values.length / width });
+function drawCosts({ costs }) {
+  childrenOf("costs").forEach((row, i) =>
+    drawBar(row, costs[i], 0, Math.max(...costs), grouped(costs[i])));
+}
+
+function verdict({ scores, spikes }) {
+  if (isEmpty()) return "Here it says what you drew.";
+  if (sum(spikes[0].flat()) === 0) return "Its input sends no spikes.";
+  const order = scores.map((_, output) => output).sort((a, b) => scores[b] - scores[a]);
+  const texts = order.map((output) => `${nameOf(output)} (${scores[output].toFixed(2)})`);
+  return `It says ${texts.slice(0, 2).join(", then ")}.`;
+}
+
+/* Each layer is a strip, with a row for each step. If there are errors, they are the lower half. */
+function drawRaster({ spikes, errors }) {
+  childrenOf("raster").forEach((strip, layer) => {
+    const canvas = strip.querySelector("canvas"), context = canvas.getContext("2d");
+    const sent = spikes[layer], back = errors[layer - 1] ?? [];
+    const [nSent, nBack] = [sum(sent.flat()), sum(back.flat())];
+    strip.querySelector("span").textContent = `${nSent} spikes${nBack ? `, ${nBack} errors` : ""}`;
+    const [width, height] = [canvas.width / sent[0].length, canvas.height / sent.length];
+    const part = nBack ? height / 2 : height;
+    const drawRows = (rows, name, below) => {
+      context.fillStyle = colour(name);
+      rows.forEach((counts, step) => counts.forEach((count, unit) => {
+        context.globalAlpha = Math.min(1, 0.6 * Math.sqrt(Math.abs(count)));
+        context.fillRect(unit * width, step * height + below, Math.max(2, width - 2), part - 2);
+      }));
+    };
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    drawRows(sent, "--spike", 0);
+    drawRows(back, "--error", part);
+  });
+}
+
+/* An image as a small picture. */
+function drawPicture(canvas, pixels) {
+  const { side, high } = NETWORK;
+  canvas.width = canvas.height = side;
   const context = canvas.getContext("2d");
-  const [low, high] = [Math.min(NETWORK.low, ...values), Math.max(NETWORK.high, ...values)];
   context.fillStyle = colour("--text");
-  values.forEach((value, i) => {
-    context.globalAlpha = (value - low) / (high - low);
-    context.fillRect(i % width, Math.floor(i / width), 1, 1);
+  pixels.forEach((pixel, i) => {
+    context.globalAlpha = Math.min(1, pixel / high);
+    context.fillRect(i % side, Math.floor(i / side), 1, 1);
   });
   return canvas;
 }
@@ -161,10 +151,9 @@ function drawPicture(canvas, values) {
 
 function drawStrokes(context, strokes, width) {
   Object.assign(context, { lineWidth: width, lineCap: "round", lineJoin: "round" });
-  for (const [first, ...others] of strokes) {
+  for (const stroke of strokes) {
     context.beginPath();
-    context.moveTo(...first);
-    for (const point of [first, ...others]) context.lineTo(...point);
+    for (const point of [stroke[0], ...stroke]) context.lineTo(...point);
     context.stroke();
   }
 }
@@ -199,12 +188,8 @@ function imageOf(strokes) {
 }
 
 function drawingField() {
-  const canvas = element("canvas", { id: "field", tabIndex: 0, width: 480, height: 480 });
-  const context = canvas.getContext("2d");
+  const canvas = byId("field"), context = canvas.getContext("2d");
   let strokes = [], given = null, pen = [0.5, 0.3], isDown = false;
-  canvas.setAttribute("role", "application");
-  canvas.setAttribute("aria-label", "Field to draw in");
-  canvas.setAttribute("aria-describedby", "keys");
 
   function draw() {
     context.setTransform(canvas.width, 0, 0, canvas.height, 0, 0);
@@ -215,10 +200,7 @@ function drawingField() {
     drawStrokes(context, strokes, 0.075);
     if (!canvas.matches(":focus-visible")) return;
     context.strokeStyle = colour(isDown ? "--error" : "--spike");
-    context.lineWidth = 0.01;
-    context.beginPath();
-    context.arc(...pen, 0.05, 0, 2 * Math.PI);
-    context.stroke();
+    drawStrokes(context, [[pen]], 0.05);
   }
   function set(values) {
     [strokes, given, isDown] = [[], values, false];
@@ -231,7 +213,7 @@ function drawingField() {
   }
   function moveTo(place) {
     pen = place;
-    if (isDown) strokes[strokes.length - 1].push(pen);
+    if (isDown) strokes.at(-1).push(pen);
     inputChanged();
   }
   function lift() {
@@ -239,24 +221,20 @@ function drawingField() {
     inputSettled();
   }
 
-  const placeOf = ({ offsetX, offsetY }) =>
-    [offsetX / canvas.clientWidth, offsetY / canvas.clientHeight];
-  let pointer = null; /* the one that draws: a second finger does not */
-  canvas.addEventListener("pointerdown", (event) => {
-    if (pointer !== null || event.button !== 0) return;
-    pointer = event.pointerId;
-    canvas.setPointerCapture(pointer);
+  const placeOf = ({ offsetX, offsetY }) => [offsetX, offsetY].map((at) => at / canvas.clientWidth);
+  /* A second finger does not draw. */
+  const onPointer = (type, action) =>
+    canvas.addEventListener(type, (event) => event.isPrimary && action(event));
+  onPointer("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    canvas.setPointerCapture(event.pointerId);
     pen = placeOf(event);
     begin();
   });
-  canvas.addEventListener("pointermove", (event) => {
-    if (event.pointerId === pointer) moveTo(placeOf(event));
+  onPointer("pointermove", (event) => {
+    if (canvas.hasPointerCapture(event.pointerId)) moveTo(placeOf(event));
   });
-  canvas.addEventListener("lostpointercapture", (event) => {
-    if (event.pointerId !== pointer) return;
-    pointer = null;
-    lift();
-  });
+  onPointer("lostpointercapture", lift);
   canvas.addEventListener("focus", draw);
   canvas.addEventListener("blur", () => (isDown ? lift() : draw()));
   canvas.addEventListener("keydown", (event) => {
@@ -265,163 +243,184 @@ function drawingField() {
     if (key in KEY_MOVES)
       moveTo(pen.map((place, axis) => within(place + KEY_STEP * KEY_MOVES[key][axis])));
     else if (key === " ") {
-      if (isDown && !event.repeat) lift();
-      else if (!event.repeat) begin();
+      if (!event.repeat) (isDown ? lift : begin)();
       say(`The pen is ${isDown ? "down" : "up"}.`);
     } else if (key === "Delete" || key === "Backspace") set(null);
     else return;
     event.preventDefault();
   });
-  byId("input").append(canvas, element("p", { id: "keys", className: "note" },
-    "With keys: arrows move the pen, space lowers or lifts it, Delete clears."));
-  const values = () => given ?? imageOf(strokes);
-  return { title: "Draw", draw, set, clear: () => set(null), values };
+  return { draw, set, usual: null, values: () => given ?? imageOf(strokes) };
 }
 
-/* ---- Input: a slider for each feature, and rows of a table ---- */
+/* ---- Input: a field for each column, and rows of a table ---- */
 
-function sliders() {
-  const { low, high, features } = NETWORK;
-  let values = features.map(() => (low + high) / 2), nextRow = 0;
-  const parts = features.map((feature, i) => {
-    const range = { type: "range", step: "any", min: low, max: high };
-    const slider = element("input", { id: `feature-${i}`, ...range });
-    slider.addEventListener("input", () => {
-      values = values.map((value, j) => (j === i ? Number(slider.value) : value));
-      inputChanged();
-    });
-    slider.addEventListener("change", inputSettled);
-    const number = element("output");
-    const label = element("label", { htmlFor: slider.id }, feature);
-    byId("input").append(element("div", { className: "slider" }, label, slider, number));
-    return { slider, number };
+function form() {
+  const { columns } = NETWORK;
+  const usual = columns.map((column) => column.usual);
+  let values, nextRow = 0;
+  const fields = childrenOf("columns").map((column) => column.querySelectorAll("input, select"));
+  byId("columns").addEventListener("input", ({ target }) => {
+    const i = childrenOf("columns").indexOf(target.closest("div"));
+    const { value } = target.type === "checkbox" ? fields[i][0] : target;
+    if (target.type === "number" && value === "") return; /* it is being typed */
+    values = values.with(i, target.checked ? "" : columns[i].categories ? value : Number(value));
+    inputChanged();
   });
-  /* A table may have values beyond the ends of a slider. */
-  const draw = () => parts.forEach(({ slider, number }, i) => {
-    slider.min = Math.min(slider.min, values[i]);
-    slider.max = Math.max(slider.max, values[i]);
-    slider.value = values[i];
-    number.textContent = Number(values[i].toPrecision(4));
+  byId("columns").addEventListener("change", () => inputSettled());
+  const draw = () => fields.forEach(([first, number, gap], i) => {
+    if (!columns[i].categories) {
+      gap.checked = first.disabled = number.disabled = values[i] === "";
+      if (gap.checked) return;
+      if (number.valueAsNumber !== values[i]) number.value = values[i]; /* "1.50" stays as it is */
+    }
+    first.value = values[i];
   });
-  function set(numbers) {
-    values = numbers;
+  function set(cells) {
+    values = cells;
     inputSettled();
   }
-
-  const text = element("textarea", { id: "rows", rows: 4, spellcheck: false });
-  const next = element("button", { type: "button" }, "Show the next row");
-  const teach = element("button", { type: "button" }, "Teach all rows");
-  text.addEventListener("input", () => (nextRow = 0));
-  next.addEventListener("click", () => {
-    const rows = rowsOf(text.value);
-    if (rows.length > 0) set(rows[nextRow++ % rows.length].values);
+  byId("rows").addEventListener("input", () => (nextRow = 0));
+  onClick("next-row", () => {
+    const rows = rowsOf(byId("rows").value);
+    if (rows.length) set(rows[nextRow++ % rows.length].values);
   });
-  teach.addEventListener("click", () => teachAll(rowsOf(text.value, true)));
-  byId("input").append(element("details", {}, element("summary", {}, "Paste rows"),
-    element("label", { htmlFor: "rows" }, `${features.length} numbers, and to teach them a class`),
-    text, element("div", { className: "row" }, next, teach)));
-  const clear = () => set(features.map(() => (low + high) / 2));
-  return { title: "Set its input", draw, set, clear, values: () => values };
+  onClick("teach-rows", () => teachAll(rowsOf(byId("rows").value, true)));
+  return { draw, set, usual, values: () => values };
+}
+
+/* The cells of a row, between what it has most of commas, semicolons and tabulators. Those in
+ * quotation marks may have these in them. */
+function cellsOf(row) {
+  const count = (mark) => row.split(mark).length;
+  const [mark] = [",", ";", "\t"].sort((one, other) => count(other) - count(one));
+  const cells = (mark + row).match(new RegExp(`${mark} *("([^"]|"")*"|[^${mark}]*)`, "g"));
+  return cells.map((cell) =>
+    cell.slice(1).trim().replace(/^"(.*)"$/, "$1").replaceAll('""', '"').trim());
+}
+
+/* What a cell is in a column: NaN where it is not allowed. */
+function valueOf({ categories, missing, usual }, cell) {
+  if (categories && cell !== undefined) return cell;
+  if (NETWORK.gaps.includes(cell?.toLowerCase())) return missing.length > 1 ? "" : usual;
+  return cell && Number.isFinite(Number(cell)) ? Number(cell) : NaN;
 }
 
 /* The rows of a text; none where one is wrong, which is said. */
-function rowsOf(text, withClass = false) {
-  const [n] = NETWORK.layers;
-  const rows = text.split("\n").filter((line) => line.trim()).map((line) => {
-    const cells = line.trim().split(/\s*[,;\t]\s*|\s+/);
-    const values = cells.slice(0, n).map((cell) => (cell === "" ? NaN : Number(cell)));
-    return { values, label: NETWORK.classes.indexOf(cells[n]) };
+function rowsOf(text, withClass) {
+  const { columns, classes } = NETWORK;
+  const rows = (text.match(/.*\S.*/g) ?? []).map((row) => {
+    const cells = cellsOf(row);
+    const values = columns.map((column, i) => valueOf(column, cells[i]));
+    return { values, label: classes.indexOf(cells[columns.length]) };
   });
   const wrong = rows.findIndex(({ values, label }) =>
-    values.length < n || !values.every(Number.isFinite) || (withClass && label < 0));
+    values.includes(NaN) || (withClass && label < 0));
   if (wrong < 0) return rows;
-  const then = withClass ? `, and then one of ${NETWORK.classes.join(", ")}` : "";
-  say(`Row ${wrong + 1} must have ${n} numbers${then}.`);
+  const column = columns[rows[wrong].values.findIndex(Number.isNaN)];
+  const part = column ? `number for ${column.name}` : `class: ${classes.join(", ")}`;
+  say(`Row ${wrong + 1} has no ${part}.`);
   return [];
 }
 
 /* ---- Lessons ---- */
 
 let input, atFirst;
-let last; /* the sample whose spikes are shown */
 let said; /* what it says of the input */
-let kept = []; /* samples with their labels */
+let kept = []; /* samples with their labels, and how often each was taught */
 let lessons = []; /* for each, what there was before it */
-let isWaiting = false;
+let frame; /* in which it predicts */
 
-/* The program has no memory but this, so that a copy of it is all that was learned. */
-const snapshot = () => ({ learned: memory().slice(), kept });
+const isEmpty = () => NETWORK.side && sum(input.values()) === 0;
 
-function goTo(moment) {
-  memory().set(moment.learned);
-  kept = moment.kept;
-  drawLearned();
-  inputSettled();
+/* The present moment: all that lessons change, as a text. */
+const present = () => JSON.stringify({ learned: base64Of(savedBytes()), kept });
+
+/* Go to a moment. Where it is refused, which is said of its name, nothing changes. */
+function goTo(text, name) {
+  const before = present();
+  try {
+    const moment = JSON.parse(text), bytes = bytesOf(moment.learned);
+    state().set(bytes);
+    if (bytes.length < NETWORK.state_size || program.read_state() !== OK) throw new Error(name);
+    kept = moment.kept;
+    learnedChanged();
+    return true;
+  } catch {
+    goTo(before);
+    say(`${name} is damaged, or of another network: nothing was changed.`);
+    return false;
+  }
 }
 
 /* Predict at the next picture of the screen. */
 function inputChanged() {
-  if (!isWaiting) requestAnimationFrame(predict);
-  isWaiting = true;
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(() => predict());
 }
 
-function inputSettled() {
-  predict();
-  announce(said);
-}
-
-function predict() {
-  isWaiting = false;
+/* Predict, and show that; or what a lesson has sent and cost. */
+function predict(lesson) {
   said = show(input.values()) ?? said;
-  last = said;
-  draw();
+  input.draw();
+  byId("invitation").hidden = !isEmpty();
+  if (NETWORK.side) drawPicture(byId("seen"), input.values());
+  drawScores(said);
+  drawCosts(lesson ?? said);
+  drawRaster(lesson ?? said);
 }
 
-function draw() {
-  input.draw();
-  drawPicture(byId("seen"), input.values());
-  drawScores(said);
-  drawCosts(last);
-  drawRaster(last);
+function inputSettled(lesson) {
+  predict(lesson);
+  byId("verdict").textContent = verdict(said);
+}
+
+function learnedChanged(lesson) {
+  inputSettled(lesson);
+  drawLearned();
+  const now = present();
+  inStorage((storage) => (now === atFirst ? storage.removeItem(NETWORK.key)
+    : storage.setItem(NETWORK.key, now)));
 }
 
 /* Show what depends on what was learned. */
 function drawLearned() {
-  const seen = grouped(program.samples_seen());
-  byId("about").textContent = `${NETWORK.layers.join("–")} units, ${seen} samples learned.`;
+  byId("learned").textContent = grouped(program.samples_seen());
   byId("undo").disabled = lessons.length === 0;
-  byId("kept").replaceChildren(...kept.map(({ values, label }) => {
+  byId("kept").replaceChildren(...kept.map(({ values, label, times }) => {
     const now = best(show(values)?.scores ?? [NaN]);
     const isRight = now === label, is = nameOf(label), says = nameOf(now) ?? "nothing";
-    const button = element("button", { type: "button", className: isRight ? "" : "wrong" },
-      drawPicture(element("canvas"), values), `${is} → ${says} ${isRight ? "✓" : "✗"}`);
-    button.setAttribute("aria-label", `Kept as ${is}: now it says ${says}. Show it.`);
-    button.addEventListener("click", () => input.set(values));
+    const text = `${is} → ${says} ${isRight ? "✓" : "✗"}${times > 1 ? ` ×${times}` : ""}`;
+    const sample = NETWORK.side ? drawPicture(element("canvas"), values)
+      : element("span", {}, values.map((value) => (value === "" ? "missing" : value)).join(", "));
+    const ariaLabel = `Kept as ${is}, lessons: ${times}. Now it says ${says}. Show it.`;
+    const button = element("button", { type: "button", ariaLabel }, sample, text);
+    button.className = isRight ? "" : "wrong";
+    button.onclick = () => input.set(values);
     return element("li", {}, button);
   }));
 }
 
-const keep = (values, label) => (kept = [...kept, { values, label }].slice(-MOST_KEPT));
+/* Keep a sample: once, however often it is taught. */
+function keep(values, label, taught) {
+  const text = JSON.stringify(values);
+  const isSame = (one) => one.label === label && JSON.stringify(one.values) === text;
+  const times = taught + (kept.find(isSame)?.times ?? 0);
+  kept = [...kept.filter((one) => !isSame(one)), { values, label, times }].slice(-MOST_KEPT);
+}
 
 function teachAll(samples) {
-  const before = snapshot();
-  const learned = samples.filter(({ values, label }) => {
-    const sample = show(values, label);
-    if (sample === null) return false;
-    last = sample;
-    keep(values, label);
-    return true;
-  });
-  if (learned.length > 0) lessons = [...lessons, before].slice(-MOST_UNDONE);
-  const earlier = nameOf(best(said.scores));
-  said = show(input.values()) ?? said;
-  draw();
-  announce(said);
-  drawLearned();
+  const before = present(), earlier = nameOf(best(said.scores));
+  const learned = samples.map(({ values, label }) => {
+    const lesson = show(values, label);
+    if (lesson) keep(values, label, 1);
+    return lesson;
+  }).filter(Boolean);
+  if (learned.length) lessons = [...lessons, before].slice(-MOST_UNDONE);
+  learnedChanged(learned.at(-1));
   const undone = samples.length - learned.length, now = nameOf(best(said.scores));
-  const what = learned.length === 1 ? `as ${nameOf(learned[0].label)}` : `${learned.length} rows`;
+  const what = samples.length === 1 ? `as ${nameOf(samples[0].label)}` : `${samples.length} rows`;
   if (undone > 0) say(`${undone} undone, since a number would have left its type.`);
-  else if (samples.length > 0) say(`Taught ${what}. It said ${earlier}, and now says ${now}.`);
+  else if (samples.length) say(`Taught ${what}. It said ${earlier}, and now says ${now}.`);
 }
 
 function undo() {
@@ -430,80 +429,69 @@ function undo() {
 }
 
 function forget() {
+  if (!confirm("Forget all that was taught and kept?")) return;
   lessons = [];
   goTo(atFirst);
-  say("All is forgotten: the network is again what it was in the file.");
+  say("All is forgotten: the network is that of its file.");
 }
 
-async function load(file) {
-  const bytes = new Uint8Array(await file.arrayBuffer());
-  const before = snapshot();
-  if (!takeBytes(bytes)) {
-    memory().set(before.learned);
-    say(`${file.name} is damaged, or of another network: nothing was changed.`);
-    return;
-  }
+async function load({ target }) {
+  const [file] = target.files, before = present();
+  const learned = base64Of(new Uint8Array(await file.arrayBuffer()));
+  target.value = ""; /* so that it can be chosen again */
+  if (!goTo(JSON.stringify({ learned, kept }), file.name)) return;
   lessons.push(before);
-  goTo(snapshot());
+  drawLearned();
   say(`Loaded ${file.name}.`);
 }
 
 function save() {
   const href = URL.createObjectURL(new Blob([savedBytes()]));
   element("a", { href, download: "learned.bin" }).click();
-  setTimeout(() => URL.revokeObjectURL(href), 1000);
-  say("Saved as learned.bin, which spikebp import-c reads.");
+  say("Saved as learned.bin, for spikebp import-c.");
 }
 
-/* ---- The page ---- */
+/* Use what the browser keeps for pages. Where it keeps nothing, the page says so and goes on. */
+function inStorage(use) {
+  try {
+    return use(localStorage);
+  } catch {
+    byId("storage").textContent = "this browser keeps nothing: save what it learns.";
+    return null;
+  }
+}
 
-function addParts() {
-  const height = Math.min(12, Math.max(4, 110 / NETWORK.steps)) * NETWORK.steps;
-  NETWORK.layers.forEach(() => {
-    const canvas = element("canvas", { style: `height: ${height}px` });
-    canvas.setAttribute("role", "img");
-    byId("raster").append(element("p"), canvas);
-  });
-  NETWORK.classes.forEach((name, label) => {
-    const button = element("button", { type: "button" }, name);
-    button.setAttribute("aria-label", `That was ${name}`);
-    button.addEventListener("click", () => {
-      const values = input.values();
-      if (NETWORK.side && sum(values) === 0) say("Draw something first.");
-      else teachAll([{ values, label }]);
-    });
-    byId("teach").append(button);
-  });
-  input = NETWORK.side ? drawingField() : sliders();
-  byId("input-title").textContent = input.title;
-  byId("seen").closest("figure").hidden = !NETWORK.side;
+/* Take up what was taught before the page was closed. */
+function takeUp() {
+  const stored = inStorage((storage) => storage.getItem(NETWORK.key));
+  if (stored === null) return;
+  const before = program.samples_seen();
+  if (goTo(stored, "What the browser has kept"))
+    say(`Took up what you taught it before (lessons: ${program.samples_seen() - before}).`);
 }
 
 async function start() {
-  const bytes = Uint8Array.from(atob(NETWORK.program), (letter) => letter.charCodeAt(0));
-  program = (await WebAssembly.instantiate(bytes)).instance.exports;
-  atFirst = snapshot();
-  addParts();
-  onClick("clear", () => input.clear());
-  onClick("keep", () => {
-    keep(input.values(), best(said.scores));
-    drawLearned();
+  program = (await WebAssembly.instantiate(bytesOf(NETWORK.program))).instance.exports;
+  atFirst = present();
+  input = NETWORK.side ? drawingField() : form();
+  const ifDrawn = (action) => () => (isEmpty() ? say("Draw something first.") : action());
+  childrenOf("teach").forEach((button, label) => {
+    button.onclick = ifDrawn(() => teachAll([{ values: input.values(), label }]));
   });
+  onClick("clear", () => input.set(input.usual));
+  onClick("keep", ifDrawn(() => {
+    keep(input.values(), best(said.scores), 0);
+    learnedChanged();
+  }));
   onClick("undo", undo);
   onClick("forget", forget);
   onClick("save", save);
-  byId("load").addEventListener("change", async ({ target }) => {
-    if (target.files.length > 0) await load(target.files[0]);
-    target.value = ""; /* so that the same file can be chosen again */
-  });
-  const redraw = () => {
-    draw();
-    drawLearned();
-  };
-  addEventListener("resize", redraw);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  byId("load").addEventListener("change", load);
+  /* Pictures have the colours of the scheme. */
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => learnedChanged());
+  input.set(input.usual);
   drawLearned();
-  input.clear();
+  takeUp();
 }
 
 const started = start();
