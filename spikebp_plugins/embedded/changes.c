@@ -224,7 +224,7 @@ static void start_over(int32_t l)
  * have to be written either way. */
 static void pass_changes(int32_t l)
 {
-    check_sum(spikes_sent[l - 1], LARGEST_WEIGHT);
+    check_sum(spikes_sent[l - 1]);
     if (is_outside)
         return;
     NET_COUNT(forward, spikes_sent[l - 1], CONNECTIONS[l - 1].channels);

@@ -214,21 +214,10 @@ static net_state_t fire(net_state_t *v)
     return n;
 }
 
-#if NET_WEIGHT_BITS == 64
-/* The magnitudes of all weights of a connection that there have been, joined by "or"; and of those
- * that errors go through. With narrower weights, sums have room for the largest that there can be. */
-static net_state_t joined[LAYERS + 1], joined_back[LAYERS + 1];
-static uint8_t are_joined;
-#define LARGEST_OF(weights_of, l) (weights_of[l] + 1)
-#else
-#define LARGEST_OF(weights_of, l) LARGEST_WEIGHT
-#endif
-
 /* Note that a sum could leave its type: that of n spikes, each of which adds at most one weight. */
-static void check_sum(net_state_t n, net_state_t weight)
+static void check_sum(net_state_t n)
 {
-    if (n > LARGEST_SUM / weight)
-        is_outside = 1;
+    check(n, LARGEST_SUM / LARGEST_WEIGHT);
 }
 
 /* The low bits of a number that is too large for a weight. They are never used as a weight, but can be
@@ -391,23 +380,6 @@ static int32_t row_of(const struct connection *c, int32_t row, int32_t column, i
     return ((row * c->kernel + column) * c->below_channels + channel) * c->channels;
 }
 
-#if NET_WEIGHT_BITS == 64
-static void join_weights(void)
-{
-    int32_t l, i;
-    for (l = 1; l <= LAYERS; l++) {
-        const struct connection *c = &CONNECTIONS[l - 1];
-        joined[l] = joined_back[l] = c->constant;
-        for (i = 0; c->learns && i < row_of(c, c->kernel, 0, 0); i++) {
-            joined[l] |= magnitude(weights[c->first_weight + i]);
-            if (l > 1)
-                joined_back[l] |= magnitude(WEIGHTS_BACK[c->first_back + i]);
-        }
-    }
-    are_joined = 1;
-}
-#endif
-
 /* The first unit below that kernel offset [row][column] joins to an output pixel; -1 for padding. */
 static int32_t unit_under(const struct connection *c, int32_t pixel, int32_t row, int32_t column)
 {
@@ -461,7 +433,7 @@ static void pass_forward(int32_t l)
     net_state_t *to = arriving + ARRIVING_AT(l);
     int32_t n;
     memset(to, 0, (size_t)N_UNITS(l) * sizeof *to);
-    check_sum(spikes_sent[l - 1], LARGEST_OF(joined, l));
+    check_sum(spikes_sent[l - 1]);
     if (is_outside)
         return;
     NET_COUNT(rows_read, n_spiking[l - 1], 1);
@@ -532,7 +504,7 @@ static void pass_back(int32_t l)
     net_state_t *to = arriving_back + ARRIVING_BACK_AT(l - 1);
     int32_t n_pixels, p, q, r, a, m;
     memset(to, 0, (size_t)N_UNITS(l - 1) * sizeof *to);
-    check_sum(errors_sent[l], LARGEST_OF(joined_back, l));
+    check_sum(errors_sent[l]);
     if (is_outside)
         return;
     NET_COUNT(rows_read, n_erring[l], 1);
@@ -579,18 +551,6 @@ static void pass_back(int32_t l)
     }
 }
 
-/* Note the magnitudes of weights that have changed, joined by "or". */
-static void check_weights(int32_t l, net_state_t magnitudes)
-{
-    check(magnitudes, LARGEST_WEIGHT);
-#if NET_WEIGHT_BITS == 64
-    joined[l] |= magnitudes;
-    joined_back[l] |= RANDOM_FEEDBACK ? 0 : magnitudes;
-#else
-    (void)l;
-#endif
-}
-
 /* Let a dense connection learn. */
 static void learn_dense(int32_t l, const net_count_t *counts, const net_count_t *back, int32_t n,
     net_state_t rate)
@@ -614,7 +574,7 @@ static void learn_dense(int32_t l, const net_count_t *counts, const net_count_t 
     NET_COUNT(update, n_rows, n);
     NET_COUNT(multiply_adds, n_rows, n);
     (void)n_rows;
-    check_weights(l, magnitudes);
+    check(magnitudes, LARGEST_WEIGHT);
 }
 
 /* Let a convolution learn: for each row of its kernel, add up the changes of all output pixels. */
@@ -655,7 +615,7 @@ static void learn_kernel(int32_t l, const net_count_t *counts, const net_count_t
                 }
             }
         }
-    check_weights(l, magnitudes);
+    check(magnitudes, LARGEST_WEIGHT);
 }
 
 /* Let the weights of connection l learn: subtract rate * counts * errors, summed over the synapses
@@ -1045,10 +1005,6 @@ static void forget_all(void)
 /* Open a sample, if none is, and let it learn from here on, if it has a target. */
 static void open_sample(int is_taught)
 {
-#if NET_WEIGHT_BITS == 64
-    if (!are_joined)
-        join_weights();
-#endif
     if (!is_open) {
         NET_BEFORE_SAMPLE();
         if (!IS_WHOLE)
@@ -1445,9 +1401,6 @@ enum net_result net_read_state(uint32_t offset, const uint8_t *bytes, uint32_t n
     }
     if (bytes_read == NET_STATE_SIZE) {
         is_unreadable = 0;
-#if NET_WEIGHT_BITS == 64
-        are_joined = 0;
-#endif
 #if NET_TAKES_FEATURES
         find_halvings();
 #endif

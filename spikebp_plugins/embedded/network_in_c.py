@@ -208,11 +208,12 @@ class NetworkInC:
             reached, largest = int(np.abs(units).max(initial=0)), getattr(self.types, limit)
             if reached > largest:
                 wider = (number_types(self.net, bits) for bits in WEIGHT_BITS)
-                enough = next(t.weight_bits for t in wider if reached <= getattr(t, limit))
+                enough = [t.weight_bits for t in wider if reached <= getattr(t, limit)]
+                advice = f"weight_bits={enough[0]} is" if enough else "no weight_bits are"
                 message = (
                     f"each {name} must be at most {largest} units of the last place with "
-                    f"weight_bits={self.types.weight_bits}; one is {reached}, for which "
-                    f"weight_bits={enough} is enough"
+                    f"weight_bits={self.types.weight_bits}; one is {reached}, for which {advice} "
+                    "enough"
                 )
                 if self.types.weight_bits == WEIGHT_BITS[0]:
                     message += f", or train with {SETTINGS_FOR_16_BITS}"
@@ -235,8 +236,7 @@ class NetworkInC:
         """Whether whole samples are evaluated by the changes since the sample before.
 
         Each row of weights must belong to one unit, and each sample be one step, so that the counts
-        of the step are those of the update. Sums of weights of 64 bits are bounded by all past
-        weights, which are not known while rows wait.
+        of the step are those of the update. Products of two counts of 64 bits may leave their type.
         """
         is_dense = all(geometry.is_dense for geometry in self.geometries)
         learns = all(connection.constant_weight is None for connection in self.net.connections)

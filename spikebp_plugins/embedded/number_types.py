@@ -21,7 +21,8 @@ class NumberTypes:
     """The bits of each kind of number, and the largest magnitudes that are allowed.
 
     Limits are one less than a power of two. Potentials and summed drive have room for what arrives
-    in a step besides: that stays below `largest_sum`.
+    in a step besides: that stays below `largest_sum`, if a layer sends no more spikes in a step
+    than `largest_weight` goes into it.
 
     Attributes
     ----------
@@ -47,7 +48,7 @@ _LARGEST: Final = LIMIT - 1
 _OF_WEIGHT_BITS: Final = {
     16: NumberTypes(16, 32, 16, 2**15 - 1, 2**30 - 1, 2**15 - 1, 2**30 - 1, 24),
     32: NumberTypes(32, 64, 32, 2**31 - 1, _LARGEST, 2**31 - 1, 2**62 - 1, 40),
-    64: NumberTypes(64, 64, 64, _LARGEST, _LARGEST, _LARGEST, 2**62 - 1, 40),
+    64: NumberTypes(64, 64, 64, 2**43 - 1, _LARGEST, _LARGEST, 2**62 - 1, 40),
 }
 
 

@@ -4,6 +4,8 @@ import pickle
 import shlex
 import shutil
 import subprocess
+import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ from spikebp_plugins.embedded.network_in_c import SETTINGS_FOR_16_BITS, NetworkI
 from spikebp_plugins.embedded.state_bytes import bytes_of
 from spikebp_plugins.embedded.toolchain import find_compiler
 from spikebp_plugins.network.samples import check_batch
-from tests.documentation import sections
+from tests.documentation import ROOT, sections
 
 
 @pytest.fixture
@@ -66,10 +68,16 @@ def test_the_name_and_the_bits_have_defaults(folder):
 def of_the_readme(tmp_path_factory):
     """Return the folder in which the commands of the README have run as they stand."""
     folder = tmp_path_factory.mktemp("readme")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    commands = sections("README.md", "sh")["From a table to a microcontroller, and to a page"]
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
-        for command in sections("README.md", "sh")["In C, on a microcontroller"].splitlines():
-            run(*shlex.split(command)[1:])
+        for words in map(shlex.split, commands.splitlines()):
+            if words[0] == "spikebp":
+                run(*words[1:])
+            elif find_spec("ziglang") is not None:
+                subprocess.run([sys.executable, *words[1:]], check=True)
+                assert (folder / "model.html").exists()
     return folder
 
 
@@ -83,8 +91,9 @@ def test_the_program_of_the_readme_compiles_without_a_warning(of_the_readme, com
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
-def test_the_program_of_the_readme_learns_for_20_epochs_and_refuses_no_sample(of_the_readme):
-    before, data = Checkpoint.load(of_the_readme / "trained.npz"), load_dataset("digits", raw=True)
+def test_a_program_learns_digits_for_20_epochs_and_refuses_no_sample(folder):
+    run("train", "--layers", "32", "--save", "digits.npz")
+    before, data = Checkpoint.load("digits.npz"), load_dataset("digits", raw=True)
     network = NetworkInC.holding(before, None)
     library = HostLibrary(network)
     library.read_state(before.state)
