@@ -22,10 +22,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from spikebp_plugins import Checkpoint, to_c
-from spikebp_plugins.common.archive import read_archive
 from spikebp_plugins.data.tables import GAPS, CategoryColumn, NumberColumn
 from spikebp_plugins.embedded import CProgram, to_state_bytes
-from spikebp_plugins.network.checkpoint import OF_ESTIMATOR
 
 HERE = Path(__file__).parent
 
@@ -259,18 +257,11 @@ def static_parts(known: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def learned_in(path: Path) -> Any:
-    """Return the estimator that a file holds, or else the checkpoint."""
-    if OF_ESTIMATOR not in read_archive(path, "checkpoint"):
-        return Checkpoint.load(path)
-    # A checkpoint needs no scikit-learn, which the site is built without.
-    from spikebp_plugins.estimators.estimator import SpikingEstimator
-
-    return SpikingEstimator.load(path)
-
-
 def main() -> None:
     """Make the page that the command line asks for."""
+    # The site, which calls page_of, is built without the command line's libraries.
+    from spikebp_plugins.cli.export_c import learned_in
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = {"type": lambda text: text.split(","), "metavar": "A,B,..."}
     parser.add_argument(

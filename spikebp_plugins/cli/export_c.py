@@ -73,7 +73,7 @@ def export_c(
     of_features = feature_bits, _number(unit)
     if state is not None:
         file_target(state, "state")
-        data = to_state_bytes(_learned_in(learned), weight_bits, *of_features)
+        data = to_state_bytes(learned_in(learned), weight_bits, *of_features)
         with whole_file(state) as file:
             file.write(data)
         typer.echo(f"{state}: {len(data):,} bytes")
@@ -81,7 +81,7 @@ def export_c(
     if output.suffix != ".c":
         raise wrong_argument("output", "the name of a file that ends in .c", repr(str(output)))
     file_target(output, "output")
-    network = _learned_in(learned)
+    network = learned_in(learned)
     program = to_c(network, weight_bits, output.stem, incremental, *of_features)
     for path in program.save(output.parent):
         typer.echo(str(path))
@@ -110,7 +110,7 @@ def import_c(
 
     of_one = _number(unit)
     file_target(output, "output")
-    before = _learned_in(checkpoint)
+    before = learned_in(checkpoint)
     try:
         after = from_state_bytes(state.read_bytes(), before, of_one)
     except ValueError as error:
@@ -120,7 +120,7 @@ def import_c(
     typer.echo(f"{output}: {seen:,} samples seen, {seen - seen_before:,} since {checkpoint}")
 
 
-def _learned_in(path: Path) -> Learned:
+def learned_in(path: Path) -> Learned:
     """Return the estimator that a file holds, or else the checkpoint."""
     arrays = read_archive(path, "checkpoint")
     if OF_ESTIMATOR not in arrays:

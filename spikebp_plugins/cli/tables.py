@@ -39,17 +39,11 @@ MOST_HELD_OUT: Final = 20_000
 #: Epochs of a table that is learned several times, unless the network finds no gain before.
 MOST_EPOCHS: Final = 100
 
-#: The options of the network that an estimator has, and its names for them.
-PARAMETERS: Final = {
-    "n_steps": "n_steps",
-    "learning_rate": "learning_rate",
-    "update": "update",
-    "spikes": "spikes",
-    "arithmetic": "arithmetic",
-    "feedback": "feedback",
-    "label_targets": "label_targets",
-    "seed": "random_state",
-}
+#: The options of the network that an estimator has; it calls the seed `random_state`.
+PARAMETERS: Final = (
+    *("n_steps", "learning_rate", "update", "spikes", "arithmetic", "feedback", "label_targets"),
+    "seed",
+)
 
 #: Where a model is saved after an interrupt, if no file was named.
 INTERRUPTED: Final = Path("spikebp-interrupted.npz")
@@ -128,6 +122,7 @@ class TableTraining:
         self.is_one_pass = model is not None
         self.as_json = as_json
         self._parameters = parameters
+        self._seen_before = self._samples_seen()
         self._random = np.random.default_rng(parameters.get("random_state", 0))
 
     @classmethod
@@ -280,9 +275,14 @@ class TableTraining:
                 tally.add(y, self.model.predict(X))
         return tally
 
+    def _samples_seen(self) -> int:
+        """Return how many samples the model has learned, with those of earlier runs."""
+        is_fitted = self.model is not None and self.model.__sklearn_is_fitted__()
+        return self.model.checkpoint_.state.samples_seen if is_fitted else 0
+
     def save(self, path: Path) -> bool:
         """Save what was learned, and return whether there is anything."""
-        if self.model is None or not self.model.__sklearn_is_fitted__():
+        if self._samples_seen() == self._seen_before:
             return False
         with uninterrupted():
             self.model.save(path)
@@ -304,9 +304,11 @@ def parameters_of(
     if others:
         allowed = f"among {', '.join([*PARAMETERS, 'layers'])} with a table"
         raise wrong_argument("options of the network", allowed, ", ".join(others))
-    values = {PARAMETERS[name]: value for name, value in given.items()}
-    sizes = {} if layers is None else {"hidden_layer_sizes": hidden_sizes(layers)}
-    return {"random_state": 0, **values, **sizes}
+    values = dict(given)
+    values["random_state"] = values.pop("seed", 0)
+    if layers is not None:
+        values["hidden_layer_sizes"] = hidden_sizes(layers)
+    return values
 
 
 def train_on_table(training: TableTraining, backend: str | None, save: Path | None) -> None:

@@ -424,6 +424,10 @@ def test_a_model_goes_on_with_the_rows_of_another_table():
         (("--layers", "9"), "options of the network must be left out with a checkpoint"),
     ):
         assert said in refused("train", "later.csv", "--resume", "m.npz", *options)
+    write_iris()
+    said = refused("train", "iris.csv", "--resume", "m.npz", "--save", "none.npz")
+    assert "target must be among the columns" in said
+    assert not Path("none.npz").exists()
 
 
 def test_options_that_fit_no_table_are_refused():
