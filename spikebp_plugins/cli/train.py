@@ -16,7 +16,7 @@ from spikebp_plugins.cli import options, output, tables
 from spikebp_plugins.cli.interrupts import uninterrupted
 from spikebp_plugins.cli.layers import Connections, HiddenLayers, LayerSizes
 from spikebp_plugins.common.archive import file_target
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.common.figures import shapes
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -92,8 +92,8 @@ def train(
 ) -> None:
     """Train a network on a table or a data set of images, or go on training one.
 
-    Of a table, --target is learned: its classes by name, or numbers. With --resume
-    a model learns the rows of a table in one pass, as they come.
+    Of a table, --target is learned: its classes by name, or numbers. The model of
+    --resume learns the rows of a table in one pass, as they come.
 
     Ctrl-C, or SIGTERM, saves what was learned. On images it says how to go on: a
     run that was interrupted and resumed ends in the very same checkpoint as one
@@ -106,7 +106,7 @@ def train(
         names = options.column_names(categories), options.column_names(without)
         wanted = tables.TableOptions(table, target, *names, held_out, samples)
         if resume is None:
-            epochs = tables.MOST_EPOCHS if epochs is None else epochs
+            epochs = integer("epochs", tables.MOST_EPOCHS if epochs is None else epochs, 1)
             parameters = tables.parameters_of(given, layers, connections)
             parameters |= {"shuffle": shuffle, "max_iter": epochs}
             training = tables.TableTraining.of_new(wanted, parameters, as_json)

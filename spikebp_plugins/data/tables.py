@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -37,6 +38,8 @@ LARGEST_READING: Final = 2**31 - 1
 PRESENT: Final = 1000
 #: A target that has no more different whole numbers is one of classes.
 MOST_NUMBERED_CLASSES: Final = 20
+#: A number with a decimal comma.
+WITH_COMMA: Final = re.compile(r"[+-]?[\d.]*,\d+", re.ASCII)
 #: The first bytes of a file that gzip has written.
 GZIPPED: Final = b"\x1f\x8b"
 
@@ -68,11 +71,9 @@ class NumberColumn(NamedTuple):
     has_gaps: bool
 
     @classmethod
-    def of(cls, name: str, cells: Cells) -> NumberColumn | None:
-        """Return the column that has these cells, or None if they are not all numbers."""
+    def of(cls, name: str, cells: Cells) -> NumberColumn:
+        """Return the column that has these cells, which are numbers or missing."""
         numbers = [cell for cell in cells if not is_gap(cell)]
-        if not all(map(is_number, numbers)) or not numbers:
-            return None
         values = np.array(numbers, np.float64)
         decimals = _decimals_of(values, max(map(_decimals, numbers)))
         usual = int(np.rint(np.median(_readings(values, decimals))))
@@ -215,7 +216,8 @@ class Table(NamedTuple):
         Raises
         ------
         ValueError
-            If there is no such column, none is left, or one has too many categories.
+            If there is no such column, none is left, or one has too many categories, or numbers and
+            texts.
         """
         names = tuple(cells)
         for name, given in ("target", [target]), ("categories", categories), ("without", without):
@@ -226,11 +228,16 @@ class Table(NamedTuple):
         for name in names:
             if name == target or name in without or all(map(is_gap, cells[name])):
                 continue
-            column = None if name in categories else NumberColumn.of(name, cells[name])
-            columns.append(column or CategoryColumn.of(name, cells[name]))
+            is_numeric = name not in categories and _has_numbers(name, cells[name])
+            kind = NumberColumn if is_numeric else CategoryColumn
+            columns.append(kind.of(name, cells[name]))
         if not columns:
             raise wrong_argument("the table", "one with columns besides the target", target)
-        is_regression = target not in categories and _are_quantities(cells[target])
+        is_regression = (
+            target not in categories
+            and _has_numbers(target, cells[target])
+            and _are_quantities(cells[target])
+        )
         return cls(target, is_regression, tuple(columns))
 
     @property
@@ -378,12 +385,23 @@ def is_number(cell: str) -> bool:
         return False
 
 
+def _has_numbers(name: str, cells: Cells) -> bool:
+    """Return whether a column has numbers, and refuse one that has texts too.
+
+    Numbers with a decimal comma would be taken for texts, and each for another category.
+    """
+    there = [cell for cell in cells if not is_gap(cell)]
+    other = next((cell for cell in there if not is_number(cell)), None)
+    has_numbers = any(map(is_number, there))
+    if other is not None and (has_numbers or WITH_COMMA.fullmatch(other)):
+        allowed = "numbers with a point in every row, or texts, or named in --categories"
+        raise wrong_argument(name, allowed, repr(other))
+    return has_numbers
+
+
 def _are_quantities(cells: Cells) -> bool:
-    """Return whether the cells of a target are numbers to regress."""
-    numbers = [cell for cell in cells if not is_gap(cell)]
-    if not numbers or not all(map(is_number, numbers)):
-        return False
-    different = {float(cell) for cell in numbers}
+    """Return whether the numbers of a target are to be regressed."""
+    different = {float(cell) for cell in cells if not is_gap(cell)}
     return len(different) > MOST_NUMBERED_CLASSES or not all(map(float.is_integer, different))
 
 
