@@ -7,7 +7,7 @@ eight times the number. Prints, and draws into ``vibrations.png``, how many rows
 wrong, beside a classifier that learns no more.
 
 Without a table one is made: a pump in four states, one of which comes on the board alone, that of a
-damaged bearing. Any table of numbers will do, with a header and a column of names::
+damaged bearing. Any table will do, with a header and a column of names::
 
     python examples/vibrations_on_a_board.py
     python examples/vibrations_on_a_board.py table.csv --target state
@@ -17,7 +17,6 @@ seconds.
 """
 
 import argparse
-import math
 import warnings
 from copy import deepcopy
 from functools import partial
@@ -29,6 +28,7 @@ import numpy as np
 from board import emulated
 
 from spikebp_plugins import SpikingMLPClassifier, to_c
+from spikebp_plugins.data.tables import Table, TableFile
 from spikebp_plugins.embedded import from_state_bytes
 
 STATES = ("standing", "running", "out of balance", "damaged bearing")
@@ -54,16 +54,14 @@ def pump(n=3000):
 
 
 def read(path, target):
-    """Return the numbers of a table, rounded to integers of 27 bits of a unit, and the names."""
-    table = np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8")
-    names = [name for name in table.dtype.names if name != target]
-    X = np.column_stack([table[name].astype(float) for name in names])
-    unit = 2.0 ** (math.frexp(np.abs(X).max())[1] - 27)
-    return np.rint(X / unit), table[target].astype(str)
+    """Return the features of a table, which are whole numbers, and the names."""
+    cells = next(TableFile(path).rows(at_once=10**6))
+    table = Table.of(cells, target, categories=[target])
+    return table.features(cells), table.targets(cells[target])
 
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("table", nargs="?", help="numbers with a header, and a column of names")
+parser.add_argument("table", nargs="?", help="a table with a header, and a column of names")
 parser.add_argument("--target", help="that column")
 options = parser.parse_args()
 if (reason := emulated.why_no_board()) is not None:
