@@ -283,6 +283,9 @@ def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
         yield ""
     if network.features is not None:
         yield from network.features.declarations()
+    else:
+        yield "enum { halvings = 0 }; /* of the rate, which stays what it is */"
+    yield ""
     yield "/* What has been learned: weights, samples, and what waits to be sent back. */"
     seen = 0 if state is None else state.samples_seen
     weights = () if state is None else network.weights(state)

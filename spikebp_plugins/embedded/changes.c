@@ -153,25 +153,12 @@ static void fire_changes(const void *x, enum input kind)
 }
 
 /* Write to the rows of the units in a list what waits, each times the change of its count: they are
- * right for the counts of now then. Four rows at a time need fewer loads. */
+ * right for the counts of now then. */
 static void write_rows(net_weight_t *first, int32_t length, const unit_t *list, int32_t n,
     const net_count_t *change, const net_state_t *sum)
 {
-    int32_t i = 0, b;
-    for (; UNITS >= 4 && i + 4 <= n; i += 4) {
-        net_weight_t *row0 = first + list[i] * length, *row1 = first + list[i + 1] * length;
-        net_weight_t *row2 = first + list[i + 2] * length, *row3 = first + list[i + 3] * length;
-        net_state_t change0 = change[list[i]], change1 = change[list[i + 1]];
-        net_state_t change2 = change[list[i + 2]], change3 = change[list[i + 3]];
-        for (b = 0; b < length; b++) {
-            net_state_t v = sum[b];
-            row0[b] = (net_weight_t)(row0[b] + change0 * v);
-            row1[b] = (net_weight_t)(row1[b] + change1 * v);
-            row2[b] = (net_weight_t)(row2[b] + change2 * v);
-            row3[b] = (net_weight_t)(row3[b] + change3 * v);
-        }
-    }
-    for (; i < n; i++) {
+    int32_t i, b;
+    for (i = 0; i < n; i++) {
         net_weight_t *row = first + list[i] * length;
         net_state_t count = change[list[i]];
         for (b = 0; b < length; b++)

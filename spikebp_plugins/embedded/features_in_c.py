@@ -143,7 +143,6 @@ class FeaturesInC:
         first = f" = {{\n    {rows},\n}}" if rows else ""
         yield f"static net_feature_t block[BLOCK][NET_FEATURES]{first};"
         yield f"static int32_t halvings = {self.halvings}; /* of the rate */"
-        yield ""
 
     def guide(self) -> str:
         """Return what the features are, as a table of the guide."""

@@ -94,17 +94,15 @@ static enum net_result host_show_step(const struct host_block *b, int64_t i, int
 /* Show one sample. */
 static int host_show_one(const struct host_block *b, int64_t i, const net_state_t *y)
 {
-    int64_t t;
+    int32_t label = b->y_rows > 0 ? NET_GIVEN_TARGET : NET_NO_LABEL;
     int is_whole = b->x_rows == 1 && b->y_rows <= 1 && b->n_steps == NET_STEPS;
+    int64_t t;
+    if (b->y_rows > 0)
+        net_set_target(y);
     /* As a user would show it. The steps of a longer or a shorter sample are shown one by one. */
-    if (KEEPS_DRIVE && is_whole && b->kind != LIST) {
-        int32_t label = b->y_rows > 0 ? NET_GIVEN_TARGET : NET_NO_LABEL;
-        if (b->y_rows > 0)
-            net_set_target(y);
+    if (KEEPS_DRIVE && is_whole && b->kind != LIST)
         return show_sample(host_row(b, i), (enum input)b->kind, label) == NET_OK;
-    }
     for (t = 0; t < b->n_steps; t++) {
-        int32_t label = b->y_rows > 0 ? NET_GIVEN_TARGET : NET_NO_LABEL;
         if (b->y_rows > 0)
             net_set_target(y + t % b->y_rows * NET_OUTPUTS);
         if (host_show_step(b, i, t, label) != NET_OK)

@@ -158,12 +158,7 @@ static net_state_t row_change[MOST_CHANNELS];
 static unit_t first_of_pixel[MOST_PIXELS + 1];
 static int32_t unit_of_pixel[MOST_PIXELS];
 
-#if NET_TAKES_FEATURES
-#define HALVINGS halvings
-#else
-#define HALVINGS 0
-#endif
-#define RATE ((net_state_t)RATE_UNITS >> HALVINGS)
+#define RATE ((net_state_t)RATE_UNITS >> halvings)
 
 /* A program that includes this file may count work, and look at each step. */
 #ifndef NET_COUNT
@@ -468,29 +463,12 @@ static void pass_forward(int32_t l)
     }
 }
 
-/* Add to each sum the weights of its row, each times the errors of its unit. Four rows at a time
- * need fewer loads of the errors. */
+/* Add to each sum the weights of its row, each times the errors of its unit. */
 static void add_back(net_state_t *to, int32_t n_rows, const net_weight_t *row, int32_t length,
     const unit_t *list, int32_t n, const net_count_t *sent)
 {
-    int32_t a = 0, m;
-    for (; LOWER_UNITS >= 4 && a + 4 <= n_rows; a += 4, row += 4 * length) {
-        const net_weight_t *row1 = row + length, *row2 = row1 + length, *row3 = row2 + length;
-        net_state_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
-        for (m = 0; m < n; m++) {
-            int32_t unit = list[m];
-            net_state_t count = sent[unit];
-            sum0 += count * row[unit];
-            sum1 += count * row1[unit];
-            sum2 += count * row2[unit];
-            sum3 += count * row3[unit];
-        }
-        to[a] += sum0;
-        to[a + 1] += sum1;
-        to[a + 2] += sum2;
-        to[a + 3] += sum3;
-    }
-    for (; a < n_rows; a++, row += length)
+    int32_t a, m;
+    for (a = 0; a < n_rows; a++, row += length)
         for (m = 0; m < n; m++)
             to[a] += (net_state_t)sent[list[m]] * row[list[m]];
 }
@@ -827,7 +805,7 @@ static void find_rate(int32_t l)
 #if DIVIDES_RATE
     const struct connection *c = &CONNECTIONS[l - 1];
     uint64_t squares = c->added_squares + squares_below(l);
-    uint64_t rate = ((uint64_t)c->rate >> HALVINGS) / squares;
+    uint64_t rate = ((uint64_t)c->rate >> halvings) / squares;
     is_outside |= squares >= TOO_MANY;
     rate_of[l] = rate > 1 ? (net_state_t)rate : 1;
 #else
