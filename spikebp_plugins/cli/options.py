@@ -146,6 +146,28 @@ Json = Annotated[
 ]
 
 
+def _of_table(text: str, **how: Any) -> Any:
+    """Return an option of tables, with its help."""
+    return typer.Option(help=text, rich_help_panel="Table", **how)
+
+
+Target = Annotated[str | None, _of_table("The column to learn.", metavar="COLUMN")]
+Categories = Annotated[
+    str,
+    _of_table(
+        "Columns whose numbers are names, as those of the target may be.",
+        metavar="COLUMN,...",
+        show_default=False,
+    ),
+]
+Without = Annotated[
+    str, _of_table("Columns to leave out.", metavar="COLUMN,...", show_default=False)
+]
+HeldOut = Annotated[
+    float, _of_table("The share of rows that is not learned, and says how well the rest was.")
+]
+
+
 def column_names(text: str) -> tuple[str, ...]:
     """Return the names of columns in the text of an option."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -7,7 +7,7 @@ import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from itertools import chain, compress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -104,6 +104,8 @@ class TableTraining:
         The model that goes on, in one pass; None for a new one.
     parameters : mapping
         Those of a new one.
+    backend : str or None
+        Where it runs, while it is trained.
     as_json : bool
         Whether stdout is for one JSON object.
     """
@@ -113,6 +115,7 @@ class TableTraining:
         options: TableOptions,
         model: Any,
         parameters: Mapping[str, Any],
+        backend: str | None,
         as_json: bool,
     ) -> None:
         share, allowed = options.held_out, "a number from 0 to less than 1"
@@ -121,31 +124,36 @@ class TableTraining:
         self.n_rows = self.n_without_target = 0
         self.is_one_pass = model is not None
         self.as_json = as_json
-        self._parameters = parameters
+        self._parameters, self._backend = parameters, backend
         self._seen_before = self._samples_seen()
         self._random = np.random.default_rng(parameters.get("random_state", 0))
 
     @classmethod
     def of_new(
-        cls, options: TableOptions, parameters: Mapping[str, Any], as_json: bool
+        cls,
+        options: TableOptions,
+        parameters: Mapping[str, Any],
+        backend: str | None,
+        as_json: bool,
     ) -> TableTraining:
         """Return the training of a new model."""
         if options.target is None:
             raise wrong_argument("target", "the name of the column to learn", "none")
-        return cls(options, None, parameters, as_json)
+        return cls(options, None, parameters, backend, as_json)
 
     @classmethod
-    def going_on(cls, options: TableOptions, path: Path, as_json: bool) -> TableTraining:
+    def going_on(
+        cls, options: TableOptions, path: Path, backend: str | None, as_json: bool
+    ) -> TableTraining:
         """Return the training of the model in a file, which has its columns."""
         check_left_out("with --resume", categories=options.categories, without=options.without)
         model: Any = learned_from_table(path, "resume")
         if options.target not in (None, model.table_.target):
             raise wrong_argument("target", f"{model.table_.target}, as in {path}", options.target)
-        return cls(options, model, {}, as_json)
+        return cls(options, model, {}, backend, as_json)
 
-    def run(self, backend: str | None) -> Tally:
+    def run(self) -> Tally:
         """Learn, and return how well held-out rows are known in the end."""
-        self._backend = backend
         self._say(f"reads {self.options.path}")
         blocks = _first(TableFile(self.options.path).rows(ROWS_AT_ONCE), self.options.n_rows)
         looked_at = list(_until(blocks, CELLS_LOOKED_AT))
@@ -184,12 +192,11 @@ class TableTraining:
             if self.table.target not in cells:
                 names = ", ".join(cells)
                 raise wrong_argument("target", f"among the columns {names}", self.table.target)
-            there = [self.table.has_target(cell) for cell in cells[self.table.target]]
-            self.n_without_target += there.count(False)
-            self.n_rows += there.count(True)
-            if any(there):
-                targets = list(compress(cells[self.table.target], there))
-                yield Rows(self.table.features(cells)[there], self.table.targets(targets))
+            is_known, y = self.table.known(cells[self.table.target])
+            self.n_without_target += len(is_known) - len(y)
+            self.n_rows += len(y)
+            if len(y):
+                yield Rows(self.table.features(cells)[is_known], y)
 
     def _split(self, rows: Rows) -> tuple[Rows, Rows]:
         """Return the rows to learn from, and those that are held out."""
@@ -219,15 +226,14 @@ class TableTraining:
         if not len(learned.y):
             raise wrong_argument("the table", "one with rows to learn", f"{len(rows.y)}")
         self._begin(learned.y)
-        model: Any = self.model
 
         def say(model: SpikingEstimator) -> None:
             text = f"held-out {self._judged([held_out])}" if len(held_out.y) else "learned"
             output.print_epoch(model.n_iter_ - 1, model.max_iter, text, self.as_json)
 
-        model.set_params(callback=say, backend=self._backend)
+        self.model.set_params(callback=say, backend=self._backend)
         try:
-            model.fit(*learned)
+            self.model.fit(*learned)
         finally:
             self._settle()
         return self._judged([held_out])
@@ -239,8 +245,7 @@ class TableTraining:
             y = joined(first).y
             of_first = {} if self.table.is_regression else {"classes": np.unique(y)}
             self._begin(y)
-        model: Any = self.model
-        model.set_params(backend=self._backend)
+        self.model.set_params(backend=self._backend)
         kept: deque[Rows] = deque()
         n_learned = 0
         self._say("the table is learned in one pass")
@@ -251,7 +256,7 @@ class TableTraining:
                     text = f"{self._judged([held_out])} of held-out rows after it"
                     self._say(f"row {n_learned:,}: {text}")
                 if len(learned.y):
-                    model.partial_fit(*learned, **of_first)
+                    self.model.partial_fit(*learned, **of_first)
                     n_learned, of_first = n_learned + len(learned.y), {}
                 kept.append(held_out)
                 while sum(len(part.y) for part in kept) > MOST_HELD_OUT and len(kept) > 1:
@@ -262,10 +267,9 @@ class TableTraining:
 
     def _settle(self) -> None:
         """Let the model know its table, so that it can be saved."""
-        model: Any = self.model
-        model.set_params(callback=None, backend=None)
-        if model.__sklearn_is_fitted__():
-            model.table_ = self.table
+        self.model.set_params(callback=None, backend=None)
+        if self.model.__sklearn_is_fitted__():
+            self.model.table_ = self.table
 
     def _judged(self, parts: Iterable[Rows]) -> Tally:
         """Return how well rows are known."""
@@ -311,10 +315,10 @@ def parameters_of(
     return values
 
 
-def train_on_table(training: TableTraining, backend: str | None, save: Path | None) -> None:
+def train_on_table(training: TableTraining, save: Path | None) -> None:
     """Train, save what was learned, also after an interrupt or an error, and report."""
     try:
-        tally = training.run(backend)
+        tally = training.run()
     except KeyboardInterrupt:
         path = INTERRUPTED if save is None else save
         text = "before anything was learned"
@@ -397,8 +401,8 @@ def predict_table(
             elif targets is None and not as_json:
                 typer.echo("\n".join(map(str, said.tolist())))
             if targets is not None:
-                there = [table.has_target(cell) for cell in targets]
-                tally.add(table.targets(list(compress(targets, there))), said[there])
+                is_known, y = table.known(targets)
+                tally.add(y, said[is_known])
             n_rows += len(said)
     if as_json:
         known = {"rows_with_target": tally.n, **tally.report()} if tally.n else {}

@@ -96,33 +96,39 @@ class ClassTally:
 
 
 class NumberTally:
-    """The errors of numbers that a network says."""
+    """The errors of numbers that a network says.
+
+    Attributes
+    ----------
+    n : int
+        The number of rows.
+    """
 
     def __init__(self) -> None:
-        self._y: list[NDArray[Any]] = []
-        self._said: list[NDArray[Any]] = []
+        self.n, self._mean = 0, 0.0
+        # Sums of squares: of errors, and of differences from the mean.
+        self._of_errors = self._of_differences = 0.0
 
     def add(self, y: NDArray[Any], said: NDArray[Any]) -> None:
-        """Keep rows, given their numbers and what the network says."""
-        self._y.append(y)
-        self._said.append(said)
-
-    @property
-    def n(self) -> int:
-        """The number of rows."""
-        return sum(map(len, self._y))
+        """Count rows, given their numbers and what the network says."""
+        if not len(y):
+            return
+        n, mean = self.n + len(y), float(y.mean())
+        step = mean - self._mean
+        self._of_errors += float(np.sum((y - said) ** 2))
+        self._of_differences += float(np.sum((y - mean) ** 2)) + step**2 * self.n * len(y) / n
+        self._mean += step * len(y) / n
+        self.n = n
 
     def __str__(self) -> str:
         error, r2 = self._figures()
         return f"root mean square error {error:.4g}, R² {r2:.4f}"
 
     def _figures(self) -> tuple[float, float]:
-        """Return the root mean square error and R²."""
-        if not self.n:
-            return math.nan, math.nan
-        y, said = np.concatenate(self._y), np.concatenate(self._said)
-        squares, of_mean = np.mean((y - said) ** 2), np.var(y)
-        return float(np.sqrt(squares)), float(1 - squares / of_mean) if of_mean else math.nan
+        """Return the root mean square error and R²; NaN where they are not known."""
+        error = math.sqrt(self._of_errors / self.n) if self.n else math.nan
+        spread = self._of_differences
+        return error, 1 - self._of_errors / spread if spread else math.nan
 
     def report(self) -> dict[str, Any]:
         """Return the figures for JSON."""

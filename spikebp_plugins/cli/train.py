@@ -29,35 +29,10 @@ from spikebp_plugins.simulation.simulator import Simulator
 def train(
     context: typer.Context,
     table: options.TablePath = None,
-    target: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="The column to learn.", rich_help_panel="Table"),
-    ] = None,
-    categories: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN,...",
-            help="Columns whose numbers are names, as those of the target may be.",
-            show_default=False,
-            rich_help_panel="Table",
-        ),
-    ] = "",
-    without: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN,...",
-            help="Columns to leave out.",
-            show_default=False,
-            rich_help_panel="Table",
-        ),
-    ] = "",
-    held_out: Annotated[
-        float,
-        typer.Option(
-            help="The share of rows that is not learned, and says how well the rest was.",
-            rich_help_panel="Table",
-        ),
-    ] = 0.2,
+    target: options.Target = None,
+    categories: options.Categories = "",
+    without: options.Without = "",
+    held_out: options.HeldOut = 0.2,
     dataset: options.OtherDatasetName = None,
     folder: options.Folder = None,
     samples: Annotated[
@@ -109,13 +84,13 @@ def train(
             epochs = integer("epochs", tables.MOST_EPOCHS if epochs is None else epochs, 1)
             parameters = tables.parameters_of(given, layers, connections)
             parameters |= {"shuffle": shuffle, "max_iter": epochs}
-            training = tables.TableTraining.of_new(wanted, parameters, as_json)
+            training = tables.TableTraining.of_new(wanted, parameters, backend, as_json)
         else:
             options.check_beside_checkpoint(
                 given, layers=layers, connections=connections, epochs=epochs
             )
-            training = tables.TableTraining.going_on(wanted, resume, as_json)
-        tables.train_on_table(training, backend, save)
+            training = tables.TableTraining.going_on(wanted, resume, backend, as_json)
+        tables.train_on_table(training, save)
         return
     options.check_left_out("without a table", target=target, categories=categories, without=without)
     dataset, epochs = dataset or "digits", 5 if epochs is None else epochs

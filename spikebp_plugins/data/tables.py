@@ -17,7 +17,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from itertools import islice
+from itertools import compress, islice
 from typing import IO, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
@@ -74,7 +74,7 @@ class NumberColumn(NamedTuple):
     def of(cls, name: str, cells: Cells) -> NumberColumn:
         """Return the column that has these cells, which are numbers or missing."""
         numbers = [cell for cell in cells if not is_gap(cell)]
-        values = np.array(numbers, np.float64)
+        values = np.array(list(map(float, numbers)))
         decimals = _decimals_of(values, max(map(_decimals, numbers)))
         usual = int(np.rint(np.median(_readings(values, decimals))))
         has_gaps = len(numbers) < len(cells)
@@ -108,7 +108,7 @@ class NumberColumn(NamedTuple):
         is_missing = np.fromiter(map(is_gap, cells), bool, len(cells))
         texts = ["0" if missing else cell for cell, missing in zip(cells, is_missing, strict=True)]
         try:
-            values = np.array(texts, np.float64)
+            values = np.array(list(map(float, texts)))
         except ValueError:
             values = np.array([math.nan])
         if not np.isfinite(values).all():
@@ -269,12 +269,32 @@ class Table(NamedTuple):
             raise wrong_argument("the table", f"one with the columns {names}", ", ".join(cells))
         return np.hstack([column.features(cells[column.name]) for column in self.columns])
 
-    def has_target(self, cell: str) -> bool:
-        """Return whether a cell of the target says something: "none" may be the name of a class."""
-        return not is_gap(cell) if self.is_regression else cell not in ("", "?")
+    def known(self, cells: Cells) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+        """Return which rows have a target, and what a network is to say of these.
+
+        Parameters
+        ----------
+        cells : sequence of str
+            The cells of the target. "none" is a number that is missing, but may be a class.
+
+        Returns
+        -------
+        is_known : ndarray of shape (n_rows,), bool
+            Whether each row has one.
+        targets : ndarray of shape (n_known,), float64 or str
+            Numbers to regress, or names of classes.
+
+        Raises
+        ------
+        ValueError
+            If a number was expected, and a cell is none.
+        """
+        is_missing = is_gap if self.is_regression else ("", "?").__contains__
+        is_known = ~np.fromiter(map(is_missing, cells), bool, len(cells))
+        return is_known, self.targets(list(compress(cells, is_known)))
 
     def targets(self, cells: Cells) -> NDArray[Any]:
-        """Return what a network is to say of rows, numbers or names, given their targets.
+        """Return what a network is to say of rows, numbers or names, all of which are known.
 
         Raises
         ------
@@ -286,7 +306,7 @@ class Table(NamedTuple):
         for cell in cells:
             if not is_number(cell):
                 raise wrong_argument(self.target, "a number in every row", repr(cell))
-        return np.array(cells, np.float64)
+        return np.array(list(map(float, cells)))
 
 
 class TableFile:
@@ -314,6 +334,11 @@ class TableFile:
         ----------
         at_once : int
             The most rows of which cells are returned together.
+
+        Yields
+        ------
+        dict of tuple of str
+            The cells of each column, without spaces around them.
 
         Raises
         ------

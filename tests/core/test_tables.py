@@ -142,6 +142,11 @@ def test_numbers_that_are_mostly_zero_are_as_large_as_categories():
     assert NumberColumn.of("c", cells).features(cells).max() == 3100
 
 
+def test_what_python_takes_for_a_number_is_one_everywhere():
+    column = NumberColumn.of("c", ["1_000", "١٢", "3e2"])
+    assert column.features(["1_000", "١٢", "3e2"]).tolist() == [[1000], [12], [300]]
+
+
 def test_categories_have_a_feature_each_and_one_for_gaps():
     column = CategoryColumn.of("c", ["red", "", "blue", "red"])
     assert column.categories == ("", "blue", "red")
@@ -186,8 +191,11 @@ def test_a_target_of_many_numbers_is_regressed():
     assert Table.of(numbers | {"y": ["0.5", "1"] * 20}, "y").is_regression
     mixed = Table.of(numbers | {"y": ["none", "1"] * 20}, "y", categories=["y"])
     assert not mixed.is_regression
-    assert not mixed.has_target("")
-    assert Table.of(numbers | {"y": ["none", "a"] * 20}, "y").has_target("none")
+    is_known, classes = mixed.known(["", "none", "1", "?"])
+    assert is_known.tolist() == [False, True, True, False]
+    assert classes.tolist() == ["none", "1"]
+    is_known, regressed = Table.of(numbers, "y").known(["none", "1.5"])
+    assert (is_known.tolist(), regressed.tolist()) == ([False, True], [1.5])
 
 
 def refused(*arguments):
