@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.outcome import EarlySamples, Outcome, room_for_early
-from spikebp_plugins.common.errors import integer, one_of
+from spikebp_plugins.common.errors import is_integer, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, DenseConnection, refused_connections
 from spikebp_plugins.network.delays import delays_of
@@ -34,6 +35,9 @@ PLAIN_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "presynaptic": ("counts",),
     "backward_init": ("carry", "zero"),
 }
+
+#: The end of a range of integers that goes on.
+NO_END: Final = sys.maxsize
 
 #: Why a back end does not show single steps.
 NO_STEPS: Final = (
@@ -69,20 +73,28 @@ class IntegerOption(Option):
 
     Attributes
     ----------
-    lowest : int
-        The smallest integer that is allowed.
+    allowed : range or tuple of int
+        The integers that are allowed. A range whose end is `NO_END` has none.
     """
 
-    lowest: int
+    allowed: range | tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"an integer of at least {self.lowest}"
+        if not isinstance(self.allowed, range):
+            return f"{one_of(self.allowed)} or None"
+        if self.allowed.stop == NO_END:
+            return f"an integer of at least {self.allowed.start}"
+        return f"an integer from {self.allowed.start} to {self.allowed[-1]}"
 
     def parse(self, name: str, value: Any) -> int | None:
         """Return a value as an integer."""
         is_text = isinstance(value, str) and value.isascii() and value.isdigit()
         number = int(value) if is_text else value
-        return None if number is None else integer(name, number, self.lowest)
+        if number is None:
+            return None
+        if not is_integer(number) or number not in self.allowed:
+            raise wrong_argument(name, str(self), repr(value))
+        return int(number)
 
 
 class Backend(ABC):

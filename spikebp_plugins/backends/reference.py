@@ -16,7 +16,7 @@ from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.sparse_rows import SparseRows, of_one_step
 from spikebp_plugins.network.state import LearningState, RealState
-from spikebp_plugins.rules.sample import MakeStep, WorkCounter, run_sample
+from spikebp_plugins.rules.sample import MakeStep, SampleRecord, WorkCounter, run_sample
 from spikebp_plugins.rules.step import close_training, open_sample, open_training, step
 
 Array = NDArray[Any]
@@ -76,6 +76,26 @@ class ReferenceBackend(StatefulBackend):
             records.append(shown)
         scores = np.stack([shown.step_scores[-1] for shown in records])
         return Outcome(scores, recording_of(self.net, records) if record else None)
+
+
+def shown_by_rules(
+    net: Definition, state: LearningState, sample: Batch
+) -> tuple[LearningState, SampleRecord]:
+    """Show one sample by the rules, for an engine whose numbers do not hold it.
+
+    Returns
+    -------
+    state, shown : LearningState, SampleRecord
+        The learning state after it, and what happened.
+
+    Raises
+    ------
+    OverflowError
+        If a value leaves the range of the arithmetic.
+    """
+    target = None if sample.y is None else sample.targets()[0]
+    learned, shown = run_sample(net, state.reals(), sample.inputs()[0], target, sample.n_steps)
+    return learned.on_grid(net), shown
 
 
 class StepOwner(Protocol):

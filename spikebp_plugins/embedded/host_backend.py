@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import Backend, Option
+from spikebp_plugins.backends.base import Backend, IntegerOption
 from spikebp_plugins.backends.outcome import Outcome, Recording, joined, recording_of
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.backends.reference import shown_by_rules
 from spikebp_plugins.embedded.geometry import GEOMETRIES
 from spikebp_plugins.embedded.host_library import DONE, CBlockResult, HostLibrary
 from spikebp_plugins.embedded.host_samples import SamplesInC, samples_in_c
@@ -24,7 +24,6 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, Work, operations_of
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
-from spikebp_plugins.rules.sample import run_sample
 
 Array = NDArray[Any]
 
@@ -33,21 +32,6 @@ BLOCK_WORK: Final = 200_000_000
 
 #: A counter of C is reset before it reaches this.
 MOST_COUNTED: Final = 2**61
-
-
-class WeightBits(Option):
-    """An option that takes the bits of a weight."""
-
-    def __str__(self) -> str:
-        return f"{one_of(WEIGHT_BITS)} or None"
-
-    def parse(self, name: str, value: Any) -> int | None:
-        """Return a value as an integer."""
-        words = {str(bits): bits for bits in WEIGHT_BITS}
-        bits = words.get(value, value) if isinstance(value, str) else value
-        if bits is not None and bits not in WEIGHT_BITS:
-            raise wrong_argument(name, str(self), repr(value))
-        return None if bits is None else int(bits)
 
 
 class CBackendState(NamedTuple):
@@ -81,7 +65,7 @@ class CBackend(Backend):
 
     choices: ClassVar = CHOICES_IN_C
     connections: ClassVar = tuple(GEOMETRIES)
-    options: ClassVar = {"weight_bits": WeightBits()}
+    options: ClassVar = {"weight_bits": IntegerOption(WEIGHT_BITS)}
     main_option: ClassVar = "weight_bits"
 
     @classmethod
@@ -192,11 +176,8 @@ class CBackend(Backend):
 
     def _show_by_rules(self, batch: Batch, record: bool) -> Outcome:
         """Show one sample by the reference."""
-        state, earlier, done, _ = self._current
-        target = None if batch.y is None else batch.targets()[0]
-        learned, shown = run_sample(
-            self.net, state.reals(), batch.inputs()[0], target, batch.n_steps
-        )
+        before, earlier, done, _ = self._current
+        state, shown = shown_by_rules(self.net, before, batch)
         # The work of the reference is that of the rules.
         rows = sum(
             int(np.count_nonzero(sent))
@@ -204,7 +185,6 @@ class CBackend(Backend):
             for sent in (*step.k[:-1], *(step.e or ())[2:])
         )
         done += Work(rows, shown.operations.multiply_adds)
-        state = learned.on_grid(self.net)
         self._current = CBackendState(state, earlier + shown.operations, done, None)
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording)

@@ -11,7 +11,13 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import WHOLE_SAMPLES, Backend, IntegerOption, UnsupportedError
+from spikebp_plugins.backends.base import (
+    NO_END,
+    WHOLE_SAMPLES,
+    Backend,
+    IntegerOption,
+    UnsupportedError,
+)
 from spikebp_plugins.backends.outcome import EarlySamples, Outcome, joined
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.common.cores import available_cores
@@ -117,7 +123,7 @@ class EngineBackend(Backend):
 
     choices: ClassVar = {name: CHOICES[name] for name in ("timing", "arithmetic")}
     connections: ClassVar = tuple(KINDS)
-    options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
+    options: ClassVar = {"n_jobs": IntegerOption(range(1, NO_END))}
 
     @classmethod
     def unsupported(cls, net: Definition, **options: Any) -> str | None:  # noqa: ARG003

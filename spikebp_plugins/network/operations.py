@@ -90,10 +90,13 @@ class Work(_Counts):
         for its errors. Where synapses share weights, one for each message.
     multiply_adds : int
         Products that were added to a sum or to a weight.
+    clocks : int
+        Clocks of hardware, where a back end is simulated clock by clock.
     """
 
     rows_read: int = 0
     multiply_adds: int = 0
+    clocks: int = 0
 
 
 class MessageTotals(NamedTuple):

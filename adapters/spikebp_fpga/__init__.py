@@ -1,0 +1,1 @@
+"""Networks on open hardware: a core in SystemVerilog that learns, and its simulation."""

@@ -1,0 +1,205 @@
+// The quantizers: potentials become spikes or errors, a word of P units at a time, and what is not
+// zero is listed one unit a clock.
+//
+// `signed(v)` is k = sgn(v) ceil(|v| - 1/2), so (v + 1/2) rounded down, and a unit of the last place less
+// is added where v is positive: at exactly 1/2 nothing fires. What is left is v - k. `rectified(v)` is
+// the same, but 0 for negative v. Three passes use them:
+//
+// Rule 2, spikes:   phi_l = s_l - (spikes so far), k_l = rectified(phi_l), c_l += k_l. Of phi nothing is
+//                   kept but s and c. At the output, e_L = k_L - m, 0 where s_L < 0 (rule 3).
+// Rule 3, targets:  phi_y += y, m = signed(phi_y).
+// Rule 4, errors:   e_l = signed(psi_l), 0 where s_l < 0.
+// Rule 5:           E_l += e_l, or E_l = e_l where weights learn at each step. Words that are not all
+//                   zero are listed for the update.
+//
+// A word takes max(2, units listed) clocks: `advances` moves all stages at once, and is a register.
+// A sum that arrives next has room above a potential that passes here: |v| < 2^(SUM_BITS - 3).
+module spikebp_quantizers #(
+    parameter LANE_BITS = 3,
+    parameter COUNT_BITS = 12,
+    parameter SUM_BITS = 40,
+    parameter LEFT_BITS = 21,
+    parameter INDEX_BITS = 10,
+    parameter NUMBER_BITS = 16,
+    parameter WORD_DEPTH = 16, WORD_BITS = 4,      // words of layers 1..L
+    parameter LOG_DEPTH = 16, LOG_BITS = 4,        // the same for all updates that can be undone
+    parameter OUTPUT_DEPTH = 2, OUTPUT_BITS = 1,   // words of the output
+    parameter SUM_ADDRESS = 4,
+    parameter P = 1 << LANE_BITS
+) (
+    input  logic clk, rst,
+    input  logic [5:0] fraction_bits,
+    // the pass: `go` begins it, what it reads is valid from the next clock on
+    input  logic go,
+    input  logic is_target, is_error, is_output, learns,
+    input  logic is_fresh,       // the potentials are of another sample: they are 0
+    input  logic counts_afresh,  // the first step of a sample: c is 0
+    input  logic errors_afresh,  // E is 0
+    input  logic [NUMBER_BITS-1:0] units, words, words_at, sums_at,
+    input  logic [LOG_BITS-1:0] log_at,
+    output logic busy,
+    output logic overflow,
+    // potentials, and what is left of them
+    output logic sum_read,
+    output logic [SUM_ADDRESS-1:0] sum_read_at, sum_write_at,
+    input  logic [P*SUM_BITS-1:0] sums,
+    output logic sum_write,
+    output logic [P*SUM_BITS-1:0] sums_left,
+    output logic left_write,
+    output logic [P*LEFT_BITS-1:0] left,
+    // a target y_j that is written
+    input  logic target_write,
+    input  logic [INDEX_BITS-1:0] target_unit,
+    input  logic signed [SUM_BITS-1:0] target,
+    // errors for the update, and words of them that are not zero
+    input  logic [NUMBER_BITS-1:0] errors_of,
+    output logic [P*COUNT_BITS-1:0] errors,
+    output logic lists_word,
+    output logic [NUMBER_BITS-1:0] listed_word,
+    // a unit that is listed: k_l and c_l, at the output k_L and e_L, or e_l
+    output logic lists,
+    output logic [INDEX_BITS-1:0] listed_unit,
+    output logic signed [COUNT_BITS-1:0] spikes, listed_count,
+    output logic [COUNT_BITS-1:0] magnitude  // of what is sent on
+);
+    wire [SUM_BITS-1:0] half = SUM_BITS'(1) << (fraction_bits - 1'b1);
+    wire [SUM_BITS-1:0] fraction = (SUM_BITS'(1) << fraction_bits) - 1'b1;
+
+    // ---- words, one after the other ----------------------------------------------------------------
+    logic runs, advances;
+    logic [NUMBER_BITS-1:0] word;
+    logic [6:1] valid;
+    logic [6:1][NUMBER_BITS-1:0] word_at;
+    logic [P-1:0] waits;  // units of a word that are still to be listed
+    wire loads = advances && valid[6];
+    always_ff @(posedge clk) begin
+        if (go) begin runs <= 1; word <= 0; end
+        else if (advances && runs) begin
+            word <= word + 1'b1;
+            if (word + 1'b1 == words) runs <= 0;
+        end
+        if (advances) begin
+            valid <= {valid[5:1], runs};
+            word_at <= {word_at[5:1], word};
+        end
+        if (rst) begin runs <= 0; valid <= 0; end
+    end
+    assign sum_read = advances;
+    assign sum_read_at = SUM_ADDRESS'(sums_at + word);
+    assign sum_write_at = SUM_ADDRESS'(sums_at + word_at[6]);
+
+    // ---- memories: c_l and the sign of s_l, E_l, y, and m --------------------------------------------
+    logic [P*(COUNT_BITS+1)-1:0] counted, counted_next;
+    spikebp_memory #(.WIDTH(P*(COUNT_BITS+1)), .DEPTH(WORD_DEPTH), .ADDRESS_BITS(WORD_BITS)) counts (
+        .clk(clk), .write(loads && !is_error && !is_target), .write_at(WORD_BITS'(words_at + word_at[6])),
+        .word_in(counted_next), .read(advances), .read_at(WORD_BITS'(words_at + word)), .word_out(counted));
+    wire sums_errors = loads && learns && !is_target;
+    logic [P*COUNT_BITS-1:0] errors_next, fired, targets_fired;
+    spikebp_memory #(.WIDTH(P*COUNT_BITS), .DEPTH(LOG_DEPTH), .ADDRESS_BITS(LOG_BITS)) summed_errors (
+        .clk(clk), .write(sums_errors), .write_at(log_at + LOG_BITS'(word_at[6])), .word_in(errors_next),
+        .read(runs || valid != 0 ? advances : 1'b1),
+        .read_at(log_at + LOG_BITS'(runs || valid != 0 ? word : errors_of)), .word_out(errors));
+    spikebp_memory #(.WIDTH(P*COUNT_BITS), .DEPTH(OUTPUT_DEPTH), .ADDRESS_BITS(OUTPUT_BITS)) fired_targets (
+        .clk(clk), .write(loads && is_target), .write_at(OUTPUT_BITS'(word_at[6])), .word_in(fired),
+        .read(advances), .read_at(OUTPUT_BITS'(word)), .word_out(targets_fired));
+
+    // ---- lanes -------------------------------------------------------------------------------------
+    logic [P*COUNT_BITS-1:0] firsts, seconds;
+    logic [P-1:0] is_listed, is_wrong, is_bad;
+    genvar n;
+    generate for (n = 0; n < P; n = n + 1) begin : lane
+        logic [SUM_BITS-1:0] minus_y;
+        spikebp_memory #(.WIDTH(SUM_BITS), .DEPTH(OUTPUT_DEPTH), .ADDRESS_BITS(OUTPUT_BITS)) targets (
+            .clk(clk), .write(target_write && (target_unit & INDEX_BITS'(P - 1)) == INDEX_BITS'(n)),
+            .write_at(OUTPUT_BITS'(target_unit >> LANE_BITS)), .word_in(-target),
+            .read(advances), .read_at(OUTPUT_BITS'(word)), .word_out(minus_y));
+        // Stage 1 is what memories say and 2 keeps it, 3 is the potential, 4 with the bias of the
+        // threshold, 5 spikes, 6 errors.
+        logic signed [SUM_BITS-1:0] raw2, minus_y2, v3, v4;
+        logic signed [COUNT_BITS-1:0] c2, c3, c4, c5, c6, E2, E3, E4, E5, E6, m2, m3, m4, m5;
+        logic signed [COUNT_BITS-1:0] k5, k6, e6;
+        logic silenced2, silenced3, silenced4, silenced5, silenced6, is_mute5;
+        logic negative4, bad3, bad4, bad5, bad6;
+        logic signed [LEFT_BITS-1:0] left5, left6;
+        wire signed [SUM_BITS-1:0] spent =
+            {{(SUM_BITS-COUNT_BITS){c2[COUNT_BITS-1]}}, c2} << fraction_bits;
+        wire signed [SUM_BITS-1:0] whole = v4 >>> fraction_bits;
+        wire stays = !is_error && !is_target && whole[SUM_BITS-1];  // rectified
+        wire is_unit = ((word_at[4] << LANE_BITS) | NUMBER_BITS'(n)) < units;
+        wire signed [COUNT_BITS:0] difference = k5 - m5;
+        wire signed [COUNT_BITS:0] E_next = E6 + e6;
+        wire signed [COUNT_BITS:0] c_next = c6 + k6;
+        always_ff @(posedge clk) if (advances) begin
+            raw2 <= is_fresh ? '0 : sums[n*SUM_BITS +: SUM_BITS];
+            {silenced2, c2} <= counted[n*(COUNT_BITS+1) +: COUNT_BITS+1];
+            if (counts_afresh && !is_error) c2 <= '0;
+            E2 <= errors_afresh ? '0 : errors[n*COUNT_BITS +: COUNT_BITS];
+            m2 <= is_error ? '0 : targets_fired[n*COUNT_BITS +: COUNT_BITS];
+            minus_y2 <= minus_y;
+            v3 <= raw2 - (is_target ? minus_y2 : is_error ? '0 : spent);
+            silenced3 <= is_error ? silenced2 : raw2[SUM_BITS-1];
+            c3 <= c2; E3 <= E2; m3 <= m2;
+            bad3 <= raw2[SUM_BITS-1 -: 3] != 0 && raw2[SUM_BITS-1 -: 3] != 3'b111;
+            v4 <= v3 + (v3[SUM_BITS-1] ? half : half - 1'b1);
+            negative4 <= v3[SUM_BITS-1]; silenced4 <= silenced3; c4 <= c3; E4 <= E3; m4 <= m3;
+            bad4 <= bad3 || (v3[SUM_BITS-1 -: 3] != 0 && v3[SUM_BITS-1 -: 3] != 3'b111);
+            k5 <= stays || !is_unit ? '0 : whole[COUNT_BITS-1:0];
+            left5 <= LEFT_BITS'((v4 & fraction) - (negative4 ? half : half - 1'b1));
+            silenced5 <= silenced4; is_mute5 <= silenced4 || !is_unit || !learns;
+            c5 <= c4; E5 <= E4; m5 <= m4;
+            bad5 <= is_unit && (bad4 || (!stays && whole != SUM_BITS'($signed(whole[COUNT_BITS-2:0]))));
+            k6 <= k5; c6 <= c5; E6 <= E5; left6 <= left5; silenced6 <= silenced5;
+            e6 <= is_mute5 ? '0 : difference[COUNT_BITS-1:0];
+            bad6 <= bad5 || (!is_mute5 && difference[COUNT_BITS] != difference[COUNT_BITS-1]);
+        end
+        assign fired[n*COUNT_BITS +: COUNT_BITS] = k6;
+        assign counted_next[n*(COUNT_BITS+1) +: COUNT_BITS+1] = {silenced6, c_next[COUNT_BITS-1:0]};
+        assign errors_next[n*COUNT_BITS +: COUNT_BITS] = E_next[COUNT_BITS-1:0];
+        // Drive that nothing was added to yet becomes 0, for who reads it afterwards.
+        assign sums_left[n*SUM_BITS +: SUM_BITS] =
+            is_error || is_target ? {{(SUM_BITS-LEFT_BITS){left6[LEFT_BITS-1]}}, left6} : '0;
+        assign left[n*LEFT_BITS +: LEFT_BITS] = left6;
+        assign firsts[n*COUNT_BITS +: COUNT_BITS] = is_error ? e6 : k6;
+        assign seconds[n*COUNT_BITS +: COUNT_BITS] = is_output ? e6 : c_next[COUNT_BITS-1:0];
+        assign is_listed[n] = !is_target && (is_error ? e6 != 0
+            : is_output ? k6 != 0 || e6 != 0 : c_next[COUNT_BITS-1:0] != 0);
+        assign is_wrong[n] = E_next[COUNT_BITS-1:0] != 0;
+        assign is_bad[n] = bad6 || (!is_error && !is_target && c_next[COUNT_BITS] != c_next[COUNT_BITS-1])
+            || (learns && !is_target && E_next[COUNT_BITS] != E_next[COUNT_BITS-1]);
+    end endgenerate
+    assign sum_write = loads && (is_error || is_target || is_fresh);
+    assign left_write = loads && is_error;
+
+    // ---- listing -----------------------------------------------------------------------------------
+    logic [P*COUNT_BITS-1:0] first_of, second_of;
+    logic [NUMBER_BITS-1:0] word_of;
+    logic [P-1:0] lowest;
+    logic [LANE_BITS:0] lane_of;
+    logic some, many;
+    wire [P-1:0] rest = waits & ~lowest;
+    always_comb begin
+        lowest = waits & (~waits + 1'b1);
+        lane_of = 0; some = 0; many = 0;
+        for (int i = 0; i < P; i = i + 1) begin
+            if (lowest[i]) lane_of = lane_of | (LANE_BITS+1)'(i);
+            many = many | (some & rest[i]);
+            some = some | rest[i];
+        end
+    end
+    wire [COUNT_BITS-1:0] sent = is_output ? listed_count : spikes;
+    assign magnitude = sent[COUNT_BITS-1] ? -sent : sent;
+    assign busy = go || runs || valid != 0 || waits != 0 || lists || lists_word;
+    always_ff @(posedge clk) begin
+        advances <= rst || (!loads && !many);
+        waits <= loads ? is_listed : rest;
+        if (loads) begin first_of <= firsts; second_of <= seconds; word_of <= word_at[6]; end
+        lists <= waits != 0;
+        listed_unit <= INDEX_BITS'(word_of << LANE_BITS) | INDEX_BITS'(lane_of);
+        spikes <= first_of[lane_of*COUNT_BITS +: COUNT_BITS];
+        listed_count <= second_of[lane_of*COUNT_BITS +: COUNT_BITS];
+        lists_word <= sums_errors && is_wrong != 0;
+        listed_word <= word_at[6];
+        overflow <= loads && is_bad != 0;
+        if (rst) begin waits <= 0; lists <= 0; end
+    end
+endmodule

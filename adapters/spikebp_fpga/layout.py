@@ -1,0 +1,283 @@
+"""A network on the core: the widths and depths that it needs, and where its numbers lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.backends.base import refused_kind
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.connections import DenseConnection
+from spikebp_plugins.network.fields import Definition
+
+#: Weights a clock, and bits of a weight.
+LANES: Final = (1, 2, 4, 8, 16)
+FEWEST_BITS: Final = 16
+MOST_BITS: Final = 32
+#: By default weights have so many bits more than a fraction: they reach -8 to 8.
+BITS_BEFORE_POINT: Final = 4
+#: Spikes that one step may send on in all, of one connection: 2 to this. A sum of so many weights has
+#: two bits of room in a potential.
+BITS_OF_SENT: Final = 14
+#: A layer has a number of 4 bits.
+MOST_LAYERS: Final = 15
+#: Bits of counts and errors, and of what is divided: R, or a gain that is limited.
+COUNT_BITS: Final = (12, 16)
+DIVIDEND_BITS: Final = (24, 53)
+RATE_BITS: Final = 17
+#: Places for spikes of the input that wait for products.
+RING: Final = 16
+
+Integers = NDArray[np.int64]
+
+
+def why_not_in_hardware(net: Definition, weight_bits: int | None = None) -> str | None:
+    """Return why the core cannot run a definition, or None if it can."""
+    if (refusal := refused_kind(net, {}, (DenseConnection,))) is not None:
+        return refusal
+    if net.spikes != "graded":
+        return f"it knows spikes='graded', not spikes={net.spikes!r}"
+    if net.feedback != "transpose":
+        return f"it knows feedback='transpose', not feedback={net.feedback!r}"
+    if net.n_layers > MOST_LAYERS:
+        return f"it has up to {MOST_LAYERS} layers of weights, not {net.n_layers}"
+    if weight_bits is None and net.fraction_bits > MOST_BITS - BITS_BEFORE_POINT:
+        most = MOST_BITS - BITS_BEFORE_POINT
+        return f"its weights have up to {MOST_BITS} bits, so fraction_bits up to {most}"
+    rule = net.learning_rule
+    fastest = max(w.rate // max(w.added_squares, 1) for w in rule.weights)
+    if fastest >= 2**RATE_BITS:
+        return f"rates have up to {RATE_BITS} bits, and one of its is {fastest} units of the last place"
+    bits = _weight_bits(net, weight_bits) + BITS_OF_SENT - 1
+    units = np.abs(arithmetic_of(net).encode(np.asarray(net.label_targets)))
+    if units.max() >= 2**bits:
+        return f"its label_targets={net.label_targets} do not fit potentials of {bits + 3} bits"
+    return None
+
+
+def _weight_bits(net: Definition, given: int | None) -> int:
+    return given or max(FEWEST_BITS, net.fraction_bits + BITS_BEFORE_POINT)
+
+
+def bits_of(n: int) -> int:
+    """Return the bits of an address of n places, as $clog2 does."""
+    return (n - 1).bit_length()
+
+
+def _rounded(n: int, least: int) -> int:
+    return max(least, 1 << bits_of(n))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A network on the core.
+
+    Attributes
+    ----------
+    net : Definition
+        A definition that the core knows.
+    lanes : {1, 2, 4, 8, 16}
+        P, weights a clock.
+    weight_bits : int
+        Bits of a weight, 16 to 32.
+    simulated : bool
+        Whether memories may be deeper than the network needs, so that one simulation serves many
+        networks.
+    """
+
+    net: Definition
+    lanes: int
+    weight_bits: int
+    simulated: bool = False
+
+    @classmethod
+    def of(
+        cls, net: Definition, lanes: int, weight_bits: int | None, simulated: bool = False
+    ) -> Layout:
+        """Return the layout for a network, with default weights unless their bits are given."""
+        return cls(net, lanes, _weight_bits(net, weight_bits), simulated)
+
+    # ---- numbers of the network
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of layers 0..L."""
+        return tuple(self.net.layer_sizes)
+
+    @cached_property
+    def words(self) -> list[int]:
+        """Words of P units of layers 0..L."""
+        return [-(-n // self.lanes) for n in self.sizes]
+
+    @cached_property
+    def tiles_at(self) -> list[int]:
+        """Where the tiles of P times P weights of each connection begin, for layers 0..L + 1."""
+        tiles = (below * above for below, above in zip(self.words, self.words[1:], strict=False))
+        return [0, *accumulate(tiles, initial=0)]
+
+    @property
+    def fraction_bits(self) -> int:
+        """The fraction bits of all numbers."""
+        return arithmetic_of(self.net).fraction_bits
+
+    @cached_property
+    def count_bits(self) -> int:
+        """Bits of counts and errors: limits of the definition fit, or are beyond all counts."""
+        rule = self.net.learning_rule
+        limits = [rule.count_limit.least, *(w.error_limit.least for w in rule.weights)]
+        few, many = COUNT_BITS
+        return many if any(2 ** (few - 2) <= limit < 2 ** (many - 1) for limit in limits) else few
+
+    @property
+    def most_counted(self) -> int:
+        """The largest magnitude of a count that is cut off nowhere."""
+        return 2 ** (self.count_bits - 1) - 1
+
+    @cached_property
+    def sum_bits(self) -> int:
+        """Bits of potentials."""
+        return self.weight_bits + BITS_OF_SENT + 2
+
+    @property
+    def largest_weight(self) -> int:
+        """The largest magnitude of a weight, in units of 2^-f."""
+        return 2 ** (self.weight_bits - 1) - 1
+
+    @property
+    def largest_target(self) -> int:
+        """The largest magnitude of a target, in units of 2^-f."""
+        return 2 ** (self.sum_bits - 3) - 1
+
+    # ---- parameters of the core
+
+    @cached_property
+    def parameters(self) -> dict[str, int]:
+        """The parameters of the module ``spikebp_core``."""
+        net, P, words = self.net, self.lanes, self.words
+        rule = net.learning_rule
+        updates = 1 if rule.learns_once else net.n_steps
+        wide = rule.limits_gain or max(w.rate for w in rule.weights) >= 2 ** DIVIDEND_BITS[0]
+        depths = {
+            "INPUTS": (self.sizes[0], 256),
+            "UNITS": (sum(self.sizes[:-1]), 512),
+            "LISTED": (RING + sum(self.sizes[1:]), 512),
+            "BANK_DEPTH": (self.tiles_at[-1] * P, 4096),
+            "WORDS": (sum(words[1:]), 256),
+            "HIDDEN_WORDS": (max(1, sum(words[1:-1])), 256),
+            "OUTPUT_WORDS": (words[-1], 64),
+            "UPDATES": (updates, 1 if rule.learns_once else 16),
+        }
+        sized = {
+            name: _rounded(n, least) if self.simulated else n for name, (n, least) in depths.items()
+        }
+        index_bits = bits_of(sized["UNITS"] + sized["LISTED"])
+        return {
+            "LAYERS": net.n_layers,
+            "LANE_BITS": bits_of(P),
+            "WEIGHT_BITS": self.weight_bits,
+            "COUNT_BITS": self.count_bits,
+            "SUM_BITS": self.sum_bits,
+            "LEFT_BITS": self.sum_bits - 3 if self.simulated else self.fraction_bits + 1,
+            "DIVIDEND_BITS": DIVIDEND_BITS[wide],
+            "NUMBER_BITS": max(
+                index_bits, bits_of(sized["BANK_DEPTH"] // P), bits_of(sized["UPDATES"])
+            )
+            + 1,
+            **sized,
+        }
+
+    @cached_property
+    def index_bits(self) -> int:
+        """Bits of the number of a unit."""
+        return bits_of(self.parameters["UNITS"] + self.parameters["LISTED"])
+
+    @cached_property
+    def square_bits(self) -> int:
+        """Bits of a sum of squared counts."""
+        return 2 * self.count_bits + self.index_bits
+
+    @cached_property
+    def left_at(self) -> list[int]:
+        """Where backward potentials of layers 1..L-1 are among the sums; 0 for the others."""
+        first = accumulate(self.words[1:-1], initial=self.parameters["WORDS"])
+        return [0, *list(first)[:-1], 0]
+
+    @cached_property
+    def drive_at(self) -> list[int]:
+        """Where summed drive of layers 1..L is among the sums; 0 for the input."""
+        return [0, *accumulate(self.words[1:-1], initial=0)]
+
+    @cached_property
+    def records(self) -> list[list[tuple[int, int]]]:
+        """What the core is told of layers 0..L: numbers, and the bits of each."""
+        number = self.parameters["NUMBER_BITS"]
+        dividend = self.parameters["DIVIDEND_BITS"]
+        list_at = [0, *accumulate(self.sizes[1:-1], initial=RING)]
+        met_at = [0, *accumulate(self.sizes[:-1])]
+        rules = [None, *self.net.learning_rule.weights]
+        return [
+            [
+                *((n, number) for n in (self.sizes[l], self.words[l], self.tiles_at[l])),
+                *((n, number) for n in (self.drive_at[l], self.left_at[l], list_at[l], met_at[l])),
+                (rule.rate if rule else 0, dividend),
+                (rule.added_squares if rule else 0, self.square_bits),
+                (self._limit(rule.error_limit.least) if rule else 0, self.count_bits - 1),
+            ]
+            for l, rule in enumerate(rules)
+        ]
+
+    def _limit(self, limit: int) -> int:
+        return min(limit, self.most_counted)
+
+    @cached_property
+    def numbers(self) -> dict[str, tuple[int, int]]:
+        """The numbers of the network that are inputs of the core, with their bits."""
+        net, rule = self.net, self.net.learning_rule
+        wrong, right = (int(u) for u in arithmetic_of(net).encode(np.asarray(net.label_targets)))
+        of_output, counts, gain = rule.weights[-1].error_limit, rule.count_limit, rule.gain_limit
+        most_gain = 2 ** self.parameters["DIVIDEND_BITS"] - 1
+        limit, dividend = self.count_bits - 1, self.parameters["DIVIDEND_BITS"]
+        flat = [field for record in self.records for field in record]
+        return {
+            "fraction_bits": (self.fraction_bits, 6),
+            "learns_once": (int(rule.learns_once), 1),
+            "divides_rate": (int(rule.divides_rate), 1),
+            "limits_gain": (int(rule.limits_gain), 1),
+            "zeroes_left": (int(net.backward_init == "zero"), 1),
+            "count_least": (self._limit(counts.least), limit),
+            "count_each": (self._limit(counts.per_step), limit),
+            "error_least": (self._limit(of_output.least), limit),
+            "error_each": (self._limit(of_output.per_step), limit),
+            "gain_least": (min(gain.least, most_gain), dividend),
+            "gain_each": (min(gain.per_step, most_gain), dividend),
+            "y_wrong": (wrong, self.sum_bits),
+            "y_right": (right, self.sum_bits),
+            "records": (packed(flat), sum(bits for _, bits in flat)),
+        }
+
+    # ---- where weights and potentials lie
+
+    def places(self, l: int) -> tuple[Integers, Integers]:
+        """Return bank and address of each weight of W_l, as arrays of its shape."""
+        i, j = np.indices((self.sizes[l - 1], self.sizes[l]))
+        tile = self.tiles_at[l] + i // self.lanes * self.words[l] + j // self.lanes
+        return (i + j) % self.lanes, tile * self.lanes + i % self.lanes
+
+    def units_at(self, first: int, n: int) -> tuple[Integers, Integers]:
+        """Return lane and address of n units whose sums begin at a word."""
+        units = np.arange(n)
+        return units % self.lanes, first + units // self.lanes
+
+
+def packed(fields: list[tuple[int, int]]) -> int:
+    """Return numbers of some bits each as one, the first the lowest."""
+    value = at = 0
+    for number, bits in fields:
+        value |= (number & (2**bits - 1)) << at
+        at += bits
+    return value

@@ -1,0 +1,253 @@
+"""The core in Verilator: compiled once for a machine, and loaded with the numbers of a network."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pooch
+from numpy.typing import NDArray
+
+from spikebp_fpga.layout import Layout
+from spikebp_plugins.common.archive import whole_file
+from spikebp_plugins.common.notice import announced
+from spikebp_plugins.network.state import LearningState, OnGrid, narrowed
+
+FOLDER: Final = Path(__file__).parent
+#: The core; a network has a wrapper around it.
+SOURCES: Final = tuple(sorted((FOLDER / "hdl").glob("spikebp_*.sv")))
+CORE: Final = "spikebp_core"
+HARNESS: Final = FOLDER / "harness.cpp"
+
+#: What a chip begins with may be anything, and so may what the simulation does.
+VERILATOR_FLAGS: Final = ("-O3", "--x-assign", "unique", "--x-initial", "unique")
+COMPILER_FLAGS: Final = ("-shared", "-fPIC", "-O2", "-std=c++17", "-pthread")
+RUNTIME: Final = ("verilated.cpp", "verilated_threads.cpp")
+
+#: Kinds of tokens, and of memories, as in ``spikebp_core.sv``.
+SPIKE, TARGET, LABEL, STEP, CLOSE, DROP = range(6)
+WEIGHTS, SUMS, LEFT = range(3)
+
+Integers = NDArray[np.int64]
+
+
+def why_no_verilator() -> str | None:
+    """Return what is missing to simulate the core, or None if nothing is."""
+    if shutil.which("verilator") is None:
+        return (
+            "it needs Verilator, and no verilator is on the PATH: on Debian and Ubuntu "
+            "`apt install verilator` brings it, with a compiler of C++"
+        )
+    if shutil.which(_compiler()[0]) is None:
+        return f"it needs a compiler of C++, and no {_compiler()[0]} is on the PATH"
+    return None
+
+
+def _compiler() -> list[str]:
+    return shlex.split(os.environ.get("CXX", "")) or ["g++"]
+
+
+def _run(command: Sequence[Any]) -> str:
+    done = subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(map(str, command))} failed: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+@cache
+def library_for(parameters: tuple[tuple[str, int], ...]) -> ctypes.CDLL:
+    """Return the library of the core with some parameters, from the user's cache or compiled.
+
+    Raises
+    ------
+    RuntimeError
+        If Verilator or the compiler refuses the core; the message has what it printed.
+    """
+    version = _run(["verilator", "--version"])
+    known = hashlib.sha256(repr((parameters, version, _compiler(), COMPILER_FLAGS)).encode())
+    for path in (*SOURCES, HARNESS):
+        known.update(path.read_bytes())
+    folder = Path(pooch.os_cache("spikebp-plugins")) / "fpga"
+    library = folder / f"core-{known.hexdigest()[:20]}.so"
+    if not library.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with announced(library_for):
+            compiled = _compiled(dict(parameters))
+        with whole_file(library) as file:
+            file.write(compiled)
+    return ctypes.CDLL(str(library))
+
+
+def _compiled(parameters: Mapping[str, int]) -> bytes:
+    root = Path(_run(["verilator", "--getenv", "VERILATOR_ROOT"])) / "include"
+    with tempfile.TemporaryDirectory(prefix="spikebp-") as name:
+        folder = Path(name)
+        settings = [f"-G{parameter}={value}" for parameter, value in parameters.items()]
+        _run(
+            ["verilator", "--cc", *VERILATOR_FLAGS, *settings, "--top-module", CORE]
+            + ["--Mdir", folder, *SOURCES]
+        )
+        # One source compiles in half the time of many.
+        sources = [*sorted(folder.glob("V*.cpp")), HARNESS, *(root / name for name in RUNTIME)]
+        unity = folder / "all.cpp"
+        unity.write_text("".join(f'#include "{path}"\n' for path in sources), "utf-8")
+        includes = [f"-I{path}" for path in (folder, root, root / "vltstd")]
+        library = folder / "core.so"
+        _run([*_compiler(), *COMPILER_FLAGS, *includes, unity, "-o", library])
+        return library.read_bytes()
+
+
+class Shown(NamedTuple):
+    """What the core says of a sample.
+
+    Attributes
+    ----------
+    drives : ndarray of shape (n_steps or 1, n_outputs), int64
+        The summed drive of the output, in units of 2^-f: after each step or after the last.
+    events : ndarray of shape (n, 5), int64 or None
+        Step, layer, unit, spikes, and error of each unit that sent any.
+    clocks : int
+        The clocks that the sample took.
+    """
+
+    drives: Integers
+    events: Integers | None
+    clocks: int
+
+
+class VerilatedCore:
+    """The core in this process, with the numbers of a network.
+
+    Parameters
+    ----------
+    layout : Layout
+        The network, with memories as deep as the simulation has them.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._library = library = library_for(tuple(layout.parameters.items()))
+        library.open_core.restype = ctypes.c_void_p
+        library.show_sample.restype = ctypes.c_int64
+        self._core = ctypes.c_void_p(
+            library.open_core(ctypes.c_int64(layout.sum_bits), ctypes.c_int64(layout.count_bits))
+        )
+        weakref.finalize(self, library.close_core, self._core)
+        words = b"".join(
+            value.to_bytes(4 * -(-bits // 32), "little")
+            for value, bits in (
+                (number & (2**bits - 1), bits) for number, bits in layout.numbers.values()
+            )
+        )
+        library.set_numbers(self._core, words)
+        n_outputs = layout.sizes[-1]
+        self._outputs = [*map(_row, layout.units_at(layout.drive_at[-1], n_outputs))]
+
+    def write(self, memory: int, lanes: Integers, places: Integers, numbers: Integers) -> None:
+        """Write numbers to a memory, each to a place of a lane."""
+        arrays = [_row(array) for array in (lanes, places, numbers)]
+        self._library.write_words(
+            self._core, ctypes.c_int64(memory), ctypes.c_int64(arrays[2].size), *map(_at, arrays)
+        )
+
+    def read(self, memory: int, lanes: Integers, places: Integers) -> Integers:
+        """Return the numbers at places of lanes of a memory, in the shape of these."""
+        numbers = np.empty(lanes.shape, np.int64)
+        arrays = [_row(lanes), _row(places), numbers]
+        self._library.read_words(
+            self._core, ctypes.c_int64(memory), ctypes.c_int64(numbers.size), *map(_at, arrays)
+        )
+        return numbers
+
+    def show(self, tokens: Integers, n_steps: int, record: bool, stalls: int = 0) -> Shown | None:
+        """Show a sample, and close it.
+
+        Parameters
+        ----------
+        tokens : ndarray of shape (n, 3), int64
+            Kind, unit and value of all tokens but the one that closes the sample.
+        n_steps : int
+            The steps among them.
+        record : bool
+            Whether to note what units send, and the drive after each step.
+        stalls : int, default=0
+            Not 0: where the random clocks begin in which no token comes.
+
+        Returns
+        -------
+        Shown or None
+            None if a number does not fit. The core is as it was before the sample.
+        """
+        sizes = self.layout.sizes
+        drives = np.zeros((n_steps if record else 1, sizes[-1]), np.int64)
+        most = n_steps * (2 * sum(sizes[1:])) if record else 0
+        events, clocks = np.empty((most, 5), np.int64), np.zeros(1, np.int64)
+        n = self._library.show_sample(
+            self._core,
+            ctypes.c_int64(len(tokens)),
+            _at(tokens),
+            ctypes.c_int64(sizes[-1]),
+            *map(_at, self._outputs),
+            _at(drives),
+            _at(events) if record else None,
+            ctypes.c_int64(most),
+            _at(clocks),
+            ctypes.c_int64(stalls),
+        )
+        if n < 0:
+            return None
+        return Shown(drives, events[:n] if record else None, int(clocks[0]))
+
+    def read_state(self, state: LearningState) -> None:
+        """Take over what was learned, all of which fits."""
+        layout = self.layout
+        shapes = (layout.lanes, layout.parameters["BANK_DEPTH"])
+        lanes, places = np.indices((layout.lanes, layout.tiles_at[-1] * layout.lanes))
+        banks = np.zeros(shapes, np.int64)
+        for l, units in enumerate(state.weights.units, 1):
+            banks[layout.places(l)] = units
+        self.write(WEIGHTS, lanes, places, banks[:, : places.shape[1]])
+        depth = layout.parameters["WORDS"] + layout.parameters["HIDDEN_WORDS"]
+        sums = np.zeros((layout.lanes, depth), np.int64)
+        for l, units in enumerate(state.backward_potentials.units, 1):
+            sums[layout.units_at(layout.left_at[l], len(units))] = units
+        lanes, places = np.indices(sums.shape)
+        self.write(SUMS, lanes, places, sums)
+        before = layout.parameters["WORDS"]
+        self.write(LEFT, lanes[:, before:], places[:, before:] - before, sums[:, before:])
+
+    def write_state(self, before: LearningState, samples_seen: int) -> LearningState:
+        """Return what was learned, with the feedback of an earlier state."""
+        layout, exponent = self.layout, -self.layout.fraction_bits
+        weights = (self.read(WEIGHTS, *layout.places(l)) for l in range(1, len(layout.sizes)))
+        potentials = (
+            self.read(SUMS, *layout.units_at(layout.left_at[l], layout.sizes[l]))
+            for l in range(1, len(layout.sizes) - 1)
+        )
+        return LearningState(
+            weights=OnGrid(map(narrowed, weights), exponent),
+            backward_potentials=OnGrid(map(narrowed, potentials), exponent),
+            feedback=before.feedback,
+            samples_seen=samples_seen,
+        )
+
+
+def _row(array: Integers) -> Integers:
+    return np.ascontiguousarray(array, np.int64).ravel()
+
+
+def _at(array: Integers) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
