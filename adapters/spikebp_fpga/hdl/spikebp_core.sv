@@ -125,12 +125,12 @@ module spikebp_core #(
     logic [4:0] spikes_in;  // the list of the input is a ring of 16 spikes
     logic a_valid, b_valid, c_valid, unit_waits;
     wire settled = spikes_in == entry[4:0] && !a_valid && !b_valid && !c_valid && !products_use;
-    wire waits = state == INPUT && !go && in_open && !closes && !drops && !labels;
+    wire waits = state == INPUT && !go && in_open && !labels;
     wire is_spike = token == SPIKE;
     wire ring_is_full = spikes_in - entry[4:0] == 5'd16;
-    assign token_ready = waits && !(is_spike && (ring_is_full || unit_waits));
-    assign rests = waits && settled;
     wire takes = token_valid && token_ready;
+    assign token_ready = waits && !(is_spike && (ring_is_full || unit_waits));
+    always_ff @(posedge clk) rests <= waits && settled && !takes;
     wire acts = takes && !is_refused && !is_full;
     wire takes_spike = acts && is_spike;
     wire [NUMBER_BITS-1:0] outputs = records[LAYERS*RECORD_BITS +: NUMBER_BITS];
@@ -347,11 +347,13 @@ module spikebp_core #(
     logic [SENT_BITS:0] sent;  // of what is listed now, or comes in
     wire [COUNT_BITS-1:0] comes =
         token_value[COUNT_BITS-1] ? -token_value[COUNT_BITS-1:0] : token_value[COUNT_BITS-1:0];
-    wire goes_wrong = is_bad || quantizers_overflow || (products_overflow && state != UNDO)
+    wire goes_wrong = quantizers_overflow || (products_overflow && state != UNDO)
         || sent[SENT_BITS] || (c_valid && c_sum[COUNT_BITS] != c_sum[COUNT_BITS-1])
         || (acts && !(is_known && (fits_count || !is_spike)));
-    wire is_done = !go && (
-        state == INPUT ? (closes || drops || is_full ? settled : !in_open && settled && !products_busy)
+    // A clock before the next pass: by then `is_bad` knows of all that went wrong in this one.
+    logic is_done;
+    always_ff @(posedge clk) is_done <= !rst && !go && !is_done && (
+        state == INPUT ? !in_open && settled && !products_busy
         : quantizes ? !quantizers_busy
         : state == RATE ? !rates_busy
         : state == KEEP ? kept == n_inputs_met && !keeps
@@ -363,18 +365,18 @@ module spikebp_core #(
     logic [3:0] next;
     always_comb case (state)
         INPUT: next = ends && (is_refused || !is_open) ? FINISH
-            : drops || is_full || (ends && (goes_wrong || in_step)) ? undoing
+            : drops || (is_full && !ends) || (ends && (is_bad || in_step)) ? undoing
             : ends ? (has_learned && learns_once ? learning : FINISH)
             : LAYERS == 1 && is_taught ? TARGETS : SPIKES;
         TARGETS: next = SPIKES;
         SPIKES: next = !is_output ? FORWARD : is_taught && LAYERS != 1 ? BACKWARD
-            : goes_wrong ? undoing : is_taught && !learns_once ? learning : NEXT_STEP;
+            : is_bad ? undoing : is_taught && !learns_once ? learning : NEXT_STEP;
         FORWARD: next = is_output && is_taught ? TARGETS : SPIKES;
         BACKWARD: next = ERRORS;
-        ERRORS: next = l != 1 ? BACKWARD : goes_wrong ? undoing : learns_once ? NEXT_STEP : learning;
+        ERRORS: next = l != 1 ? BACKWARD : is_bad ? undoing : learns_once ? NEXT_STEP : learning;
         SQUARES: next = RATE;
         RATE: next = UPDATE;
-        UPDATE: next = !is_output ? learning : goes_wrong ? undoing : learns_once ? FINISH
+        UPDATE: next = !is_output ? learning : is_bad ? undoing : learns_once ? FINISH
             : logged + 1'b1 == NUMBER_BITS'(UPDATES) ? NEXT_STEP : KEEP;
         UNDO: next = is_output && logged == 1 ? RESTORE : UNDO;
         RESTORE: next = ends ? FINISH : NEXT_STEP;
@@ -404,8 +406,9 @@ module spikebp_core #(
         end
         if (takes) begin
             is_open <= 1; closes <= token == CLOSE; drops <= token == DROP;
-            // A sample that has no room for one more update is over.
-            if (is_full && !is_refused && (is_spike || token == STEP)) in_open <= 0;
+            // A sample that has no room for one more update is over, too.
+            if (token == CLOSE || token == DROP || (is_full && !is_refused && (is_spike || token == STEP)))
+                in_open <= 0;
         end
 
         if (is_done) begin

@@ -35,7 +35,7 @@ module spikebp_products #(
     input  logic is_fresh,  // what the sums hold is of another sample
     input  logic [COUNT_BITS-2:0] count_limit, error_limit,
     input  logic [RATE_BITS-1:0] rate,
-    output logic busy, in_use, has_no_entry,  // in_use: of the memories, for a pass that may still wait
+    output logic busy, in_use, has_no_entry,  // in_use: memories, and not for who else may
     output logic overflow,
     // lists: entries {unit, number}, and words of errors, all one clock after they are asked for
     output logic [NUMBER_BITS-1:0] entry, word,
@@ -79,9 +79,9 @@ module spikebp_products #(
     wire issues = runs && !go && more && words != 0;
     wire row_ends = word + 1'b1 == words;
     assign busy = go || runs || valid != 0;
-    assign in_use = go || issues || valid != 0;
     always_ff @(posedge clk) begin
         valid <= {valid[11:1], issues};
+        in_use <= !rst && (issues || valid[11:1] != 0);
         if (go) begin
             runs <= 1; entry <= 0; word <= 0; has_no_entry <= 1;
         end else if (issues) begin
@@ -157,8 +157,7 @@ module spikebp_products #(
     logic from11, from12, from13;  // where the sum that stage 10 needs still is
     generate for (n = 0; n < P; n = n + 1) begin : lane
         logic signed [WEIGHT_BITS-1:0] factor8, weight8, weight9, weight10;
-        logic signed [FACTOR_BITS+17:0] low9;
-        logic signed [PRODUCT_BITS-1:0] high9, product10;
+        logic signed [PRODUCT_BITS-1:0] product10;
         logic signed [CHANGED_BITS-1:0] changed;
         logic signed [COUNT_BITS-1:0] error4, error5, error6, error7;
         logic signed [SUM_BITS-1:0] sum10, sum11, sum12, sum13;
@@ -173,13 +172,6 @@ module spikebp_products #(
             error5 <= error4; error6 <= error5; error7 <= error6;
             weight8 <= turned7; weight9 <= weight8; weight10 <= weight9;
             factor8 <= updates ? {{(WEIGHT_BITS-COUNT_BITS){error7[COUNT_BITS-1]}}, error7} : turned7;
-            // A multiplier of a chip has 18 bits with a sign: longer weights take two.
-            if (WEIGHT_BITS <= 18) low9 <= factor8 * $signed(factor[8]);
-            else begin
-                low9 <= $signed({1'b0, factor8[16:0]}) * $signed(factor[8]);
-                high9 <= $signed(factor8[WEIGHT_BITS-1:17]) * $signed(factor[8]);
-            end
-            product10 <= WEIGHT_BITS <= 18 ? PRODUCT_BITS'(low9) : (high9 <<< 17) + PRODUCT_BITS'(low9);
             changed <= undoes ? CHANGED_BITS'(weight10) + CHANGED_BITS'(product10)
                 : CHANGED_BITS'(weight10) - CHANGED_BITS'(product10);
             changed12[n*WEIGHT_BITS +: WEIGHT_BITS] <= turned11[WEIGHT_BITS-1:0];
@@ -189,6 +181,22 @@ module spikebp_products #(
                     || turned11[WEIGHT_BITS-1:0] == {1'b1, {(WEIGHT_BITS-1){1'b0}}});
             sum10 <= sums_out[n*SUM_BITS +: SUM_BITS];
             sum11 <= sum_now + SUM_BITS'(product10); sum12 <= sum11; sum13 <= sum12;
+        end
+        // A multiplier of a chip has 18 bits with a sign: longer weights take two.
+        if (WEIGHT_BITS <= 18) begin : short_weights
+            logic signed [PRODUCT_BITS-1:0] product9;
+            always_ff @(posedge clk) begin
+                product9 <= factor8 * $signed(factor[8]);
+                product10 <= product9;
+            end
+        end else begin : long_weights
+            logic signed [FACTOR_BITS+17:0] low9;
+            logic signed [PRODUCT_BITS-1:0] high9;
+            always_ff @(posedge clk) begin
+                low9 <= $signed({1'b0, factor8[16:0]}) * $signed(factor[8]);
+                high9 <= $signed(factor8[WEIGHT_BITS-1:17]) * $signed(factor[8]);
+                product10 <= (high9 <<< 17) + PRODUCT_BITS'(low9);
+            end
         end
         assign changed11[n*CHANGED_BITS +: CHANGED_BITS] = changed;
         spikebp_memory #(.WIDTH(SUM_BITS), .DEPTH(SUM_DEPTH), .ADDRESS_BITS(SUM_ADDRESS)) sums (.clk(clk),
