@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_fpga.layout import FEWEST_BITS, LANES, MOST_BITS, Layout, why_not_in_hardware
+from spikebp_fpga.memory import why_too_large
 from spikebp_fpga.tokens import tokens_of
 from spikebp_fpga.verilated import Shown, VerilatedCore, why_no_verilator
 from spikebp_plugins.backends.base import Backend, IntegerOption
@@ -137,12 +138,7 @@ class FPGABackend(Backend):
         state = self._so_far.state
         if state is None:
             return True
-        largest = [
-            max((int(np.abs(units).max(initial=0)) for units in part.units), default=0)
-            for part in (state.weights, state.backward_potentials)
-        ]
-        half = 2 ** (self.layout.fraction_bits - 1)
-        if largest[0] > self.layout.largest_weight or largest[1] > half:
+        if why_too_large(self.layout, state):
             return False
         self._core.read_state(state)
         self._so_far = self._so_far._replace(state=None)

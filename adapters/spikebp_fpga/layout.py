@@ -196,6 +196,16 @@ class Layout:
         """Bits of the number of a unit."""
         return bits_of(self.parameters["UNITS"] + self.parameters["LISTED"])
 
+    @property
+    def sum_depth(self) -> int:
+        """Words of a lane of sums: drive, backward potentials, and potentials of targets."""
+        return sum(self.parameters[name] for name in ("WORDS", "HIDDEN_WORDS", "OUTPUT_WORDS"))
+
+    @property
+    def host_bits(self) -> int:
+        """Bits of an address of the host."""
+        return bits_of(self.parameters["BANK_DEPTH"] + self.sum_depth)
+
     @cached_property
     def square_bits(self) -> int:
         """Bits of a sum of squared counts."""

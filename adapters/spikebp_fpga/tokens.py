@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_fpga.layout import Layout
-from spikebp_fpga.verilated import LABEL, SPIKE, STEP, TARGET
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.rules.step import fire_input
 
-Integers = NDArray[np.int64]
+#: Kinds of tokens as in ``spikebp_core.sv``, operations on memories as in ``spikebp_serial.sv``, and
+#: memories.
+SPIKE, TARGET, LABEL, STEP, CLOSE, DROP, READ, WRITE = range(8)
+WEIGHTS, SUMS, LEFT = range(3)
 
-#: A token of the core: kind, unit and value.
-NO_TOKENS: Final = np.empty((0, 3), np.int64)
+Integers = NDArray[np.int64]
 
 
 def tokens_of(layout: Layout, batch: Batch) -> tuple[Integers, Integers] | None:

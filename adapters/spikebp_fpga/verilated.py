@@ -20,9 +20,11 @@ import pooch
 from numpy.typing import NDArray
 
 from spikebp_fpga.layout import Layout
+from spikebp_fpga.memory import memories_of, state_of
+from spikebp_fpga.tokens import LEFT, SUMS, WEIGHTS
 from spikebp_plugins.common.archive import whole_file
 from spikebp_plugins.common.notice import announced
-from spikebp_plugins.network.state import LearningState, OnGrid, narrowed
+from spikebp_plugins.network.state import LearningState
 
 FOLDER: Final = Path(__file__).parent
 #: The core; a network has a wrapper around it.
@@ -34,10 +36,6 @@ HARNESS: Final = FOLDER / "harness.cpp"
 VERILATOR_FLAGS: Final = ("-O3", "--x-assign", "unique", "--x-initial", "unique")
 COMPILER_FLAGS: Final = ("-shared", "-fPIC", "-O2", "-std=c++17", "-pthread")
 RUNTIME: Final = ("verilated.cpp", "verilated_threads.cpp")
-
-#: Kinds of tokens, and of memories, as in ``spikebp_core.sv``.
-SPIKE, TARGET, LABEL, STEP, CLOSE, DROP = range(6)
-WEIGHTS, SUMS, LEFT = range(3)
 
 Integers = NDArray[np.int64]
 
@@ -213,36 +211,20 @@ class VerilatedCore:
 
     def read_state(self, state: LearningState) -> None:
         """Take over what was learned, all of which fits."""
-        layout = self.layout
-        shapes = (layout.lanes, layout.parameters["BANK_DEPTH"])
-        lanes, places = np.indices((layout.lanes, layout.tiles_at[-1] * layout.lanes))
-        banks = np.zeros(shapes, np.int64)
-        for l, units in enumerate(state.weights.units, 1):
-            banks[layout.places(l)] = units
-        self.write(WEIGHTS, lanes, places, banks[:, : places.shape[1]])
-        depth = layout.parameters["WORDS"] + layout.parameters["HIDDEN_WORDS"]
-        sums = np.zeros((layout.lanes, depth), np.int64)
-        for l, units in enumerate(state.backward_potentials.units, 1):
-            sums[layout.units_at(layout.left_at[l], len(units))] = units
-        lanes, places = np.indices(sums.shape)
-        self.write(SUMS, lanes, places, sums)
-        before = layout.parameters["WORDS"]
-        self.write(LEFT, lanes[:, before:], places[:, before:] - before, sums[:, before:])
+        for memory, words in zip(
+            (WEIGHTS, SUMS, LEFT), memories_of(self.layout, state), strict=True
+        ):
+            self.write(memory, *np.indices(words.shape), words)
 
     def write_state(self, before: LearningState, samples_seen: int) -> LearningState:
         """Return what was learned, with the feedback of an earlier state."""
-        layout, exponent = self.layout, -self.layout.fraction_bits
-        weights = (self.read(WEIGHTS, *layout.places(l)) for l in range(1, len(layout.sizes)))
-        potentials = (
-            self.read(SUMS, *layout.units_at(layout.left_at[l], layout.sizes[l]))
-            for l in range(1, len(layout.sizes) - 1)
+        P = self.layout.lanes
+        depths = self.layout.tiles_at[-1] * P, self.layout.sum_depth
+        weights, sums = (
+            self.read(memory, *np.indices((P, depth)))
+            for memory, depth in zip((WEIGHTS, SUMS), depths, strict=True)
         )
-        return LearningState(
-            weights=OnGrid(map(narrowed, weights), exponent),
-            backward_potentials=OnGrid(map(narrowed, potentials), exponent),
-            feedback=before.feedback,
-            samples_seen=samples_seen,
-        )
+        return state_of(self.layout, weights, sums, before, samples_seen)
 
 
 def _row(array: Integers) -> Integers:

@@ -305,12 +305,15 @@ module spikebp_core #(
         .magnitude(magnitude));
 
     // ---- psi before the sample, in one half of a memory: the other half gets that of now ---------------
-    logic half_now;
+    logic half_now;  // not changed by a reset, after which psi is where it was
+    initial half_now = 0;
     logic [LEFT_ADDRESS-1:0] restored;
     localparam [LEFT_ADDRESS-1:0] HALF = LEFT_ADDRESS'(HIDDEN_WORDS);
     wire [LEFT_ADDRESS-1:0] here = half_now ? HALF : '0, there = half_now ? '0 : HALF;
     generate for (n = 0; n < P; n = n + 1) begin : left_of_lane
-        spikebp_memory #(.WIDTH(LEFT_BITS), .DEPTH(2*HIDDEN_WORDS), .ADDRESS_BITS(LEFT_ADDRESS)) psi_before (
+        localparam [7:0] DIGIT = n < 10 ? "0" + n : "a" + (n - 10);
+        spikebp_memory #(.WIDTH(LEFT_BITS), .DEPTH(2*HIDDEN_WORDS), .ADDRESS_BITS(LEFT_ADDRESS),
+            .IMAGE(IMAGE == "" ? "" : {IMAGE, "left_", DIGIT, ".hex"})) psi_before (
             .clk(clk), .write(rests ? host_memory == LEFT && host_writes[n] : left_write),
             .write_at(rests ? here + LEFT_ADDRESS'(host_at)
                 : there + LEFT_ADDRESS'(sum_write_at - SUM_ADDRESS'(WORDS))),
@@ -452,6 +455,6 @@ module spikebp_core #(
             drive_is_fresh <= '1; is_fresh <= 1; n_inputs_met <= 0; logged <= 0; spikes_in <= 0; sent <= 0;
             lengths_at <= 0; met_region <= 0; words_region <= 0;
         end
-        if (rst) begin state <= INPUT; l <= 1; go <= 1; half_now <= 0; refused <= 0; end
+        if (rst) begin state <= INPUT; l <= 1; go <= 1; refused <= 0; end
     end
 endmodule

@@ -156,6 +156,7 @@ module spikebp_products #(
     logic [P-1:0] weight_overflows;
     logic from11, from12, from13;  // where the sum that stage 10 needs still is
     generate for (n = 0; n < P; n = n + 1) begin : lane
+        localparam [7:0] DIGIT = n < 10 ? "0" + n : "a" + (n - 10);
         logic signed [WEIGHT_BITS-1:0] factor8, weight8, weight9, weight10;
         logic signed [PRODUCT_BITS-1:0] product10;
         logic signed [CHANGED_BITS-1:0] changed;
@@ -199,7 +200,8 @@ module spikebp_products #(
             end
         end
         assign changed11[n*CHANGED_BITS +: CHANGED_BITS] = changed;
-        spikebp_memory #(.WIDTH(SUM_BITS), .DEPTH(SUM_DEPTH), .ADDRESS_BITS(SUM_ADDRESS)) sums (.clk(clk),
+        spikebp_memory #(.WIDTH(SUM_BITS), .DEPTH(SUM_DEPTH), .ADDRESS_BITS(SUM_ADDRESS),
+            .IMAGE(IMAGE == "" ? "" : {IMAGE, "sums_", DIGIT, ".hex"})) sums (.clk(clk),
             .write(in_use ? valid[11] && !in_rows : sum_write[n]),
             .write_at(in_use ? sum_at[11] : sum_write_at),
             .word_in(in_use ? sum11 : sums_in[n*SUM_BITS +: SUM_BITS]),
