@@ -129,7 +129,7 @@ class FPGABackend(Backend):
             None,
             before.samples_seen + seen,
             before.operations + operations,
-            before.work + _work(operations, recording, shown.clocks),
+            before.work + _work(operations, recording, int(shown.clocks.sum())),
         )
         return Outcome(recording.step_scores[:, -1], recording if record else None)
 

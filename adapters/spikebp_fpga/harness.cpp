@@ -19,7 +19,7 @@ struct Simulation {
     VerilatedContext context;
     Vspikebp_core core;
     Widths widths;
-    int64_t clocks = 0;      // since the last sample began
+    int64_t *clocks = nullptr;  // of each state of the core, in a sample
     uint64_t stalls = 0;     // a generator of clocks in which no token comes, if not 0
     int64_t *events = nullptr;
     int64_t n_events = 0, most_events = 0, step = 0;
@@ -48,9 +48,9 @@ void tick(Simulation *s) {
         event[3] = core.sends ? number(core.sent_spikes, s->widths.count) : 0;
         event[4] = core.sends_back ? number(core.sent_error, s->widths.count) : 0;
     }
+    if (s->clocks) s->clocks[core.doing]++;
     core.clk = 1;
     core.eval();
-    s->clocks++;
 }
 
 void rest(Simulation *s) {
@@ -168,20 +168,20 @@ int64_t show_sample(Simulation *s, int64_t n, const int64_t *tokens, int64_t n_o
     s->most_events = most_events;
     s->n_events = s->step = 0;
     s->stalls = static_cast<uint64_t>(stalls);
-    s->clocks = 0;
-    int64_t spent = 0, taken = 0;
+    int64_t taken = 0;
     while (taken < n) {
+        s->clocks = clocks;
         taken += give_tokens(s, n - taken, tokens + 3 * taken);
-        spent += s->clocks;
+        s->clocks = nullptr;
         if (drives && (events || taken == n)) {
             read_words(s, 1, n_outputs, lanes, places, drives + (events ? s->step : 0) * n_outputs);
         }
-        s->clocks = 0;
         s->step++;
     }
     const int64_t close[] = {CLOSE, 0, 0};
+    s->clocks = clocks;
     give_tokens(s, 1, close);
-    *clocks = spent + s->clocks;
+    s->clocks = nullptr;
     return s->core.refused ? -1 : s->n_events;
 }
 

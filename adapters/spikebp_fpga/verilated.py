@@ -37,6 +37,12 @@ VERILATOR_FLAGS: Final = ("-O3", "--x-assign", "unique", "--x-initial", "unique"
 COMPILER_FLAGS: Final = ("-shared", "-fPIC", "-O2", "-std=c++17", "-pthread")
 RUNTIME: Final = ("verilated.cpp", "verilated_threads.cpp")
 
+#: What the core does, as in ``spikebp_core.sv``.
+STATES: Final = (
+    *("input", "targets", "spikes", "forward", "backward", "errors", "squares", "rate", "update"),
+    *("keep", "undo", "restore"),
+)
+
 Integers = NDArray[np.int64]
 
 
@@ -117,13 +123,13 @@ class Shown(NamedTuple):
         The summed drive of the output, in units of 2^-f: after each step or after the last.
     events : ndarray of shape (n, 5), int64 or None
         Step, layer, unit, spikes, and error of each unit that sent any.
-    clocks : int
-        The clocks that the sample took.
+    clocks : ndarray of shape (12,), int64
+        The clocks of the sample, by what the core was doing: `STATES`.
     """
 
     drives: Integers
     events: Integers | None
-    clocks: int
+    clocks: Integers
 
 
 class VerilatedCore:
@@ -192,7 +198,7 @@ class VerilatedCore:
         sizes = self.layout.sizes
         drives = np.zeros((n_steps if record else 1, sizes[-1]), np.int64)
         most = n_steps * (2 * sum(sizes[1:])) if record else 0
-        events, clocks = np.empty((most, 5), np.int64), np.zeros(1, np.int64)
+        events, clocks = np.empty((most, 5), np.int64), np.zeros(len(STATES), np.int64)
         n = self._library.show_sample(
             self._core,
             ctypes.c_int64(len(tokens)),
@@ -207,7 +213,7 @@ class VerilatedCore:
         )
         if n < 0:
             return None
-        return Shown(drives, events[:n] if record else None, int(clocks[0]))
+        return Shown(drives, events[:n] if record else None, clocks)
 
     def read_state(self, state: LearningState) -> None:
         """Take over what was learned, all of which fits."""

@@ -114,8 +114,18 @@ module spikebp_core #(
     logic is_full;             // there is no region for one more update
     logic [LAYERS:0] drive_is_fresh;  // nothing was added to it in this sample
     logic is_fresh;                   // nor to what this pass reads
-    wire is_output = l == 4'(LAYERS);
-    wire updates = state == UPDATE || state == UNDO;
+    wire is_last = l == 4'(LAYERS);
+    // What this pass is: valid from its second clock on, as what is said of its layer.
+    logic is_output, learns_now, is_backward, is_error, is_target, is_spikes, updates, undoes, squares;
+    logic is_input, is_keep;
+    always_ff @(posedge clk) begin
+        is_output <= is_last;
+        learns_now <= is_taught && (state == ERRORS || (state == SPIKES && is_last));
+        is_backward <= state == BACKWARD; is_error <= state == ERRORS; is_target <= state == TARGETS;
+        is_spikes <= state == SPIKES; is_input <= state == INPUT;
+        is_keep <= state == KEEP;
+        updates <= state == UPDATE || state == UNDO; undoes <= state == UNDO; squares <= state == SQUARES;
+    end
     logic products_busy, products_use, has_no_entry, quantizers_busy, rates_busy;
     logic [NUMBER_BITS-1:0] entry, word;  // that the products ask for
 
@@ -178,44 +188,50 @@ module spikebp_core #(
     logic signed [COUNT_BITS-1:0] first_of_unit, second_of_unit;
     wire signed [COUNT_BITS-1:0] sent_on = is_output ? second_of_unit : first_of_unit;
     wire sends_on = lists && sent_on != 0;
-    wire meets = lists && state == SPIKES && !is_output && second_of_unit != 0;
+    wire meets = lists && is_spikes && !is_output && second_of_unit != 0;
     logic [NUMBER_BITS-1:0] n_listed, n_sent, n_met, n_words, met_length, word_length;
     logic [ENTRY_BITS-1:0] listed;
-    wire [LIST_BITS-1:0] reads_list_at = state == INPUT ? LIST_BITS'(entry[3:0])
-        : LIST_BITS'((state == BACKWARD ? list_at : number_of(below, 5)) + entry);
+    // Where what this pass reads begins: valid from its third clock on.
+    logic [LIST_BITS-1:0] list_from;
+    logic [MET_BITS-1:0] met_from, met_to;
+    logic [LOG_BITS-1:0] words_from;
+    always_ff @(posedge clk) begin
+        list_from <= LIST_BITS'(is_backward ? list_at : number_of(below, 5));
+        met_from <= is_input ? met_region : is_keep ? met_region - MET_BITS'(UNITS)
+            : met_region + MET_BITS'(met_below_at);
+        met_to <= met_region + MET_BITS'(met_at);
+        words_from <= words_region + LOG_BITS'(drive_at);
+    end
     spikebp_memory #(.WIDTH(ENTRY_BITS), .DEPTH(LISTED), .ADDRESS_BITS(LIST_BITS)) list (.clk(clk),
         .write(takes_spike || sends_on),
         .write_at(takes_spike ? LIST_BITS'(spikes_in[3:0]) : LIST_BITS'(list_at + n_sent)),
         .word_in(takes_spike ? {token_unit, token_value[COUNT_BITS-1:0]} : {listed_unit, sent_on}),
-        .read(1'b1), .read_at(reads_list_at), .word_out(listed));
+        .read(1'b1), .read_at(is_input ? LIST_BITS'(entry[3:0]) : list_from + LIST_BITS'(entry)), .word_out(listed));
     // After an update, the inputs met are kept for the next region.
-    logic keeps;
+    logic keeps_now, keeps;
     logic [MET_BITS-1:0] kept, kept_at;
     spikebp_memory #(.WIDTH(ENTRY_BITS), .DEPTH(UPDATES*UNITS), .ADDRESS_BITS(MET_BITS)) met_units (.clk(clk),
         .write(c_valid || meets || keeps),
-        .write_at(met_region + (c_valid ? c_place : keeps ? kept_at : MET_BITS'(met_at + n_met))),
+        .write_at(c_valid ? met_region + c_place : keeps ? met_region + kept_at : met_to + MET_BITS'(n_met)),
         .word_in(c_valid ? {c_unit, c_sum[COUNT_BITS-1:0]} : keeps ? met : {listed_unit, second_of_unit}),
         .read(1'b1),
-        .read_at(met_region + (state == INPUT ? set_at : state == KEEP ? kept - MET_BITS'(UNITS)
-            : MET_BITS'(met_below_at + entry))), .word_out(met));
+        .read_at(met_from + (is_input ? set_at : is_keep ? kept : MET_BITS'(entry))), .word_out(met));
     logic [NUMBER_BITS-1:0] error_word;
     spikebp_memory #(.WIDTH(NUMBER_BITS), .DEPTH(UPDATES*WORDS), .ADDRESS_BITS(LOG_BITS)) error_words (.clk(clk),
-        .write(lists_word), .write_at(words_region + LOG_BITS'(drive_at + n_words)),
-        .word_in(listed_word), .read(1'b1), .read_at(words_region + LOG_BITS'(drive_at + word)),
+        .write(lists_word), .write_at(words_from + LOG_BITS'(n_words)),
+        .word_in(listed_word), .read(1'b1), .read_at(words_from + LOG_BITS'(word)),
         .word_out(error_word));
     wire quantizes = state == TARGETS || state == SPIKES || state == ERRORS;
     wire quantized = quantizes && !quantizers_busy;
     wire [LENGTH_BITS-1:0] of_layer = lengths_at + LENGTH_BITS'(l);
     spikebp_memory #(.WIDTH(NUMBER_BITS), .DEPTH(UPDATES*(LAYERS+1)), .ADDRESS_BITS(LENGTH_BITS)) met_lengths (
-        .clk(clk), .write(state == INPUT || (quantized && state == SPIKES && !is_output)),
+        .clk(clk), .write(state == INPUT || (quantized && is_spikes && !is_output)),
         .write_at(state == INPUT ? lengths_at : of_layer),
         .word_in(state == INPUT ? NUMBER_BITS'(n_inputs_met) : n_met),
         .read(1'b1), .read_at(of_layer - 1'b1), .word_out(met_length));
     spikebp_memory #(.WIDTH(NUMBER_BITS), .DEPTH(UPDATES*(LAYERS+1)), .ADDRESS_BITS(LENGTH_BITS)) word_lengths (
         .clk(clk), .write(quantized && learns_now), .write_at(of_layer), .word_in(n_words),
         .read(1'b1), .read_at(of_layer), .word_out(word_length));
-    logic learns_now;
-    assign learns_now = is_taught && (state == ERRORS || (state == SPIKES && is_output));
 
     // ---- rates -------------------------------------------------------------------------------------
     logic [RATE_BITS-1:0] rate, rate_of_update, rate_logged;
@@ -234,18 +250,21 @@ module spikebp_core #(
     spikebp_memory #(.WIDTH(RATE_BITS), .DEPTH(UPDATES*(LAYERS+1)), .ADDRESS_BITS(LENGTH_BITS)) logged_rates (
         .clk(clk), .write(state == UPDATE && go), .write_at(of_layer), .word_in(rate),
         .read(1'b1), .read_at(of_layer), .word_out(rate_logged));
-    assign rate_of_update = state == UNDO ? rate_logged : rate;
+    assign rate_of_update = undoes ? rate_logged : rate;
 
     // ---- products and quantizers -------------------------------------------------------------------
     logic products_overflow, quantizers_overflow, sum_read, sum_write, left_write;
     logic [SUM_ADDRESS-1:0] sum_read_at, sum_write_at;
-    logic [P*SUM_BITS-1:0] sums, sums_left;
+    logic [P*SUM_BITS-1:0] sums;
+    logic [LEFT_ADDRESS-1:0] left_write_at;
+    logic [NUMBER_BITS-1:0] left_to;
     logic [COUNT_BITS-1:0] magnitude;
     logic [P*LEFT_BITS-1:0] left, left_before;
     logic [P*COUNT_BITS-1:0] errors;
     logic [NUMBER_BITS-1:0] errors_of;
     logic [P*WEIGHT_BITS-1:0] weights;
-    wire multiplies = state == INPUT || state == FORWARD || state == BACKWARD || state == SQUARES || updates;
+    wire multiplies = state == INPUT || state == FORWARD || state == BACKWARD || state == SQUARES
+        || state == UPDATE || state == UNDO;
     wire [P-1:0] host_lanes = P'(1) << host_lane;
     wire [P-1:0] host_writes = host_write && rests ? host_lanes : '0;
     logic restores;
@@ -254,27 +273,24 @@ module spikebp_core #(
     genvar n;
     generate for (n = 0; n < P; n = n + 1) begin : sum_of_lane
         assign sums_in[n*SUM_BITS +: SUM_BITS] = rests ? host_in
-            : restores ? {{(SUM_BITS-LEFT_BITS){left_before[n*LEFT_BITS+LEFT_BITS-1]}},
-                           left_before[n*LEFT_BITS +: LEFT_BITS]}
-            : sums_left[n*SUM_BITS +: SUM_BITS];
+            : SUM_BITS'($signed(restores ? left_before[n*LEFT_BITS +: LEFT_BITS]
+                                         : left[n*LEFT_BITS +: LEFT_BITS]));
     end endgenerate
     spikebp_products #(.LANE_BITS(LANE_BITS), .WEIGHT_BITS(WEIGHT_BITS), .COUNT_BITS(COUNT_BITS),
         .RATE_BITS(RATE_BITS), .SUM_BITS(SUM_BITS), .INDEX_BITS(INDEX_BITS), .NUMBER_BITS(NUMBER_BITS),
         .BANK_DEPTH(BANK_DEPTH), .BANK_BITS(BANK_BITS), .SUM_DEPTH(SUM_DEPTH),
         .SUM_ADDRESS(SUM_ADDRESS), .IMAGE(IMAGE)) products (.clk(clk), .rst(rst),
-        .go(go && multiplies), .streams(state == INPUT), .still_come(state == INPUT && in_open),
-        .is_backward(state == BACKWARD), .updates(updates), .undoes(state == UNDO),
-        .squares(state == SQUARES),
-        .entries(state == INPUT ? NUMBER_BITS'(spikes_in)
-            : updates || state == SQUARES ? met_length : n_listed),
-        .words(state == SQUARES ? NUMBER_BITS'(1) : updates ? word_length
-            : state == BACKWARD ? number_of(below, 1) : words),
+        .go(go && multiplies), .streams(is_input), .still_come(is_input && in_open),
+        .is_backward(is_backward), .updates(updates), .undoes(undoes), .squares(squares),
+        .entries(is_input ? NUMBER_BITS'(spikes_in) : updates || squares ? met_length : n_listed),
+        .words(squares ? NUMBER_BITS'(1) : updates ? word_length
+            : is_backward ? number_of(below, 1) : words),
         .row_words(words), .tiles_at(tiles_at),
-        .sums_at(state == BACKWARD ? number_of(below, 4) : drive_at), .is_fresh(is_fresh),
+        .sums_at(is_backward ? number_of(below, 4) : drive_at), .is_fresh(is_fresh),
         .count_limit(count_limit), .error_limit(is_output ? output_error_limit : hidden_error_limit),
         .rate(rate_of_update), .busy(products_busy), .in_use(products_use),
         .has_no_entry(has_no_entry), .overflow(products_overflow),
-        .entry(entry), .word(word), .listed(updates || state == SQUARES ? met : listed),
+        .entry(entry), .word(word), .listed(updates || squares ? met : listed),
         .error_word(error_word), .errors_of(errors_of), .errors(errors),
         .has_count(has_count), .cut_count(cut_count),
         .host_write(host_memory == WEIGHTS ? host_writes : '0), .host_at(BANK_BITS'(host_at)),
@@ -287,17 +303,17 @@ module spikebp_core #(
         .LEFT_BITS(LEFT_BITS), .INDEX_BITS(INDEX_BITS), .NUMBER_BITS(NUMBER_BITS),
         .WORD_DEPTH(WORDS), .WORD_BITS($clog2(WORDS + 1)), .LOG_DEPTH(UPDATES*WORDS), .LOG_BITS(LOG_BITS),
         .OUTPUT_DEPTH(OUTPUT_WORDS), .OUTPUT_BITS($clog2(OUTPUT_WORDS + 1)),
-        .SUM_ADDRESS(SUM_ADDRESS)) quantizers (.clk(clk), .rst(rst), .fraction_bits(fraction_bits),
-        .go(go && quantizes), .is_target(state == TARGETS), .is_error(state == ERRORS),
-        .is_output(is_output), .learns(learns_now), .is_fresh(state == TARGETS ? is_first_target : is_fresh),
+        .SUM_ADDRESS(SUM_ADDRESS), .LEFT_ADDRESS(LEFT_ADDRESS)) quantizers (.clk(clk), .rst(rst), .fraction_bits(fraction_bits),
+        .go(go && quantizes), .is_target(is_target), .is_error(is_error),
+        .is_output(is_output), .learns(learns_now), .is_fresh(is_target ? is_first_target : is_fresh),
         .counts_afresh(is_first_step), .errors_afresh(is_first_target || !learns_once),
         .units(units), .words(words), .words_at(drive_at),
-        .log_at(words_region + LOG_BITS'(drive_at)),
-        .sums_at(state == TARGETS ? NUMBER_BITS'(WORDS + HIDDEN_WORDS)
-            : state == ERRORS ? left_at : drive_at),
+        .log_at(words_from),
+        .sums_at(is_target ? NUMBER_BITS'(WORDS + HIDDEN_WORDS) : is_error ? left_at : drive_at),
+        .left_at(left_to),
         .busy(quantizers_busy), .overflow(quantizers_overflow),
         .sum_read(sum_read), .sum_read_at(sum_read_at), .sum_write_at(sum_write_at), .sums(sums),
-        .sum_write(sum_write), .sums_left(sums_left), .left_write(left_write), .left(left),
+        .sum_write(sum_write), .left_write(left_write), .left_write_at(left_write_at), .left(left),
         .target_write(labels || (acts && is_known && token == TARGET)), .target_unit(labels ? labelled : token_unit),
         .target(!labels ? token_value : labelled == label ? y_right : y_wrong),
         .errors_of(errors_of), .errors(errors), .lists_word(lists_word), .listed_word(listed_word),
@@ -315,17 +331,18 @@ module spikebp_core #(
         spikebp_memory #(.WIDTH(LEFT_BITS), .DEPTH(2*HIDDEN_WORDS), .ADDRESS_BITS(LEFT_ADDRESS),
             .IMAGE(IMAGE == "" ? "" : {IMAGE, "left_", DIGIT, ".hex"})) psi_before (
             .clk(clk), .write(rests ? host_memory == LEFT && host_writes[n] : left_write),
-            .write_at(rests ? here + LEFT_ADDRESS'(host_at)
-                : there + LEFT_ADDRESS'(sum_write_at - SUM_ADDRESS'(WORDS))),
+            .write_at(rests ? here + LEFT_ADDRESS'(host_at) : left_write_at),
             .word_in(rests ? host_in[LEFT_BITS-1:0] : left[n*LEFT_BITS +: LEFT_BITS]),
             .read(1'b1), .read_at(here + restored), .word_out(left_before[n*LEFT_BITS +: LEFT_BITS]));
     end endgenerate
     always_ff @(posedge clk) begin
+        left_to <= left_at - NUMBER_BITS'(WORDS) + NUMBER_BITS'(there);
         restores <= state == RESTORE && restored != HALF;
         restored_at <= SUM_ADDRESS'(WORDS) + SUM_ADDRESS'(restored);
         restored <= state != RESTORE ? '0 : restored == HALF ? HALF : restored + 1'b1;
-        keeps <= state == KEEP && !go && kept != n_inputs_met; kept_at <= kept;
-        kept <= state != KEEP || go ? '0 : kept == n_inputs_met ? kept : kept + 1'b1;
+        keeps_now <= is_keep;
+        keeps <= keeps_now && kept != n_inputs_met; kept_at <= kept;
+        kept <= !keeps_now ? '0 : kept == n_inputs_met ? kept : kept + 1'b1;
     end
 
     // ---- the host, and who looks on ------------------------------------------------------------------
@@ -339,7 +356,7 @@ module spikebp_core #(
         end
     end
     always_ff @(posedge clk) host_out <= host_memory == WEIGHTS ? SUM_BITS'(weight_of_lane) : sum_of_lane_read;
-    assign sends = lists && state == SPIKES && first_of_unit != 0;
+    assign sends = lists && is_spikes && first_of_unit != 0;
     assign sends_back = sends_on && learns_now;
     assign sending_layer = l;
     assign sending_unit = listed_unit;
@@ -359,7 +376,7 @@ module spikebp_core #(
         state == INPUT ? !in_open && settled && !products_busy
         : quantizes ? !quantizers_busy
         : state == RATE ? !rates_busy
-        : state == KEEP ? kept == n_inputs_met && !keeps
+        : state == KEEP ? keeps_now && kept == n_inputs_met && !keeps
         : state == RESTORE ? restored == HALF && !restores : !products_busy);
     wire ends = closes || drops;
     logic [NUMBER_BITS-1:0] logged;  // updates of this sample
@@ -372,21 +389,21 @@ module spikebp_core #(
             : ends ? (has_learned && learns_once ? learning : FINISH)
             : LAYERS == 1 && is_taught ? TARGETS : SPIKES;
         TARGETS: next = SPIKES;
-        SPIKES: next = !is_output ? FORWARD : is_taught && LAYERS != 1 ? BACKWARD
+        SPIKES: next = !is_last ? FORWARD : is_taught && LAYERS != 1 ? BACKWARD
             : is_bad ? undoing : is_taught && !learns_once ? learning : NEXT_STEP;
-        FORWARD: next = is_output && is_taught ? TARGETS : SPIKES;
+        FORWARD: next = is_last && is_taught ? TARGETS : SPIKES;
         BACKWARD: next = ERRORS;
         ERRORS: next = l != 1 ? BACKWARD : is_bad ? undoing : learns_once ? NEXT_STEP : learning;
         SQUARES: next = RATE;
         RATE: next = UPDATE;
-        UPDATE: next = !is_output ? learning : is_bad ? undoing : learns_once ? FINISH
+        UPDATE: next = !is_last ? learning : is_bad ? undoing : learns_once ? FINISH
             : logged + 1'b1 == NUMBER_BITS'(UPDATES) ? NEXT_STEP : KEEP;
-        UNDO: next = is_output && logged == 1 ? RESTORE : UNDO;
+        UNDO: next = is_last && logged == 1 ? RESTORE : UNDO;
         RESTORE: next = ends ? FINISH : NEXT_STEP;
         default: next = NEXT_STEP;
     endcase
     wire begins_update = next == learning && state != SQUARES;
-    wire undoes_next = next == UNDO && (state == UNDO ? is_output : state != UPDATE && !is_full);
+    wire undoes_next = next == UNDO && (state == UNDO ? is_last : state != UPDATE && !is_full);
     always_ff @(posedge clk) begin
         go <= 0;
         if (goes_wrong) is_bad <= 1;
@@ -417,7 +434,7 @@ module spikebp_core #(
         if (is_done) begin
             go <= 1;
             state <= next == NEXT_STEP || next == FINISH ? INPUT : next;
-            l <= next == FORWARD || (begins_update && state == UPDATE) || (updates && next == UNDO && !is_output)
+            l <= next == FORWARD || (begins_update && state == UPDATE) || (state == UNDO && next == UNDO && !is_last)
                     ? l + 1'b1
                 : next == ERRORS ? l - 1'b1
                 : next == BACKWARD || next == TARGETS || next == SPIKES || next == RATE && state == SQUARES
@@ -428,10 +445,10 @@ module spikebp_core #(
                 : is_fresh && (state == TARGETS || has_no_entry);
             for (int i = 1; i <= LAYERS; i = i + 1)
                 if (l == 4'(i) && (state == INPUT || state == FORWARD) && !has_no_entry) drive_is_fresh[i] <= 0;
-            if (state == UPDATE && is_output) begin
+            if (state == UPDATE && is_last) begin
                 logged <= logged + 1'b1; is_full <= next == NEXT_STEP;
             end
-            if (state == UNDO && is_output) logged <= logged - 1'b1;
+            if (state == UNDO && is_last) logged <= logged - 1'b1;
             if (next == KEEP) begin
                 lengths_at <= lengths_at + LENGTH_BITS'(LAYERS + 1);
                 met_region <= met_region + MET_BITS'(UNITS); words_region <= words_region + LOG_BITS'(WORDS);

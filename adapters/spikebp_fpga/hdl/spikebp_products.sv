@@ -27,7 +27,7 @@ module spikebp_products #(
     parameter P = 1 << LANE_BITS
 ) (
     input  logic clk, rst,
-    // the pass: `go` begins it, what it reads is valid from the next clock on
+    // the pass: `go` begins it, what it reads is valid from the next clock on, entries from the second
     input  logic go,
     input  logic streams, still_come,  // entries come while it runs, and are counted modulo 32
     input  logic is_backward, updates, undoes, squares,
@@ -73,22 +73,25 @@ module spikebp_products #(
     endfunction
 
     // ---- which entry, and which word of its row or column ----------------------------------------
-    logic runs;
+    logic begins, runs, has_words;
+    logic [NUMBER_BITS-1:0] last_entry, last_word;
     logic [12:1] valid;
-    wire more = streams ? entry[4:0] != entries[4:0] : entry != entries;
-    wire issues = runs && !go && more && words != 0;
-    wire row_ends = word + 1'b1 == words;
-    assign busy = go || runs || valid != 0;
+    wire more = streams ? entry[4:0] != last_entry[4:0] : entry != last_entry;
+    wire issues = runs && more && has_words;
+    wire row_ends = word == last_word;
+    assign busy = go || begins || runs || valid != 0;
     always_ff @(posedge clk) begin
         valid <= {valid[11:1], issues};
         in_use <= !rst && (issues || valid[11:1] != 0);
-        if (go) begin
+        begins <= go;
+        last_entry <= entries; last_word <= words - 1'b1; has_words <= words != 0;
+        if (begins) begin
             runs <= 1; entry <= 0; word <= 0; has_no_entry <= 1;
         end else if (issues) begin
             word <= row_ends ? '0 : word + 1'b1;
             if (row_ends) begin entry <= entry + 1'b1; has_no_entry <= 0; end
         end else if (!still_come) runs <= 0;
-        if (rst) begin runs <= 0; valid <= 0; end
+        if (rst) begin begins <= 0; runs <= 0; valid <= 0; end
     end
 
     // ---- stages 1 to 5: the address, and the factor ------------------------------------------------

@@ -24,7 +24,7 @@ module spikebp_quantizers #(
     parameter WORD_DEPTH = 16, WORD_BITS = 4,      // words of layers 1..L
     parameter LOG_DEPTH = 16, LOG_BITS = 4,        // the same for all updates that can be undone
     parameter OUTPUT_DEPTH = 2, OUTPUT_BITS = 1,   // words of the output
-    parameter SUM_ADDRESS = 4,
+    parameter SUM_ADDRESS = 4, LEFT_ADDRESS = 4,
     parameter P = 1 << LANE_BITS
 ) (
     input  logic clk, rst,
@@ -35,7 +35,7 @@ module spikebp_quantizers #(
     input  logic is_fresh,       // the potentials are of another sample: they are 0
     input  logic counts_afresh,  // the first step of a sample: c is 0
     input  logic errors_afresh,  // E is 0
-    input  logic [NUMBER_BITS-1:0] units, words, words_at, sums_at,
+    input  logic [NUMBER_BITS-1:0] units, words, words_at, sums_at, left_at,
     input  logic [LOG_BITS-1:0] log_at,
     output logic busy,
     output logic overflow,
@@ -44,8 +44,8 @@ module spikebp_quantizers #(
     output logic [SUM_ADDRESS-1:0] sum_read_at, sum_write_at,
     input  logic [P*SUM_BITS-1:0] sums,
     output logic sum_write,
-    output logic [P*SUM_BITS-1:0] sums_left,
     output logic left_write,
+    output logic [LEFT_ADDRESS-1:0] left_write_at,
     output logic [P*LEFT_BITS-1:0] left,
     // a target y_j that is written
     input  logic target_write,
@@ -66,33 +66,34 @@ module spikebp_quantizers #(
     wire [SUM_BITS-1:0] fraction = (SUM_BITS'(1) << fraction_bits) - 1'b1;
 
     // ---- words, one after the other ----------------------------------------------------------------
-    logic runs, advances;
+    logic begins, runs, advances;
     logic [NUMBER_BITS-1:0] word;
+    logic [WORD_BITS-1:0] count_at;
     logic [6:1] valid;
     logic [6:1][NUMBER_BITS-1:0] word_at;
     logic [P-1:0] waits;  // units of a word that are still to be listed
     wire loads = advances && valid[6];
     always_ff @(posedge clk) begin
-        if (go) begin runs <= 1; word <= 0; end
-        else if (advances && runs) begin
-            word <= word + 1'b1;
+        begins <= go;
+        if (begins) begin
+            runs <= 1; word <= 0; sum_read_at <= SUM_ADDRESS'(sums_at); count_at <= WORD_BITS'(words_at);
+        end else if (advances && runs) begin
+            word <= word + 1'b1; sum_read_at <= sum_read_at + 1'b1; count_at <= count_at + 1'b1;
             if (word + 1'b1 == words) runs <= 0;
         end
         if (advances) begin
             valid <= {valid[5:1], runs};
             word_at <= {word_at[5:1], word};
         end
-        if (rst) begin runs <= 0; valid <= 0; end
+        if (rst) begin begins <= 0; runs <= 0; valid <= 0; end
     end
     assign sum_read = advances;
-    assign sum_read_at = SUM_ADDRESS'(sums_at + word);
-    assign sum_write_at = SUM_ADDRESS'(sums_at + word_at[6]);
 
     // ---- memories: c_l and the sign of s_l, E_l, y, and m --------------------------------------------
     logic [P*(COUNT_BITS+1)-1:0] counted, counted_next;
     spikebp_memory #(.WIDTH(P*(COUNT_BITS+1)), .DEPTH(WORD_DEPTH), .ADDRESS_BITS(WORD_BITS)) counts (
         .clk(clk), .write(loads && !is_error && !is_target), .write_at(WORD_BITS'(words_at + word_at[6])),
-        .word_in(counted_next), .read(advances), .read_at(WORD_BITS'(words_at + word)), .word_out(counted));
+        .word_in(counted_next), .read(advances), .read_at(count_at), .word_out(counted));
     wire sums_errors = loads && learns && !is_target;
     logic [P*COUNT_BITS-1:0] errors_next, fired, targets_fired;
     spikebp_memory #(.WIDTH(P*COUNT_BITS), .DEPTH(LOG_DEPTH), .ADDRESS_BITS(LOG_BITS)) summed_errors (
@@ -156,9 +157,8 @@ module spikebp_quantizers #(
         assign counted_next[n*(COUNT_BITS+1) +: COUNT_BITS+1] = {silenced6, c_next[COUNT_BITS-1:0]};
         assign errors_next[n*COUNT_BITS +: COUNT_BITS] = E_next[COUNT_BITS-1:0];
         // Drive that nothing was added to yet becomes 0, for who reads it afterwards.
-        assign sums_left[n*SUM_BITS +: SUM_BITS] =
-            is_error || is_target ? {{(SUM_BITS-LEFT_BITS){left6[LEFT_BITS-1]}}, left6} : '0;
-        assign left[n*LEFT_BITS +: LEFT_BITS] = left6;
+        always_ff @(posedge clk)
+            left[n*LEFT_BITS +: LEFT_BITS] <= is_error || is_target ? left6 : '0;
         assign firsts[n*COUNT_BITS +: COUNT_BITS] = is_error ? e6 : k6;
         assign seconds[n*COUNT_BITS +: COUNT_BITS] = is_output ? e6 : c_next[COUNT_BITS-1:0];
         assign is_listed[n] = !is_target && (is_error ? e6 != 0
@@ -167,8 +167,12 @@ module spikebp_quantizers #(
         assign is_bad[n] = bad6 || (!is_error && !is_target && c_next[COUNT_BITS] != c_next[COUNT_BITS-1])
             || (learns && !is_target && E_next[COUNT_BITS] != E_next[COUNT_BITS-1]);
     end endgenerate
-    assign sum_write = loads && (is_error || is_target || is_fresh);
-    assign left_write = loads && is_error;
+    always_ff @(posedge clk) begin
+        sum_write <= loads && (is_error || is_target || is_fresh);
+        left_write <= loads && is_error;
+        sum_write_at <= SUM_ADDRESS'(sums_at + word_at[6]);
+        left_write_at <= LEFT_ADDRESS'(left_at + word_at[6]);
+    end
 
     // ---- listing -----------------------------------------------------------------------------------
     logic [P*COUNT_BITS-1:0] first_of, second_of;
@@ -188,7 +192,7 @@ module spikebp_quantizers #(
     end
     wire [COUNT_BITS-1:0] sent = is_output ? listed_count : spikes;
     assign magnitude = sent[COUNT_BITS-1] ? -sent : sent;
-    assign busy = go || runs || valid != 0 || waits != 0 || lists || lists_word;
+    assign busy = go || begins || runs || sum_write || valid != 0 || waits != 0 || lists || lists_word;
     always_ff @(posedge clk) begin
         advances <= rst || (!loads && !many);
         waits <= loads ? is_listed : rest;
