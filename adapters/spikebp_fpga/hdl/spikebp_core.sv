@@ -126,7 +126,7 @@ module spikebp_core #(
         is_keep <= state == KEEP;
         updates <= state == UPDATE || state == UNDO; undoes <= state == UNDO; squares <= state == SQUARES;
     end
-    logic products_busy, products_use, has_no_entry, quantizers_busy, rates_busy;
+    logic products_busy, products_run, products_use, has_no_entry, quantizers_busy, rates_busy;
     logic [NUMBER_BITS-1:0] entry, word;  // that the products ask for
 
     // ---- tokens ------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ module spikebp_core #(
     logic [4:0] spikes_in;  // the list of the input is a ring of 16 spikes
     logic a_valid, b_valid, c_valid, unit_waits;
     wire settled = spikes_in == entry[4:0] && !a_valid && !b_valid && !c_valid && !products_use;
-    wire waits = state == INPUT && !go && in_open && !labels;
+    wire waits = is_input && products_run && in_open && !labels;
     wire is_spike = token == SPIKE;
     wire ring_is_full = spikes_in - entry[4:0] == 5'd16;
     wire takes = token_valid && token_ready;
@@ -288,7 +288,7 @@ module spikebp_core #(
         .row_words(words), .tiles_at(tiles_at),
         .sums_at(is_backward ? number_of(below, 4) : drive_at), .is_fresh(is_fresh),
         .count_limit(count_limit), .error_limit(is_output ? output_error_limit : hidden_error_limit),
-        .rate(rate_of_update), .busy(products_busy), .in_use(products_use),
+        .rate(rate_of_update), .busy(products_busy), .runs(products_run), .in_use(products_use),
         .has_no_entry(has_no_entry), .overflow(products_overflow),
         .entry(entry), .word(word), .listed(updates || squares ? met : listed),
         .error_word(error_word), .errors_of(errors_of), .errors(errors),

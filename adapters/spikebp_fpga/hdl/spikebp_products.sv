@@ -35,7 +35,7 @@ module spikebp_products #(
     input  logic is_fresh,  // what the sums hold is of another sample
     input  logic [COUNT_BITS-2:0] count_limit, error_limit,
     input  logic [RATE_BITS-1:0] rate,
-    output logic busy, in_use, has_no_entry,  // in_use: memories, and not for who else may
+    output logic busy, runs, in_use, has_no_entry,  // in_use: memories, and not for who else may
     output logic overflow,
     // lists: entries {unit, number}, and words of errors, all one clock after they are asked for
     output logic [NUMBER_BITS-1:0] entry, word,
@@ -73,7 +73,7 @@ module spikebp_products #(
     endfunction
 
     // ---- which entry, and which word of its row or column ----------------------------------------
-    logic begins, runs, has_words;
+    logic begins, has_words;
     logic [NUMBER_BITS-1:0] last_entry, last_word;
     logic [12:1] valid;
     wire more = streams ? entry[4:0] != last_entry[4:0] : entry != last_entry;

@@ -167,7 +167,9 @@ module spikebp_quantizers #(
         assign is_bad[n] = bad6 || (!is_error && !is_target && c_next[COUNT_BITS] != c_next[COUNT_BITS-1])
             || (learns && !is_target && E_next[COUNT_BITS] != E_next[COUNT_BITS-1]);
     end endgenerate
+    logic writes;  // what was loaded a clock before
     always_ff @(posedge clk) begin
+        writes <= loads;
         sum_write <= loads && (is_error || is_target || is_fresh);
         left_write <= loads && is_error;
         sum_write_at <= SUM_ADDRESS'(sums_at + word_at[6]);
@@ -192,7 +194,7 @@ module spikebp_quantizers #(
     end
     wire [COUNT_BITS-1:0] sent = is_output ? listed_count : spikes;
     assign magnitude = sent[COUNT_BITS-1] ? -sent : sent;
-    assign busy = go || begins || runs || sum_write || valid != 0 || waits != 0 || lists || lists_word;
+    assign busy = go || begins || runs || writes || valid != 0 || waits != 0 || lists;
     always_ff @(posedge clk) begin
         advances <= rst || (!loads && !many);
         waits <= loads ? is_listed : rest;
