@@ -38,13 +38,13 @@ BOARD: Final = ("ulx3s.sv", "ulx3s.lpf", "Makefile", "bench.sv", "README.md")
 SHARED: Final = {
     "token_valid": "1",
     "token": "3",
-    "token_unit": "index_bits",
+    "token_unit": "number_bits",
     "token_value": "sum_bits",
     "token_ready": "1",
     "host_write": "1",
     "host_memory": "2",
     "host_lane": "lane_bits",
-    "host_at": "host_bits",
+    "host_at": "number_bits",
     "host_in": "sum_bits",
     "host_out": "sum_bits",
 }
@@ -70,10 +70,9 @@ class FPGAProject:
         """The module ``spikebp_device``: the core with the numbers of this network."""
         layout = self.layout
         bits = {
-            "index_bits": layout.index_bits,
+            "number_bits": layout.parameters["NUMBER_BITS"],
             "sum_bits": layout.sum_bits,
             "lane_bits": layout.parameters["LANE_BITS"] + 1,
-            "host_bits": layout.host_bits,
         }
         wires = "\n".join(
             f"    wire [{bits.get(width) or int(width)}-1:0] {name};" for name, width in SHARED.items()
@@ -85,8 +84,8 @@ class FPGAProject:
             for name, (value, width) in layout.numbers.items()
         )
         of_serial = (
-            f".INDEX_BITS({layout.index_bits}), .SUM_BITS({layout.sum_bits}), "
-            f".LANE_BITS({layout.parameters['LANE_BITS']}), .HOST_BITS({layout.host_bits})"
+            f".NUMBER_BITS({bits['number_bits']}), .SUM_BITS({layout.sum_bits}), "
+            f".LANE_BITS({layout.parameters['LANE_BITS']})"
         )
         return f"""// The core with the numbers of one network, behind a serial line.
 module spikebp_device #(
@@ -106,7 +105,7 @@ module spikebp_device #(
         .clk(clk), .rst(rst), .rests(rests), .refused(refused),
         {shared},
         {numbers},
-        .sends(), .sends_back(), .sending_layer(), .sending_unit(), .sent_spikes(), .sent_error(), .doing());
+        .sends(), .sends_back(), .sending_layer(), .sending_unit(), .sent_spikes(), .sent_error(), .state());
 endmodule
 """
 

@@ -48,7 +48,7 @@ void tick(Simulation *s) {
         event[3] = core.sends ? number(core.sent_spikes, s->widths.count) : 0;
         event[4] = core.sends_back ? number(core.sent_error, s->widths.count) : 0;
     }
-    if (s->clocks) s->clocks[core.doing]++;
+    if (s->clocks) s->clocks[core.state]++;
     core.clk = 1;
     core.eval();
 }

@@ -30,6 +30,8 @@ MOST_LAYERS: Final = 15
 COUNT_BITS: Final = (12, 16)
 DIVIDEND_BITS: Final = (24, 53)
 RATE_BITS: Final = 17
+#: The parameters of the core that are words of sums.
+SUMS: Final = ("WORDS", "HIDDEN_WORDS", "OUTPUT_WORDS")
 #: Places for spikes of the input that wait for products.
 RING: Final = 16
 
@@ -175,7 +177,7 @@ class Layout:
         sized = {
             name: _rounded(n, least) if self.simulated else n for name, (n, least) in depths.items()
         }
-        index_bits = bits_of(sized["UNITS"] + sized["LISTED"])
+        numbers = [*sized.values(), sum(sized[name] for name in SUMS), sized["UPDATES"] * sized["UNITS"]]
         return {
             "LAYERS": net.n_layers,
             "LANE_BITS": bits_of(P),
@@ -184,32 +186,19 @@ class Layout:
             "SUM_BITS": self.sum_bits,
             "LEFT_BITS": self.sum_bits - 3 if self.simulated else self.fraction_bits + 1,
             "DIVIDEND_BITS": DIVIDEND_BITS[wide],
-            "NUMBER_BITS": max(
-                index_bits, bits_of(sized["BANK_DEPTH"] // P), bits_of(sized["UPDATES"])
-            )
-            + 1,
+            "NUMBER_BITS": bits_of(max(numbers)) + 1,
             **sized,
         }
-
-    @cached_property
-    def index_bits(self) -> int:
-        """Bits of the number of a unit."""
-        return bits_of(self.parameters["UNITS"] + self.parameters["LISTED"])
 
     @property
     def sum_depth(self) -> int:
         """Words of a lane of sums: drive, backward potentials, and potentials of targets."""
-        return sum(self.parameters[name] for name in ("WORDS", "HIDDEN_WORDS", "OUTPUT_WORDS"))
-
-    @property
-    def host_bits(self) -> int:
-        """Bits of an address of the host."""
-        return bits_of(self.parameters["BANK_DEPTH"] + self.sum_depth)
+        return sum(self.parameters[name] for name in SUMS)
 
     @cached_property
     def square_bits(self) -> int:
         """Bits of a sum of squared counts."""
-        return 2 * self.count_bits + self.index_bits
+        return 2 * self.count_bits + self.parameters["NUMBER_BITS"]
 
     @cached_property
     def left_at(self) -> list[int]:

@@ -48,10 +48,10 @@ module bench;
         always @(compare) begin
             wrong_words[n] = 0;
             for (at = 0; at < NET_BANK_DEPTH; at = at + 1)
-                if (device.core.products.bank[n].weights.words[at] !== weights[at])
+                if (device.core.products.bank[n].weight_memory.words[at] !== weights[at])
                     wrong_words[n] = wrong_words[n] + 1;
             for (at = NET_LEFT_AT; at < NET_LEFT_END; at = at + 1)
-                if (device.core.products.lane[n].sums.words[at] !== sums[at])
+                if (device.core.products.lane[n].sum_memory.words[at] !== sums[at])
                     wrong_words[n] = wrong_words[n] + 1;
         end
     end endgenerate

@@ -14,15 +14,8 @@
 // 6 weights, 7 turned to their lanes, 10 products, 11 sums or new weights, 12 these turned to banks.
 // A sum that the next three products need is taken from stages 11 to 13.
 module spikebp_products #(
-    parameter LANE_BITS = 3,
-    parameter WEIGHT_BITS = 24,
-    parameter COUNT_BITS = 12,
-    parameter RATE_BITS = 17,
-    parameter SUM_BITS = 40,
-    parameter INDEX_BITS = 10,
-    parameter NUMBER_BITS = 16,
-    parameter BANK_DEPTH = 16, BANK_BITS = 4,
-    parameter SUM_DEPTH = 16, SUM_ADDRESS = 4,
+    parameter LANE_BITS = 3, WEIGHT_BITS = 24, COUNT_BITS = 12, RATE_BITS = 17, SUM_BITS = 40,
+    parameter NUMBER_BITS = 16, BANK_DEPTH = 16, SUM_DEPTH = 16,
     parameter IMAGE = "",  // the first letters of the files with the words of the memories
     parameter P = 1 << LANE_BITS
 ) (
@@ -39,29 +32,29 @@ module spikebp_products #(
     output logic overflow,
     // lists: entries {unit, number}, and words of errors, all one clock after they are asked for
     output logic [NUMBER_BITS-1:0] entry, word,
-    input  logic [INDEX_BITS+COUNT_BITS-1:0] listed,
+    input  logic [NUMBER_BITS+COUNT_BITS-1:0] listed,
     input  logic [NUMBER_BITS-1:0] error_word,
     output logic [NUMBER_BITS-1:0] errors_of,
     input  logic [P*COUNT_BITS-1:0] errors,
     // counts that were cut off, for the rate
     output logic has_count,
     output logic signed [COUNT_BITS-1:0] cut_count,
-    // weights for the host, and sums for who else uses them, while nothing is busy
-    input  logic [P-1:0] host_write,
-    input  logic [BANK_BITS-1:0] host_at,
-    input  logic [WEIGHT_BITS-1:0] host_in,
-    output logic [P*WEIGHT_BITS-1:0] host_out,
+    // weights for the host, and sums for who else uses them, while nothing is in use
+    input  logic [P-1:0] weight_write,
+    input  logic [NUMBER_BITS-1:0] host_place,
+    input  logic [WEIGHT_BITS-1:0] weight_in,
+    output logic [P*WEIGHT_BITS-1:0] weights,
     input  logic [P-1:0] sum_write,
-    input  logic [SUM_ADDRESS-1:0] sum_write_at, sum_read_at,
-    input  logic [P*SUM_BITS-1:0] sums_in,
+    input  logic [NUMBER_BITS-1:0] sum_write_at, sum_read_at,
     input  logic sum_read,
-    output logic [P*SUM_BITS-1:0] sums_out
+    input  logic [P*SUM_BITS-1:0] sums_in,
+    output logic [P*SUM_BITS-1:0] sums
 );
     localparam FACTOR_BITS = 18;  // of the number that all lanes multiply with: r c, k or e
     localparam FACTOR4_BITS = RATE_BITS + COUNT_BITS + 1;
     localparam PRODUCT_BITS = WEIGHT_BITS + FACTOR_BITS;
     localparam CHANGED_BITS = PRODUCT_BITS + 1;
-    localparam [INDEX_BITS-1:0] LANES = P - 1;
+    localparam [NUMBER_BITS-1:0] LANES = P - 1;
 
     // The largest limit is none: there is one negative number beyond it.
     function automatic signed [COUNT_BITS-1:0] cut(
@@ -96,25 +89,25 @@ module spikebp_products #(
 
     // ---- stages 1 to 5: the address, and the factor ------------------------------------------------
     logic [10:1][NUMBER_BITS-1:0] word_at;
-    logic [11:2][INDEX_BITS-1:0] unit;
+    logic [11:2][NUMBER_BITS-1:0] unit;
     logic signed [4:2][COUNT_BITS-1:0] number;
     logic signed [COUNT_BITS-1:0] cut3;
     logic [NUMBER_BITS-1:0] tile_row, tile;
     logic signed [FACTOR4_BITS-1:0] factor4;
     logic signed [8:5][FACTOR_BITS-1:0] factor;
-    logic [12:5][BANK_BITS-1:0] row_at;
-    logic [11:8][SUM_ADDRESS-1:0] sum_at;
+    logic [12:5][NUMBER_BITS-1:0] row_at;
+    logic [11:8][NUMBER_BITS-1:0] sum_at;
     logic [9:1] first;
     logic is_fresh10, factor_overflows;
     wire in_rows = updates || squares;
     assign errors_of = word_at[2];
     assign has_count = valid[3] && squares;
     assign cut_count = cut3;
-    wire [BANK_BITS-1:0] row_of_unit =
-        (BANK_BITS'(tile) << LANE_BITS) | BANK_BITS'(unit[4] & LANES);
+    wire [NUMBER_BITS-1:0] row_of_unit =
+        (tile << LANE_BITS) | NUMBER_BITS'(unit[4] & LANES);
     always_ff @(posedge clk) begin
         word_at <= {word_at[9:2], updates ? error_word : word_at[1], word};
-        unit <= {unit[10:2], listed[COUNT_BITS +: INDEX_BITS]};
+        unit <= {unit[10:2], listed[COUNT_BITS +: NUMBER_BITS]};
         number <= {number[3:2], listed[COUNT_BITS-1:0]};
         tile_row <= (is_backward ? word_at[2] : NUMBER_BITS'(unit[2] >> LANE_BITS)) * row_words;
         cut3 <= cut(number[2], count_limit);
@@ -126,7 +119,7 @@ module spikebp_products #(
                     : {{(FACTOR_BITS-COUNT_BITS){number[4][COUNT_BITS-1]}}, number[4]}};
         factor_overflows <= valid[4] && updates && factor4 != FACTOR4_BITS'($signed(factor4[FACTOR_BITS-1:0]));
         row_at <= {row_at[11:5], row_of_unit};
-        sum_at <= {sum_at[10:8], SUM_ADDRESS'(sums_at + word_at[7])};
+        sum_at <= {sum_at[10:8], sums_at + word_at[7]};
         first <= {first[8:1], has_no_entry};
         is_fresh10 <= is_fresh && first[9];
     end
@@ -137,22 +130,21 @@ module spikebp_products #(
     genvar b, n;
     generate for (b = 0; b < P; b = b + 1) begin : bank
         localparam [7:0] DIGIT = b < 10 ? "0" + b : "a" + (b - 10);
-        logic [BANK_BITS-1:0] read_at5;
+        logic [NUMBER_BITS-1:0] read_at5;
         logic [WEIGHT_BITS-1:0] weight6;
-        wire [BANK_BITS-1:0] column_at = (BANK_BITS'(tile) << LANE_BITS)
-            | ((BANK_BITS'(b) - BANK_BITS'(unit[4])) & BANK_BITS'(LANES));
-        spikebp_memory #(.WIDTH(WEIGHT_BITS), .DEPTH(BANK_DEPTH), .ADDRESS_BITS(BANK_BITS),
-            .IMAGE(IMAGE == "" ? "" : {IMAGE, "weights_", DIGIT, ".hex"})) weights (.clk(clk),
-            .write(in_use ? valid[12] && updates : host_write[b]),
-            .write_at(in_use ? row_at[12] : host_at),
-            .word_in(in_use ? changed12[b*WEIGHT_BITS +: WEIGHT_BITS] : host_in),
+        wire [NUMBER_BITS-1:0] column_at = (tile << LANE_BITS) | ((NUMBER_BITS'(b) - unit[4]) & LANES);
+        spikebp_memory #(.WIDTH(WEIGHT_BITS), .DEPTH(BANK_DEPTH), .NUMBER_BITS(NUMBER_BITS),
+            .IMAGE(IMAGE == "" ? "" : {IMAGE, "weights_", DIGIT, ".hex"})) weight_memory (.clk,
+            .write(in_use ? valid[12] && updates : weight_write[b]),
+            .write_at(in_use ? row_at[12] : host_place),
+            .word_in(in_use ? changed12[b*WEIGHT_BITS +: WEIGHT_BITS] : weight_in),
             .read(1'b1), .read_at(read_at5), .word_out(weight6));
         always_ff @(posedge clk) begin
-            read_at5 <= !in_use ? host_at : is_backward ? column_at : row_of_unit;
+            read_at5 <= !in_use ? host_place : is_backward ? column_at : row_of_unit;
             weights7[b*WEIGHT_BITS +: WEIGHT_BITS] <= weight6;
         end
     end endgenerate
-    assign host_out = weights7;
+    assign weights = weights7;
 
     // ---- lanes -------------------------------------------------------------------------------------
     wire [P*CHANGED_BITS-1:0] changed11;
@@ -165,8 +157,8 @@ module spikebp_products #(
         logic signed [CHANGED_BITS-1:0] changed;
         logic signed [COUNT_BITS-1:0] error4, error5, error6, error7;
         logic signed [SUM_BITS-1:0] sum10, sum11, sum12, sum13;
-        wire [INDEX_BITS-1:0] from = (INDEX_BITS'(n) + unit[7]) & LANES;
-        wire [INDEX_BITS-1:0] to = (INDEX_BITS'(n) - unit[11]) & LANES;
+        wire [NUMBER_BITS-1:0] from = (NUMBER_BITS'(n) + unit[7]) & LANES;
+        wire [NUMBER_BITS-1:0] to = (NUMBER_BITS'(n) - unit[11]) & LANES;
         wire signed [WEIGHT_BITS-1:0] turned7 = weights7[from*WEIGHT_BITS +: WEIGHT_BITS];
         wire signed [CHANGED_BITS-1:0] turned11 = changed11[to*CHANGED_BITS +: CHANGED_BITS];
         wire signed [SUM_BITS-1:0] sum_now =
@@ -183,7 +175,7 @@ module spikebp_products #(
             weight_overflows[n] <= valid[11] && updates && !undoes
                 && (turned11 != CHANGED_BITS'($signed(turned11[WEIGHT_BITS-1:0]))
                     || turned11[WEIGHT_BITS-1:0] == {1'b1, {(WEIGHT_BITS-1){1'b0}}});
-            sum10 <= sums_out[n*SUM_BITS +: SUM_BITS];
+            sum10 <= sums[n*SUM_BITS +: SUM_BITS];
             sum11 <= sum_now + SUM_BITS'(product10); sum12 <= sum11; sum13 <= sum12;
         end
         // A multiplier of a chip has 18 bits with a sign: longer weights take two.
@@ -203,16 +195,16 @@ module spikebp_products #(
             end
         end
         assign changed11[n*CHANGED_BITS +: CHANGED_BITS] = changed;
-        spikebp_memory #(.WIDTH(SUM_BITS), .DEPTH(SUM_DEPTH), .ADDRESS_BITS(SUM_ADDRESS),
-            .IMAGE(IMAGE == "" ? "" : {IMAGE, "sums_", DIGIT, ".hex"})) sums (.clk(clk),
+        spikebp_memory #(.WIDTH(SUM_BITS), .DEPTH(SUM_DEPTH), .NUMBER_BITS(NUMBER_BITS),
+            .IMAGE(IMAGE == "" ? "" : {IMAGE, "sums_", DIGIT, ".hex"})) sum_memory (.clk,
             .write(in_use ? valid[11] && !in_rows : sum_write[n]),
             .write_at(in_use ? sum_at[11] : sum_write_at),
             .word_in(in_use ? sum11 : sums_in[n*SUM_BITS +: SUM_BITS]),
             .read(in_use || sum_read), .read_at(in_use ? sum_at[8] : sum_read_at),
-            .word_out(sums_out[n*SUM_BITS +: SUM_BITS]));
+            .word_out(sums[n*SUM_BITS +: SUM_BITS]));
     end endgenerate
 
-    logic [SUM_ADDRESS-1:0] sum_at12;
+    logic [NUMBER_BITS-1:0] sum_at12;
     always_ff @(posedge clk) begin
         sum_at12 <= sum_at[11];
         // Compared a stage ahead: 9 with 10, 11 and 12.

@@ -15,16 +15,10 @@
 // A word takes max(2, units listed) clocks: `advances` moves all stages at once, and is a register.
 // A sum that arrives next has room above a potential that passes here: |v| < 2^(SUM_BITS - 3).
 module spikebp_quantizers #(
-    parameter LANE_BITS = 3,
-    parameter COUNT_BITS = 12,
-    parameter SUM_BITS = 40,
-    parameter LEFT_BITS = 21,
-    parameter INDEX_BITS = 10,
-    parameter NUMBER_BITS = 16,
-    parameter WORD_DEPTH = 16, WORD_BITS = 4,      // words of layers 1..L
-    parameter LOG_DEPTH = 16, LOG_BITS = 4,        // the same for all updates that can be undone
-    parameter OUTPUT_DEPTH = 2, OUTPUT_BITS = 1,   // words of the output
-    parameter SUM_ADDRESS = 4, LEFT_ADDRESS = 4,
+    parameter LANE_BITS = 3, COUNT_BITS = 12, SUM_BITS = 40, LEFT_BITS = 21, NUMBER_BITS = 16,
+    parameter WORD_DEPTH = 16,   // words of layers 1..L
+    parameter LOG_DEPTH = 16,    // the same for all updates that can be undone
+    parameter OUTPUT_DEPTH = 2,  // words of the output
     parameter P = 1 << LANE_BITS
 ) (
     input  logic clk, rst,
@@ -35,21 +29,20 @@ module spikebp_quantizers #(
     input  logic is_fresh,       // the potentials are of another sample: they are 0
     input  logic counts_afresh,  // the first step of a sample: c is 0
     input  logic errors_afresh,  // E is 0
-    input  logic [NUMBER_BITS-1:0] units, words, words_at, sums_at, left_at,
-    input  logic [LOG_BITS-1:0] log_at,
+    input  logic [NUMBER_BITS-1:0] units, words, words_at, sums_at, left_at, log_at,
     output logic busy,
     output logic overflow,
     // potentials, and what is left of them
     output logic sum_read,
-    output logic [SUM_ADDRESS-1:0] sum_read_at, sum_write_at,
+    output logic [NUMBER_BITS-1:0] sum_read_at, sum_write_at,
     input  logic [P*SUM_BITS-1:0] sums,
     output logic sum_write,
     output logic left_write,
-    output logic [LEFT_ADDRESS-1:0] left_write_at,
+    output logic [NUMBER_BITS-1:0] left_write_at,
     output logic [P*LEFT_BITS-1:0] left,
     // a target y_j that is written
     input  logic target_write,
-    input  logic [INDEX_BITS-1:0] target_unit,
+    input  logic [NUMBER_BITS-1:0] target_unit,
     input  logic signed [SUM_BITS-1:0] target,
     // errors for the update, and words of them that are not zero
     input  logic [NUMBER_BITS-1:0] errors_of,
@@ -58,7 +51,7 @@ module spikebp_quantizers #(
     output logic [NUMBER_BITS-1:0] listed_word,
     // a unit that is listed: k_l and c_l, at the output k_L and e_L, or e_l
     output logic lists,
-    output logic [INDEX_BITS-1:0] listed_unit,
+    output logic [NUMBER_BITS-1:0] listed_unit,
     output logic signed [COUNT_BITS-1:0] spikes, listed_count,
     output logic [COUNT_BITS-1:0] magnitude  // of what is sent on
 );
@@ -68,7 +61,7 @@ module spikebp_quantizers #(
     // ---- words, one after the other ----------------------------------------------------------------
     logic begins, runs, advances;
     logic [NUMBER_BITS-1:0] word;
-    logic [WORD_BITS-1:0] count_at;
+    logic [NUMBER_BITS-1:0] count_at;
     logic [6:1] valid;
     logic [6:1][NUMBER_BITS-1:0] word_at;
     logic [P-1:0] waits;  // units of a word that are still to be listed
@@ -76,7 +69,7 @@ module spikebp_quantizers #(
     always_ff @(posedge clk) begin
         begins <= go;
         if (begins) begin
-            runs <= 1; word <= 0; sum_read_at <= SUM_ADDRESS'(sums_at); count_at <= WORD_BITS'(words_at);
+            runs <= 1; word <= 0; sum_read_at <= sums_at; count_at <= words_at;
         end else if (advances && runs) begin
             word <= word + 1'b1; sum_read_at <= sum_read_at + 1'b1; count_at <= count_at + 1'b1;
             if (word + 1'b1 == words) runs <= 0;
@@ -91,18 +84,18 @@ module spikebp_quantizers #(
 
     // ---- memories: c_l and the sign of s_l, E_l, y, and m --------------------------------------------
     logic [P*(COUNT_BITS+1)-1:0] counted, counted_next;
-    spikebp_memory #(.WIDTH(P*(COUNT_BITS+1)), .DEPTH(WORD_DEPTH), .ADDRESS_BITS(WORD_BITS)) counts (
-        .clk(clk), .write(loads && !is_error && !is_target), .write_at(WORD_BITS'(words_at + word_at[6])),
+    spikebp_memory #(.WIDTH(P*(COUNT_BITS+1)), .DEPTH(WORD_DEPTH), .NUMBER_BITS(NUMBER_BITS)) counts (.clk,
+        .write(loads && !is_error && !is_target), .write_at(words_at + word_at[6]),
         .word_in(counted_next), .read(advances), .read_at(count_at), .word_out(counted));
     wire sums_errors = loads && learns && !is_target;
     logic [P*COUNT_BITS-1:0] errors_next, fired, targets_fired;
-    spikebp_memory #(.WIDTH(P*COUNT_BITS), .DEPTH(LOG_DEPTH), .ADDRESS_BITS(LOG_BITS)) summed_errors (
-        .clk(clk), .write(sums_errors), .write_at(log_at + LOG_BITS'(word_at[6])), .word_in(errors_next),
+    spikebp_memory #(.WIDTH(P*COUNT_BITS), .DEPTH(LOG_DEPTH), .NUMBER_BITS(NUMBER_BITS)) summed_errors (.clk,
+        .write(sums_errors), .write_at(log_at + word_at[6]), .word_in(errors_next),
         .read(runs || valid != 0 ? advances : 1'b1),
-        .read_at(log_at + LOG_BITS'(runs || valid != 0 ? word : errors_of)), .word_out(errors));
-    spikebp_memory #(.WIDTH(P*COUNT_BITS), .DEPTH(OUTPUT_DEPTH), .ADDRESS_BITS(OUTPUT_BITS)) fired_targets (
-        .clk(clk), .write(loads && is_target), .write_at(OUTPUT_BITS'(word_at[6])), .word_in(fired),
-        .read(advances), .read_at(OUTPUT_BITS'(word)), .word_out(targets_fired));
+        .read_at(log_at + (runs || valid != 0 ? word : errors_of)), .word_out(errors));
+    spikebp_memory #(.WIDTH(P*COUNT_BITS), .DEPTH(OUTPUT_DEPTH), .NUMBER_BITS(NUMBER_BITS)) fired_targets (.clk,
+        .write(loads && is_target), .write_at(word_at[6]), .word_in(fired),
+        .read(advances), .read_at(word), .word_out(targets_fired));
 
     // ---- lanes -------------------------------------------------------------------------------------
     logic [P*COUNT_BITS-1:0] firsts, seconds;
@@ -110,10 +103,10 @@ module spikebp_quantizers #(
     genvar n;
     generate for (n = 0; n < P; n = n + 1) begin : lane
         logic [SUM_BITS-1:0] minus_y;
-        spikebp_memory #(.WIDTH(SUM_BITS), .DEPTH(OUTPUT_DEPTH), .ADDRESS_BITS(OUTPUT_BITS)) targets (
-            .clk(clk), .write(target_write && (target_unit & INDEX_BITS'(P - 1)) == INDEX_BITS'(n)),
-            .write_at(OUTPUT_BITS'(target_unit >> LANE_BITS)), .word_in(-target),
-            .read(advances), .read_at(OUTPUT_BITS'(word)), .word_out(minus_y));
+        spikebp_memory #(.WIDTH(SUM_BITS), .DEPTH(OUTPUT_DEPTH), .NUMBER_BITS(NUMBER_BITS)) targets (.clk,
+            .write(target_write && (target_unit & NUMBER_BITS'(P - 1)) == NUMBER_BITS'(n)),
+            .write_at(target_unit >> LANE_BITS), .word_in(-target),
+            .read(advances), .read_at(word), .word_out(minus_y));
         // Stage 1 is what memories say and 2 keeps it, 3 is the potential, 4 with the bias of the
         // threshold, 5 spikes, 6 errors.
         logic signed [SUM_BITS-1:0] raw2, minus_y2, v3, v4;
@@ -172,8 +165,8 @@ module spikebp_quantizers #(
         writes <= loads;
         sum_write <= loads && (is_error || is_target || is_fresh);
         left_write <= loads && is_error;
-        sum_write_at <= SUM_ADDRESS'(sums_at + word_at[6]);
-        left_write_at <= LEFT_ADDRESS'(left_at + word_at[6]);
+        sum_write_at <= sums_at + word_at[6];
+        left_write_at <= left_at + word_at[6];
     end
 
     // ---- listing -----------------------------------------------------------------------------------
@@ -200,7 +193,7 @@ module spikebp_quantizers #(
         waits <= loads ? is_listed : rest;
         if (loads) begin first_of <= firsts; second_of <= seconds; word_of <= word_at[6]; end
         lists <= waits != 0;
-        listed_unit <= INDEX_BITS'(word_of << LANE_BITS) | INDEX_BITS'(lane_of);
+        listed_unit <= (word_of << LANE_BITS) | NUMBER_BITS'(lane_of);
         spikes <= first_of[lane_of*COUNT_BITS +: COUNT_BITS];
         listed_count <= second_of[lane_of*COUNT_BITS +: COUNT_BITS];
         lists_word <= sums_errors && is_wrong != 0;

@@ -11,23 +11,20 @@
 module spikebp_serial #(
     parameter DIVIDER = 25,  // clocks of a bit
     parameter FIFO_BITS = 11,
-    parameter INDEX_BITS = 10,
-    parameter SUM_BITS = 40,
-    parameter LANE_BITS = 3,
-    parameter HOST_BITS = 12
+    parameter NUMBER_BITS = 16, SUM_BITS = 40, LANE_BITS = 3
 ) (
     input  logic clk, rst,
     input  logic receives,
     output logic transmits,
     output logic token_valid,
     output logic [2:0] token,
-    output logic [INDEX_BITS-1:0] token_unit,
+    output logic [NUMBER_BITS-1:0] token_unit,
     output logic signed [SUM_BITS-1:0] token_value,
     input  logic token_ready, rests, refused,
     output logic host_write,
     output logic [1:0] host_memory,
     output logic [LANE_BITS:0] host_lane,
-    output logic [HOST_BITS-1:0] host_at,
+    output logic [NUMBER_BITS-1:0] host_at,
     output logic signed [SUM_BITS-1:0] host_in,
     input  logic signed [SUM_BITS-1:0] host_out
 );
@@ -67,7 +64,7 @@ module spikebp_serial #(
     logic [FIFO_BITS:0] written, read;
     logic [7:0] next_byte;
     wire is_full = written - read == {1'b1, {FIFO_BITS{1'b0}}};
-    spikebp_memory #(.WIDTH(8), .DEPTH(1 << FIFO_BITS), .ADDRESS_BITS(FIFO_BITS)) bytes (.clk(clk),
+    spikebp_memory #(.WIDTH(8), .DEPTH(1 << FIFO_BITS), .NUMBER_BITS(FIFO_BITS)) bytes (.clk,
         .write(has_byte && !is_full), .write_at(written[FIFO_BITS-1:0]), .word_in(in_byte),
         .read(1'b1), .read_at(read[FIFO_BITS-1:0]), .word_out(next_byte));
     logic [79:0] frame;
@@ -90,13 +87,13 @@ module spikebp_serial #(
     logic [2:0] waits;        // clocks until the number that is read has come
     wire is_memory = token == READ || token == WRITE;
     assign token = frame[2:0];
-    assign token_unit = INDEX_BITS'(frame[31:8]);
+    assign token_unit = NUMBER_BITS'(frame[31:8]);
     assign token_value = SUM_BITS'(frame[79:32]);
     assign token_valid = has_frame && !is_memory && !is_given && !is_lost;
     assign host_write = has_frame && token == WRITE && rests && !is_lost;
     assign host_memory = frame[4:3];
     assign host_lane = (LANE_BITS+1)'(frame[31:27]);
-    assign host_at = HOST_BITS'(frame[26:8]);
+    assign host_at = NUMBER_BITS'(frame[26:8]);
     assign host_in = token_value;
     logic [47:0] reply;
     logic begins_reply;
