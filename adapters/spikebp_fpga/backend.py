@@ -46,7 +46,7 @@ class FPGABackendState(NamedTuple):
 
 
 class FPGABackend(Backend):
-    """The core in Verilator: each clock of it, and so some thousand times slower than a chip.
+    """The core in Verilator: each clock of it, and so a thousand times slower than a chip.
 
     The option `lanes` says how many weights it reads in a clock, and `weight_bits` how many bits a
     weight has. A sample with a number that does not fit the core refuses, and the reference computes
@@ -183,7 +183,11 @@ def _operations(sample: Batch, recording: Recording) -> Operations:
         k = tuple(layer[0, t] for layer in recording.spikes)
         e = (None, *(layer[0, t] for layer in recording.errors[1:])) if recording.errors else None
         c = tuple(before + sent for before, sent in zip(state.c, k[:-1], strict=True))
-        E = state.E if e is None else (None, *(a + b for a, b in zip(state.E[1:], e[1:], strict=True)))
+        E = (
+            state.E
+            if e is None
+            else (None, *(a + b for a, b in zip(state.E[1:], e[1:], strict=True)))
+        )
         state = state._replace(c=c, E=E, t=t + 1, shown=t + 1)
         work.add(state, Step(k, e))
     return work.total(state, is_taught)

@@ -1,9 +1,10 @@
 """How many clocks a sample takes: they follow from what units send, and from nothing else.
 
-A pass of products takes a clock for each word of each entry of its list: the row of a unit that spikes,
-the column of one with an error, or, in an update, a word with errors for each unit below that has spiked.
-A pass of the quantizers goes through the words of a layer, and a word takes as many clocks as units are
-listed, but 2 at least. Each pass has some clocks more, until its pipeline is empty.
+A pass of products takes a clock for each word of each entry of its list: the row of a unit that
+spikes, the column of one with an error, or, in an update, a word with errors for each unit below
+that has spiked. A pass of the quantizers goes through the words of a layer, and a word takes as
+many clocks as units are listed, but 2 at least. Each pass has some clocks more, until its pipeline
+is empty.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from spikebp_fpga.layout import Layout
 
 Integers = NDArray[np.int64]
 
-#: Clocks of a pass of products with and without entries, of one of the input with and without spikes,
-#: of a pass of the quantizers, and of a rate.
+#: Clocks of a pass of products with and without entries, of one of the input with and without
+#: spikes, of a pass of the quantizers, and of a rate.
 PRODUCTS, NO_PRODUCTS = 16, 5
 INPUT, NO_INPUT = 19, 7
 QUANTIZERS: Final = 12
@@ -64,7 +65,9 @@ class _Clocks:
             self.total["input"] += layout.sizes[-1] + labels
         for t in range(n_steps):
             sent = [layer[t] for layer in spikes]
-            back = [None if layer is None else layer[t] for layer in errors or [None] * (L + 1)]
+            back: list[Any] = [
+                layer if layer is None else layer[t] for layer in errors or [None] * (L + 1)
+            ]
             has_spiked |= sent[0] != 0
             c = [before + k for before, k in zip(c, sent, strict=True)]
             n, words = np.count_nonzero(sent[0]), layout.words[1]
@@ -83,7 +86,7 @@ class _Clocks:
             for l in range(L, 1, -1):
                 self._products("backward", back[l], layout.words[l - 1])
                 self._quantizers("errors", l - 1, back[l - 1])
-            E = [e if e is None else before + e for before, e in zip(E, back, strict=True)]
+            E = [E[0], *(before + e for before, e in zip(E[1:], back[1:], strict=True))]
             if not self.rule.learns_once:
                 self._update([has_spiked, *c[1:]], back)
                 if t + 1 < layout.parameters["UPDATES"]:
@@ -113,4 +116,5 @@ class _Clocks:
         """Return how many units of each word have a value that is not 0."""
         padded = np.zeros(self.layout.words[l] * self.layout.lanes, np.bool_)
         padded[: len(values)] = values != 0
-        return np.count_nonzero(padded.reshape(-1, self.layout.lanes), axis=1)
+        listed: Integers = np.count_nonzero(padded.reshape(-1, self.layout.lanes), axis=1)
+        return listed

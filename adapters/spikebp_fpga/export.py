@@ -13,7 +13,7 @@ from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from spikebp_fpga.layout import Layout, why_not_in_hardware
-from spikebp_fpga.memory import files_of, memories_of
+from spikebp_fpga.memory import Memories, files_of, memories_of
 from spikebp_fpga.tokens import CLOSE, DROP, READ, STEP, SUMS, tokens_of
 from spikebp_fpga.verilated import FOLDER, SOURCES
 from spikebp_plugins.backends.base import UnsupportedError
@@ -42,7 +42,7 @@ SHARED: Final = {
     "token_value": "sum_bits",
     "token_ready": "1",
     "host_write": "1",
-    "host_memory": "2",
+    "is_sums": "1",
     "host_lane": "lane_bits",
     "host_at": "number_bits",
     "host_in": "sum_bits",
@@ -75,7 +75,8 @@ class FPGAProject:
             "lane_bits": layout.parameters["LANE_BITS"] + 1,
         }
         wires = "\n".join(
-            f"    wire [{bits.get(width) or int(width)}-1:0] {name};" for name, width in SHARED.items()
+            f"    wire [{bits.get(width) or int(width)}-1:0] {name};"
+            for name, width in SHARED.items()
         )
         shared = ", ".join(f".{name}({name})" for name in SHARED)
         parameters = ",\n        ".join(f".{n}({v})" for n, v in layout.parameters.items())
@@ -105,7 +106,8 @@ module spikebp_device #(
         .clk(clk), .rst(rst), .rests(rests), .refused(refused),
         {shared},
         {numbers},
-        .sends(), .sends_back(), .sending_layer(), .sending_unit(), .sent_spikes(), .sent_error(), .state());
+        .sends(), .sends_back(), .sending_layer(), .sending_unit(), .sent_spikes(), .sent_error(),
+        .state());
 endmodule
 """
 
@@ -125,7 +127,7 @@ endmodule
             template = (FOLDER / "board" / name).read_text("utf-8")
             texts[name] = PLACE.sub(lambda place: str(values[place[1].lower()]), template)
         paths = [folder / name for name in texts]
-        for part in ("hdl", "memory", "learned"):
+        for part in ("hdl", "memory", "learned", "dump"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         file_target(paths[0], "output")
         for path, text in zip(paths, texts.values(), strict=True):
@@ -137,7 +139,10 @@ endmodule
         return [*paths, *sources, checkpoint]
 
     def _memories(self, folder: str, learned: Checkpoint) -> dict[str, str]:
-        memories = memories_of(self.layout, learned.state)
+        weights, sums = memories_of(self.layout, learned.state)
+        if folder == "memory":  # it fills the whole memory
+            sums = np.pad(sums, ((0, 0), (0, self.layout.sum_depth - sums.shape[1])))
+        memories = Memories(weights, sums)
         files = files_of(self.layout, memories)
         return {f"{folder}/{name}": text for name, text in files.items()}
 
@@ -149,10 +154,11 @@ endmodule
             "lanes": layout.lanes,
             "weight_bits": layout.weight_bits,
             "sum_bits": layout.sum_bits,
-            "bank_depth": layout.parameters["BANK_DEPTH"],
-            "sum_depth": layout.sum_depth,
-            "left_at": words,
-            "left_end": words + sum(layout.words[1:-1]),
+            "weight_depth": layout.weight_depth,
+            "host_sums": layout.host_sums,
+            "psi_at": words,
+            "psi_end": words + sum(layout.words[1:-1]),
+            "psi_copy": layout.parameters["HIDDEN_WORDS"],
             "steps": net.n_steps,
             "fraction_bits": layout.fraction_bits,
             "scores_at": layout.drive_at[-1],
@@ -197,7 +203,9 @@ endmodule
 
 def _bytes_of(operation: int, index: int, number: int) -> list[int]:
     """Return a frame of the serial line; the ninth bit of its last byte asks for a reply."""
-    data = bytes([operation]) + index.to_bytes(3, "little") + number.to_bytes(6, "little", signed=True)
+    data = (
+        bytes([operation]) + index.to_bytes(3, "little") + number.to_bytes(6, "little", signed=True)
+    )
     is_answered = operation in (STEP, CLOSE, DROP) or operation & 7 == READ
     return [*data[:-1], data[-1] | is_answered << 8]
 

@@ -111,7 +111,7 @@ void set_numbers(Simulation *s, const uint32_t *words) {
 void write_words(Simulation *s, int64_t memory, int64_t n, const int64_t *lanes, const int64_t *places,
                  const int64_t *numbers) {
     Vspikebp_core &core = s->core;
-    core.host_memory = memory;
+    core.is_sums = memory;
     core.host_write = 1;
     for (int64_t i = 0; i < n; i++) {
         core.host_lane = lanes[i];
@@ -126,7 +126,7 @@ void write_words(Simulation *s, int64_t memory, int64_t n, const int64_t *lanes,
 void read_words(Simulation *s, int64_t memory, int64_t n, const int64_t *lanes, const int64_t *places,
                 int64_t *numbers) {
     Vspikebp_core &core = s->core;
-    core.host_memory = memory;
+    core.is_sums = memory;
     for (int64_t i = 0; i < n; i++) {
         core.host_lane = lanes[i];
         core.host_at = places[i];

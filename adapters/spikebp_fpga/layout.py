@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,8 @@ FEWEST_BITS: Final = 16
 MOST_BITS: Final = 32
 #: By default weights have so many bits more than a fraction: they reach -8 to 8.
 BITS_BEFORE_POINT: Final = 4
-#: Spikes that one step may send on in all, of one connection: 2 to this. A sum of so many weights has
-#: two bits of room in a potential.
+#: Spikes that a connection may be sent in a step: 2 to this. A sum of so many weights has two bits
+#: of room in a potential.
 BITS_OF_SENT: Final = 14
 #: A layer has a number of 4 bits.
 MOST_LAYERS: Final = 15
@@ -30,8 +31,6 @@ MOST_LAYERS: Final = 15
 COUNT_BITS: Final = (12, 16)
 DIVIDEND_BITS: Final = (24, 53)
 RATE_BITS: Final = 17
-#: The parameters of the core that are words of sums.
-SUMS: Final = ("WORDS", "HIDDEN_WORDS", "OUTPUT_WORDS")
 #: Places for spikes of the input that wait for products.
 RING: Final = 16
 
@@ -54,7 +53,7 @@ def why_not_in_hardware(net: Definition, weight_bits: int | None = None) -> str 
     rule = net.learning_rule
     fastest = max(w.rate // max(w.added_squares, 1) for w in rule.weights)
     if fastest >= 2**RATE_BITS:
-        return f"rates have up to {RATE_BITS} bits, and one of its is {fastest} units of the last place"
+        return f"rates have up to {RATE_BITS} bits, and one is {fastest} units of the last place"
     bits = _weight_bits(net, weight_bits) + BITS_OF_SENT - 1
     units = np.abs(arithmetic_of(net).encode(np.asarray(net.label_targets)))
     if units.max() >= 2**bits:
@@ -73,6 +72,10 @@ def bits_of(n: int) -> int:
 
 def _rounded(n: int, least: int) -> int:
     return max(least, 1 << bits_of(n))
+
+
+def _sum_depth(parameters: Mapping[str, int]) -> int:
+    return parameters["WORDS"] + 2 * parameters["HIDDEN_WORDS"] + parameters["OUTPUT_WORDS"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Layout:
     @property
     def most_counted(self) -> int:
         """The largest magnitude of a count that is cut off nowhere."""
-        return 2 ** (self.count_bits - 1) - 1
+        return (1 << (self.count_bits - 1)) - 1
 
     @cached_property
     def sum_bits(self) -> int:
@@ -148,12 +151,12 @@ class Layout:
     @property
     def largest_weight(self) -> int:
         """The largest magnitude of a weight, in units of 2^-f."""
-        return 2 ** (self.weight_bits - 1) - 1
+        return (1 << (self.weight_bits - 1)) - 1
 
     @property
     def largest_target(self) -> int:
         """The largest magnitude of a target, in units of 2^-f."""
-        return 2 ** (self.sum_bits - 3) - 1
+        return (1 << (self.sum_bits - 3)) - 1
 
     # ---- parameters of the core
 
@@ -168,7 +171,7 @@ class Layout:
             "INPUTS": (self.sizes[0], 256),
             "UNITS": (sum(self.sizes[:-1]), 512),
             "LISTED": (RING + sum(self.sizes[1:]), 512),
-            "BANK_DEPTH": (self.tiles_at[-1] * P, 4096),
+            "BANK_DEPTH": (self.weight_depth, 4096),
             "WORDS": (sum(words[1:]), 256),
             "HIDDEN_WORDS": (max(1, sum(words[1:-1])), 256),
             "OUTPUT_WORDS": (words[-1], 64),
@@ -177,7 +180,7 @@ class Layout:
         sized = {
             name: _rounded(n, least) if self.simulated else n for name, (n, least) in depths.items()
         }
-        numbers = [*sized.values(), sum(sized[name] for name in SUMS), sized["UPDATES"] * sized["UNITS"]]
+        numbers = [*sized.values(), _sum_depth(sized), sized["UPDATES"] * sized["UNITS"]]
         return {
             "LAYERS": net.n_layers,
             "LANE_BITS": bits_of(P),
@@ -192,8 +195,18 @@ class Layout:
 
     @property
     def sum_depth(self) -> int:
-        """Words of a lane of sums: drive, backward potentials, and potentials of targets."""
-        return sum(self.parameters[name] for name in SUMS)
+        """Words of a lane of sums: drive, backward potentials twice, and potentials of targets."""
+        return _sum_depth(self.parameters)
+
+    @property
+    def host_sums(self) -> int:
+        """Words of a lane of sums that the host sees: drive, and backward potentials."""
+        return self.parameters["WORDS"] + self.parameters["HIDDEN_WORDS"]
+
+    @property
+    def weight_depth(self) -> int:
+        """Words of a bank that hold weights."""
+        return self.tiles_at[-1] * self.lanes
 
     @cached_property
     def square_bits(self) -> int:
@@ -201,7 +214,7 @@ class Layout:
         return 2 * self.count_bits + self.parameters["NUMBER_BITS"]
 
     @cached_property
-    def left_at(self) -> list[int]:
+    def psi_at(self) -> list[int]:
         """Where backward potentials of layers 1..L-1 are among the sums; 0 for the others."""
         first = accumulate(self.words[1:-1], initial=self.parameters["WORDS"])
         return [0, *list(first)[:-1], 0]
@@ -222,7 +235,7 @@ class Layout:
         return [
             [
                 *((n, number) for n in (self.sizes[l], self.words[l], self.tiles_at[l])),
-                *((n, number) for n in (self.drive_at[l], self.left_at[l], list_at[l], met_at[l])),
+                *((n, number) for n in (self.drive_at[l], self.psi_at[l], list_at[l], met_at[l])),
                 (rule.rate if rule else 0, dividend),
                 (rule.added_squares if rule else 0, self.square_bits),
                 (self._limit(rule.error_limit.least) if rule else 0, self.count_bits - 1),

@@ -1,7 +1,7 @@
-"""What a network has learned, as the memories of the core hold it, and as files of hexadecimal words.
+"""What a network has learned, as memories of the core hold it, and as files of hexadecimal words.
 
-The files are those of ``$readmemh`` and ``$writememh``: a word of a lane in each line. So a simulator
-begins with them, and a memory that was written out comes back as a checkpoint.
+The files are those of ``$readmemh`` and ``$writememh``: a word of a lane in each line. So a
+simulator begins with them, and a memory that was written out comes back as a checkpoint.
 """
 
 from __future__ import annotations
@@ -28,17 +28,14 @@ class Memories(NamedTuple):
 
     Attributes
     ----------
-    weights : ndarray of shape (lanes, bank_depth), int64
+    weights : ndarray of shape (lanes, weight_depth), int64
         Banks of weights, with zeros where a tile is larger than its connection.
-    sums : ndarray of shape (lanes, sum_depth), int64
-        Summed drive, backward potentials, and potentials of targets.
-    left : ndarray of shape (lanes, 2 * hidden_words), int64
-        Backward potentials before the sample, in its first half.
+    sums : ndarray of shape (lanes, host_sums), int64
+        Summed drive, and backward potentials.
     """
 
     weights: Integers
     sums: Integers
-    left: Integers
 
 
 def memories_of(layout: Layout, state: LearningState) -> Memories:
@@ -51,17 +48,13 @@ def memories_of(layout: Layout, state: LearningState) -> Memories:
     """
     if (reason := why_too_large(layout, state)) is not None:
         raise OverflowError(reason)
-    depths, P = layout.parameters, layout.lanes
-    hidden = depths["HIDDEN_WORDS"]
-    weights = np.zeros((P, depths["BANK_DEPTH"]), np.int64)
+    weights = np.zeros((layout.lanes, layout.weight_depth), np.int64)
     for l, units in enumerate(state.weights.units, 1):
         weights[layout.places(l)] = units
-    sums = np.zeros((P, layout.sum_depth), np.int64)
+    sums = np.zeros((layout.lanes, layout.host_sums), np.int64)
     for l, units in enumerate(state.backward_potentials.units, 1):
-        sums[layout.units_at(layout.left_at[l], len(units))] = units
-    left = np.zeros((P, 2 * hidden), np.int64)
-    left[:, :hidden] = sums[:, depths["WORDS"] : depths["WORDS"] + hidden]
-    return Memories(weights, sums, left)
+        sums[layout.units_at(layout.psi_at[l], len(units))] = units
+    return Memories(weights, sums)
 
 
 def why_too_large(layout: Layout, state: LearningState) -> str | None:
@@ -85,7 +78,7 @@ def state_of(
     """Return what memories hold, with the feedback of an earlier state."""
     matrices = (weights[layout.places(l)] for l in range(1, len(layout.sizes)))
     potentials = (
-        sums[layout.units_at(layout.left_at[l], layout.sizes[l])]
+        sums[layout.units_at(layout.psi_at[l], layout.sizes[l])]
         for l in range(1, len(layout.sizes) - 1)
     )
     return LearningState(
@@ -98,7 +91,7 @@ def state_of(
 
 def files_of(layout: Layout, memories: Memories) -> dict[str, str]:
     """Return the texts of all files, by their names."""
-    bits = layout.weight_bits, layout.sum_bits, layout.parameters["LEFT_BITS"]
+    bits = layout.weight_bits, layout.sum_bits
     return {
         f"{name}_{DIGITS[lane]}.hex": "".join(
             f"{word & (1 << width) - 1:0{-(-width // 4)}x}\n" for word in words.tolist()
@@ -137,8 +130,8 @@ def checkpoint_from(
             ]
         )
         for name, depth, bits in (
-            ("weights", layout.parameters["BANK_DEPTH"], layout.weight_bits),
-            ("sums", layout.sum_depth, layout.sum_bits),
+            ("weights", layout.weight_depth, layout.weight_bits),
+            ("sums", layout.host_sums, layout.sum_bits),
         )
     )
     before = learned.state

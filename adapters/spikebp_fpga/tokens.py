@@ -12,10 +12,10 @@ from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.rules.step import fire_input
 
-#: Kinds of tokens as in ``spikebp_core.sv``, operations on memories as in ``spikebp_serial.sv``, and
-#: memories.
+#: Kinds of tokens as in ``spikebp_core.sv``, operations on memories as in ``spikebp_serial.sv``,
+#: and memories.
 SPIKE, TARGET, LABEL, STEP, CLOSE, DROP, READ, WRITE = range(8)
-WEIGHTS, SUMS, LEFT = range(3)
+WEIGHTS, SUMS = range(2)
 
 Integers = NDArray[np.int64]
 

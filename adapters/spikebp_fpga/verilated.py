@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from spikebp_fpga.layout import Layout
 from spikebp_fpga.memory import memories_of, state_of
-from spikebp_fpga.tokens import LEFT, SUMS, WEIGHTS
+from spikebp_fpga.tokens import SUMS, WEIGHTS
 from spikebp_plugins.common.archive import whole_file
 from spikebp_plugins.common.notice import announced
 from spikebp_plugins.network.state import LearningState
@@ -40,7 +40,7 @@ RUNTIME: Final = ("verilated.cpp", "verilated_threads.cpp")
 #: What the core does, as in ``spikebp_core.sv``.
 STATES: Final = (
     *("input", "targets", "spikes", "forward", "backward", "errors", "squares", "rate", "update"),
-    *("keep", "undo", "restore"),
+    *("keep", "undo"),
 )
 
 Integers = NDArray[np.int64]
@@ -63,9 +63,7 @@ def _compiler() -> list[str]:
 
 
 def _run(command: Sequence[Any]) -> str:
-    done = subprocess.run(
-        [*map(str, command)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{shlex.join(map(str, command))} failed: {done.stderr.strip()}")
     return done.stdout.strip()
@@ -100,10 +98,8 @@ def _compiled(parameters: Mapping[str, int]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="spikebp-") as name:
         folder = Path(name)
         settings = [f"-G{parameter}={value}" for parameter, value in parameters.items()]
-        _run(
-            ["verilator", "--cc", *VERILATOR_FLAGS, *settings, "--top-module", CORE]
-            + ["--Mdir", folder, *SOURCES]
-        )
+        flags = ["--cc", *VERILATOR_FLAGS, *settings, "--top-module", CORE, "--Mdir", folder]
+        _run(["verilator", *flags, *SOURCES])
         # One source compiles in half the time of many.
         sources = [*sorted(folder.glob("V*.cpp")), HARNESS, *(root / name for name in RUNTIME)]
         unity = folder / "all.cpp"
@@ -123,7 +119,7 @@ class Shown(NamedTuple):
         The summed drive of the output, in units of 2^-f: after each step or after the last.
     events : ndarray of shape (n, 5), int64 or None
         Step, layer, unit, spikes, and error of each unit that sent any.
-    clocks : ndarray of shape (12,), int64
+    clocks : ndarray of shape (11,), int64
         The clocks of the sample, by what the core was doing: `STATES`.
     """
 
@@ -217,15 +213,13 @@ class VerilatedCore:
 
     def read_state(self, state: LearningState) -> None:
         """Take over what was learned, all of which fits."""
-        for memory, words in zip(
-            (WEIGHTS, SUMS, LEFT), memories_of(self.layout, state), strict=True
-        ):
-            self.write(memory, *np.indices(words.shape), words)
+        for memory, words in zip((WEIGHTS, SUMS), memories_of(self.layout, state), strict=True):
+            lanes, places = np.indices(words.shape)
+            self.write(memory, lanes, places, words)
 
     def write_state(self, before: LearningState, samples_seen: int) -> LearningState:
         """Return what was learned, with the feedback of an earlier state."""
-        P = self.layout.lanes
-        depths = self.layout.tiles_at[-1] * P, self.layout.sum_depth
+        P, depths = self.layout.lanes, (self.layout.weight_depth, self.layout.host_sums)
         weights, sums = (
             self.read(memory, *np.indices((P, depth)))
             for memory, depth in zip((WEIGHTS, SUMS), depths, strict=True)

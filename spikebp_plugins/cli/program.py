@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from contextlib import contextmanager, suppress
+from importlib.metadata import entry_points
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -22,6 +23,9 @@ from spikebp_plugins.cli import (
 )
 from spikebp_plugins.cli.options import ARGUMENTS
 from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line
+
+#: The entry points of commands that adapters bring.
+COMMANDS: Final = "spikebp_plugins.commands"
 
 
 @contextmanager
@@ -84,6 +88,10 @@ app.command()(reproduce.reproduce)
 app.command("hardware-report")(hardware.hardware_report)
 app.command("export-c")(export_c.export_c)
 app.command("import-c")(export_c.import_c)
+for _point in sorted(entry_points(group=COMMANDS), key=lambda point: point.name):
+    # A command of another package that cannot be loaded must not hide all others.
+    with suppress(ImportError):
+        app.command(_point.name)(_point.load())
 
 
 def _print_version(wanted: bool) -> None:

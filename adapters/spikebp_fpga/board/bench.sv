@@ -38,21 +38,27 @@ module bench;
     genvar n;
     generate for (n = 0; n < NET_LANES; n = n + 1) begin : lane
         localparam [7:0] DIGIT = n < 10 ? "0" + n : "a" + (n - 10);
-        logic [NET_WEIGHT_BITS-1:0] weights [0:NET_BANK_DEPTH-1];
-        logic [NET_SUM_BITS-1:0] sums [0:NET_SUM_DEPTH-1];
+        logic [NET_WEIGHT_BITS-1:0] weights [0:NET_WEIGHT_DEPTH-1];
+        logic [NET_SUM_BITS-1:0] sums [0:NET_HOST_SUMS-1];
         integer at;
         initial begin
             $readmemh({"learned/weights_", DIGIT, ".hex"}, weights);
-            $readmemh({"learned/sums_", DIGIT, ".hex"}, sums);
+            $readmemh({"learned/sums_", DIGIT, ".hex"}, sums, 0, NET_HOST_SUMS - 1);
         end
         always @(compare) begin
             wrong_words[n] = 0;
-            for (at = 0; at < NET_BANK_DEPTH; at = at + 1)
+            for (at = 0; at < NET_WEIGHT_DEPTH; at = at + 1)
                 if (device.core.products.bank[n].weight_memory.words[at] !== weights[at])
                     wrong_words[n] = wrong_words[n] + 1;
-            for (at = NET_LEFT_AT; at < NET_LEFT_END; at = at + 1)
-                if (device.core.products.lane[n].sum_memory.words[at] !== sums[at])
+            for (at = NET_PSI_AT; at < NET_PSI_END; at = at + 1)
+                if (device.core.products.lane[n].sum_memory.words[at + (device.core.psi_is_second ? NET_PSI_COPY : 0)]
+                    !== sums[at])
                     wrong_words[n] = wrong_words[n] + 1;
+            // What it has learned, as a host reads it.
+            $writememh({"dump/weights_", DIGIT, ".hex"}, device.core.products.bank[n].weight_memory.words);
+            for (at = NET_PSI_AT; at < NET_HOST_SUMS; at = at + 1) sums[at] =
+                device.core.products.lane[n].sum_memory.words[at + (device.core.psi_is_second ? NET_PSI_COPY : 0)];
+            $writememh({"dump/sums_", DIGIT, ".hex"}, sums, 0, NET_HOST_SUMS - 1);
         end
     end endgenerate
 
@@ -78,7 +84,7 @@ module bench;
         #1;
         for (i = 0; i < NET_LANES; i = i + 1) wrong = wrong + wrong_words[i];
         $display("%0d replies and %0d words of memory compared: %0d are wrong", n_replies,
-            NET_LANES * (NET_BANK_DEPTH + NET_LEFT_END - NET_LEFT_AT), wrong);
+            NET_LANES * (NET_WEIGHT_DEPTH + NET_PSI_END - NET_PSI_AT), wrong);
         if (wrong != 0) $fatal(1);
         $finish;
     end

@@ -51,9 +51,9 @@ module spikebp_core #(
     output logic token_ready,
     output logic rests,    // it waits for a token, and the host may read and write
     output logic refused,  // the last sample that was closed
-    // memory: weights, sums, or what is left of psi for the case of a refusal
+    // memory: weights, or sums
     input  logic host_write,
-    input  logic [1:0] host_memory,
+    input  logic is_sums,  // and not weights
     input  logic [LANE_BITS:0] host_lane,
     input  logic [NUMBER_BITS-1:0] host_at,
     input  logic signed [SUM_BITS-1:0] host_in,
@@ -66,10 +66,9 @@ module spikebp_core #(
     output logic [3:0] state
 );
     localparam [2:0] SPIKE = 0, TARGET = 1, LABEL = 2, STEP = 3, CLOSE = 4, DROP = 5;
-    localparam [1:0] WEIGHTS = 0, SUMS = 1, LEFT = 2;
     localparam [3:0] INPUT = 0, TARGETS = 1, SPIKES = 2, FORWARD = 3, BACKWARD = 4, ERRORS = 5,
-        SQUARES = 6, RATE = 7, UPDATE = 8, KEEP = 9, UNDO = 10, RESTORE = 11,
-        NEXT_STEP = 12, FINISH = 13;  // of INPUT
+        SQUARES = 6, RATE = 7, UPDATE = 8, KEEP = 9, UNDO = 10,
+        NEXT_STEP = 11, REFUSE = 12, FINISH = 13;  // of INPUT
     localparam ENTRY_BITS = NUMBER_BITS + COUNT_BITS;
     // So much is sent on at most, of which SUM_BITS hold the sum with any weights.
     localparam SENT_BITS = SUM_BITS - WEIGHT_BITS - 2;
@@ -86,14 +85,14 @@ module spikebp_core #(
             if (l == 4'(i + 1)) record_below = records[i*RECORD_BITS +: RECORD_BITS];
         end
     end
-    number units, words, tiles_at, drive_at, left_at, list_at, met_at;
-    number words_below, left_below, list_below, met_below;
+    number units, words, tiles_at, drive_at, psi_at, list_at, met_at;
+    number words_below, psi_below, list_below, met_below;
     logic [DIVIDEND_BITS-1:0] given_rate;
     logic [SQUARE_BITS-1:0] added;
     logic [COUNT_BITS-2:0] hidden_error_limit;
-    assign {hidden_error_limit, added, given_rate, met_at, list_at, left_at, drive_at, tiles_at, words, units}
+    assign {hidden_error_limit, added, given_rate, met_at, list_at, psi_at, drive_at, tiles_at, words, units}
         = layer;
-    assign {met_below, list_below, left_below} = below[4*NUMBER_BITS +: 3*NUMBER_BITS];
+    assign {met_below, list_below, psi_below} = below[4*NUMBER_BITS +: 3*NUMBER_BITS];
     assign words_below = below[NUMBER_BITS +: NUMBER_BITS];
     wire number inputs = records[NUMBER_BITS-1:0], outputs = records[LAYERS*RECORD_BITS +: NUMBER_BITS];
     wire is_last = l == 4'(LAYERS);
@@ -219,43 +218,51 @@ module spikebp_core #(
         .read(1'b1), .read_at(of_layer), .word_out(rate_logged));
 
     // ---- products and quantizers -------------------------------------------------------------------
-    logic products_overflow, quantizers_overflow, sum_read, sum_write, left_write, restores;
-    number sum_read_at, sum_write_at, left_write_at, left_to, errors_of, restored, restored_at;
+    // psi is kept twice: the first pass of a sample that changes it reads one copy and writes the other,
+    // so that the copy of before is there for a sample that is refused.
+    logic psi_is_second;  // a reset does not change where psi is
+    initial psi_is_second = 0;
+    localparam number TARGET_SUMS = number'(WORDS + 2 * HIDDEN_WORDS);
+    localparam number COPY = number'(HIDDEN_WORDS);
+    wire number psi_from = is_first_target == psi_is_second ? COPY : '0;
+    wire number psi_to = psi_is_second ? '0 : COPY;
+    logic products_overflow, quantizers_overflow, sum_read, sum_write;
+    number sum_read_at, sum_write_at, errors_of;
     logic [P*SUM_BITS-1:0] sums, sums_in;
-    logic [P*LEFT_BITS-1:0] left, left_before;
+    logic [P*LEFT_BITS-1:0] left;
     logic [P*COUNT_BITS-1:0] errors;
     logic [P*WEIGHT_BITS-1:0] weights;
     logic [COUNT_BITS-1:0] magnitude;
-    logic [P-1:0] host_lanes, weight_write, host_sum_write, host_left_write;
+    logic [P-1:0] host_lanes, weight_write, host_sum_write;
     number host_place;
     logic signed [SUM_BITS-1:0] host_number;
     always_ff @(posedge clk) begin
-        host_lanes <= P'(1) << host_lane; host_place <= host_at; host_number <= host_in;
-        weight_write <= host_write && rests && host_memory == WEIGHTS ? P'(1) << host_lane : '0;
-        host_sum_write <= host_write && rests && host_memory == SUMS ? P'(1) << host_lane : '0;
-        host_left_write <= host_write && rests && host_memory == LEFT ? P'(1) << host_lane : '0;
+        host_lanes <= P'(1) << host_lane; host_number <= host_in;
+        host_place <= psi_is_second && is_sums && host_at >= number'(WORDS) ? host_at + COPY : host_at;
+        weight_write <= host_write && rests && !is_sums ? P'(1) << host_lane : '0;
+        host_sum_write <= host_write && rests && is_sums ? P'(1) << host_lane : '0;
     end
     genvar n;
     generate for (n = 0; n < P; n = n + 1) begin : sum_of_lane
         assign sums_in[n*SUM_BITS +: SUM_BITS] = is_input ? host_number
-            : SUM_BITS'($signed(restores ? left_before[n*LEFT_BITS +: LEFT_BITS]
-                                         : left[n*LEFT_BITS +: LEFT_BITS]));
+            : SUM_BITS'($signed(left[n*LEFT_BITS +: LEFT_BITS]));
     end endgenerate
     spikebp_products #(.LANE_BITS(LANE_BITS), .WEIGHT_BITS(WEIGHT_BITS), .COUNT_BITS(COUNT_BITS),
         .RATE_BITS(RATE_BITS), .SUM_BITS(SUM_BITS), .NUMBER_BITS(NUMBER_BITS), .BANK_DEPTH(BANK_DEPTH),
-        .SUM_DEPTH(WORDS + HIDDEN_WORDS + OUTPUT_WORDS), .IMAGE(IMAGE)) products (.clk, .rst,
-        .go(go && !quantizes && state != RATE && state != KEEP && state != RESTORE),
+        .SUM_DEPTH(WORDS + 2 * HIDDEN_WORDS + OUTPUT_WORDS), .IMAGE(IMAGE)) products (.clk, .rst,
+        .go(go && !quantizes && state != RATE && state != KEEP),
         .streams(is_input), .still_come(is_input && in_open), .is_backward, .updates, .undoes, .squares,
         .entries(is_input ? number'(spikes_in) : updates || squares ? met_length : n_listed),
         .words(squares ? number'(1) : updates ? word_length : is_backward ? words_below : words),
-        .row_words(words), .tiles_at, .sums_at(is_backward ? left_below : drive_at), .is_fresh,
+        .row_words(words), .tiles_at, .sums_from(is_backward ? psi_below + psi_from : drive_at),
+        .sums_to(is_backward ? psi_below + psi_to : drive_at), .is_fresh,
         .count_limit, .error_limit(is_output ? output_error_limit : hidden_error_limit),
         .rate(undoes ? rate_logged : rate), .busy(products_busy), .runs(products_run), .in_use,
         .has_no_entry, .overflow(products_overflow), .entry, .word,
         .listed(updates || squares ? met : listed), .error_word, .errors_of, .errors,
         .has_count, .cut_count, .weight_write, .host_place, .weight_in(host_number[WEIGHT_BITS-1:0]), .weights,
-        .sum_write(is_input ? host_sum_write : {P{sum_write || restores}}),
-        .sum_write_at(is_input ? host_place : restores ? restored_at : sum_write_at),
+        .sum_write(is_input ? host_sum_write : {P{sum_write}}),
+        .sum_write_at(is_input ? host_place : sum_write_at),
         .sum_read(is_input || sum_read), .sum_read_at(is_input ? host_place : sum_read_at), .sums_in, .sums);
     spikebp_quantizers #(.LANE_BITS(LANE_BITS), .COUNT_BITS(COUNT_BITS), .SUM_BITS(SUM_BITS),
         .LEFT_BITS(LEFT_BITS), .NUMBER_BITS(NUMBER_BITS), .WORD_DEPTH(WORDS), .LOG_DEPTH(UPDATES*WORDS),
@@ -263,35 +270,14 @@ module spikebp_core #(
         .is_target, .is_error, .is_output, .learns(learns_now),
         .is_fresh(is_target ? is_first_target : is_fresh), .counts_afresh(is_first_step),
         .errors_afresh(is_first_target || !learns_once), .units, .words, .words_at(drive_at),
-        .sums_at(is_target ? number'(WORDS + HIDDEN_WORDS) : is_error ? left_at : drive_at),
-        .left_at(left_to), .log_at(words_from), .busy(quantizers_busy), .overflow(quantizers_overflow),
-        .sum_read, .sum_read_at, .sums, .sum_write, .sum_write_at, .left_write, .left_write_at, .left,
+        .sums_from(is_target ? TARGET_SUMS : is_error ? psi_at + (has_no_entry ? psi_from : psi_to) : drive_at),
+        .sums_to(is_target ? TARGET_SUMS : is_error ? psi_at + psi_to : drive_at), .log_at(words_from), .busy(quantizers_busy), .overflow(quantizers_overflow),
+        .sum_read, .sum_read_at, .sums, .sum_write, .sum_write_at, .left,
         .target_write(labels || (acts && is_known && token == TARGET)),
         .target_unit(labels ? labelled : token_unit),
         .target(!labels ? token_value : labelled == label ? y_right : y_wrong),
         .errors_of, .errors, .lists_word, .listed_word, .lists, .listed_unit, .spikes, .listed_count,
         .magnitude);
-
-    // ---- psi before the sample, in one half of a memory: the other half gets that of now ---------------
-    logic half_now;  // not changed by a reset, after which psi is where it was
-    initial half_now = 0;
-    localparam number HALF = number'(HIDDEN_WORDS);
-    wire number here = half_now ? HALF : '0, there = half_now ? '0 : HALF;
-    generate for (n = 0; n < P; n = n + 1) begin : left_of_lane
-        localparam [7:0] DIGIT = n < 10 ? "0" + n : "a" + (n - 10);
-        spikebp_memory #(.WIDTH(LEFT_BITS), .DEPTH(2*HIDDEN_WORDS), .NUMBER_BITS(NUMBER_BITS),
-            .IMAGE(IMAGE == "" ? "" : {IMAGE, "left_", DIGIT, ".hex"})) psi_before (.clk,
-            .write(is_input ? host_left_write[n] : left_write),
-            .write_at(is_input ? here + host_place : left_write_at),
-            .word_in(is_input ? host_number[LEFT_BITS-1:0] : left[n*LEFT_BITS +: LEFT_BITS]),
-            .read(1'b1), .read_at(here + restored), .word_out(left_before[n*LEFT_BITS +: LEFT_BITS]));
-    end endgenerate
-    always_ff @(posedge clk) begin
-        left_to <= left_at - number'(WORDS) + there;
-        restores <= state == RESTORE && restored != HALF;
-        restored_at <= number'(WORDS) + restored;
-        restored <= state != RESTORE ? '0 : restored == HALF ? HALF : restored + 1'b1;
-    end
 
     // ---- the host, and who looks on ------------------------------------------------------------------
     logic [SUM_BITS-1:0] sum_read_out;
@@ -304,7 +290,7 @@ module spikebp_core #(
                 | (host_lanes[i] ? weights[i*WEIGHT_BITS +: WEIGHT_BITS] : '0);
         end
     end
-    always_ff @(posedge clk) host_out <= host_memory == WEIGHTS ? SUM_BITS'(weight_read_out) : sum_read_out;
+    always_ff @(posedge clk) host_out <= is_sums ? sum_read_out : SUM_BITS'(weight_read_out);
     assign sends = lists && is_spikes && spikes != 0;
     assign sends_back = sends_on && learns_now;
     assign sending_layer = l;
@@ -316,25 +302,27 @@ module spikebp_core #(
     logic [SENT_BITS:0] sent;  // of what is listed now, or comes in
     wire [COUNT_BITS-1:0] comes =
         token_value[COUNT_BITS-1] ? -token_value[COUNT_BITS-1:0] : token_value[COUNT_BITS-1:0];
+    // A sample that has no room for one more update is over, too.
+    wire exceeds = takes && is_full && !is_refused && (is_spike || token == STEP);
     wire goes_wrong = quantizers_overflow || (products_overflow && state != UNDO) || sent[SENT_BITS]
         || (c_valid && c_sum[COUNT_BITS] != c_sum[COUNT_BITS-1])
-        || (acts && !(is_known && (fits_count || !is_spike)));
+        || (acts && !(is_known && (fits_count || !is_spike))) || (takes && token == CLOSE && in_step) || exceeds;
     // A clock before the next pass: by then `is_bad` knows of all that went wrong in this one.
     logic is_done;
     always_ff @(posedge clk) is_done <= !rst && !go && !is_done && (
         state == INPUT ? !in_open && settled && !products_busy
         : quantizes ? !quantizers_busy
         : state == RATE ? !rates_busy
-        : state == KEEP ? keeps_now && kept == n_inputs_met && !keeps
-        : state == RESTORE ? restored == HALF && !restores : !products_busy);
+        : state == KEEP ? keeps_now && kept == n_inputs_met && !keeps : !products_busy);
     wire ends = closes || drops;
     number logged;  // updates of this sample
     wire [3:0] learning = divides_rate || limits_gain ? SQUARES : RATE;
-    wire [3:0] undoing = logged != 0 || state == UPDATE ? UNDO : RESTORE;
+    wire [3:0] refusing = ends ? FINISH : REFUSE;
+    wire [3:0] undoing = logged != 0 || state == UPDATE ? UNDO : refusing;
     logic [3:0] next;
     always_comb case (state)
         INPUT: next = ends && (is_refused || !is_open) ? FINISH
-            : drops || (is_full && !ends) || (ends && (is_bad || in_step)) ? undoing
+            : drops || (is_full && !ends) || (ends && is_bad) ? undoing
             : ends ? (has_learned && learns_once ? learning : FINISH)
             : LAYERS == 1 && is_taught ? TARGETS : SPIKES;
         TARGETS: next = SPIKES;
@@ -347,8 +335,7 @@ module spikebp_core #(
         RATE: next = UPDATE;
         UPDATE: next = !is_last ? learning : is_bad ? undoing : learns_once ? FINISH
             : logged + 1'b1 == number'(UPDATES) ? NEXT_STEP : KEEP;
-        UNDO: next = is_last && logged == 1 ? RESTORE : UNDO;
-        RESTORE: next = ends ? FINISH : NEXT_STEP;
+        UNDO: next = is_last && logged == 1 ? refusing : UNDO;
         default: next = NEXT_STEP;
     endcase
     wire goes_up = next == FORWARD || (state == UPDATE && next == learning) || (state == UNDO && !is_last);
@@ -376,12 +363,10 @@ module spikebp_core #(
         end
         if (takes) begin
             is_open <= 1; closes <= token == CLOSE; drops <= token == DROP;
-            // A sample that has no room for one more update is over, too.
-            if (token == CLOSE || token == DROP || (is_full && !is_refused && (is_spike || token == STEP)))
-                in_open <= 0;
+            if (token == CLOSE || token == DROP || exceeds) in_open <= 0;
         end
         if (is_done) begin
-            state <= next == NEXT_STEP || next == FINISH ? INPUT : next;
+            state <= next >= NEXT_STEP ? INPUT : next;
             l <= goes_up ? l + 1'b1 : next == ERRORS ? l - 1'b1 : stays ? l : 4'd1;
             n_listed <= n_sent;
             is_fresh <= next == FORWARD ? drive_is_fresh[l + 1]
@@ -399,14 +384,13 @@ module spikebp_core #(
                 lengths_at <= lengths_at - number'(LAYERS + 1);
                 met_region <= met_region - number'(UNITS); words_region <= words_region - number'(WORDS);
             end
-            if (next == NEXT_STEP) begin
-                in_open <= 1; spikes_in <= 0; sent <= 0; is_first_step <= 0;
-                is_refused <= is_refused || state == RESTORE;
+            if (next == NEXT_STEP || next == REFUSE) begin
+                in_open <= 1; spikes_in <= 0; sent <= 0; is_first_step <= 0; is_refused <= next == REFUSE;
             end
         end
         if (begins) begin
-            refused <= is_refused || state == RESTORE;
-            half_now <= half_now ^ (has_learned && !is_refused && state != RESTORE);
+            refused <= is_bad || drops;
+            psi_is_second <= psi_is_second ^ (has_learned && !is_bad && !drops);
         end
         if (rst || begins) begin
             is_open <= 0; in_step <= 0; in_open <= 1; closes <= 0; drops <= 0; labels <= 0; spikes_in <= 0;

@@ -24,7 +24,8 @@ module spikebp_products #(
     input  logic go,
     input  logic streams, still_come,  // entries come while it runs, and are counted modulo 32
     input  logic is_backward, updates, undoes, squares,
-    input  logic [NUMBER_BITS-1:0] entries, words, row_words, tiles_at, sums_at,
+    input  logic [NUMBER_BITS-1:0] entries, words, row_words, tiles_at,
+    input  logic [NUMBER_BITS-1:0] sums_from, sums_to,  // the first entry adds to what is at sums_from
     input  logic is_fresh,  // what the sums hold is of another sample
     input  logic [COUNT_BITS-2:0] count_limit, error_limit,
     input  logic [RATE_BITS-1:0] rate,
@@ -97,6 +98,7 @@ module spikebp_products #(
     logic signed [8:5][FACTOR_BITS-1:0] factor;
     logic [12:5][NUMBER_BITS-1:0] row_at;
     logic [11:8][NUMBER_BITS-1:0] sum_at;
+    logic [NUMBER_BITS-1:0] read_sum_at8;
     logic [9:1] first;
     logic is_fresh10, factor_overflows;
     wire in_rows = updates || squares;
@@ -119,7 +121,8 @@ module spikebp_products #(
                     : {{(FACTOR_BITS-COUNT_BITS){number[4][COUNT_BITS-1]}}, number[4]}};
         factor_overflows <= valid[4] && updates && factor4 != FACTOR4_BITS'($signed(factor4[FACTOR_BITS-1:0]));
         row_at <= {row_at[11:5], row_of_unit};
-        sum_at <= {sum_at[10:8], sums_at + word_at[7]};
+        sum_at <= {sum_at[10:8], sums_to + word_at[7]};
+        read_sum_at8 <= (first[7] ? sums_from : sums_to) + word_at[7];
         first <= {first[8:1], has_no_entry};
         is_fresh10 <= is_fresh && first[9];
     end
@@ -200,7 +203,7 @@ module spikebp_products #(
             .write(in_use ? valid[11] && !in_rows : sum_write[n]),
             .write_at(in_use ? sum_at[11] : sum_write_at),
             .word_in(in_use ? sum11 : sums_in[n*SUM_BITS +: SUM_BITS]),
-            .read(in_use || sum_read), .read_at(in_use ? sum_at[8] : sum_read_at),
+            .read(in_use || sum_read), .read_at(in_use ? read_sum_at8 : sum_read_at),
             .word_out(sums[n*SUM_BITS +: SUM_BITS]));
     end endgenerate
 

@@ -29,7 +29,8 @@ module spikebp_quantizers #(
     input  logic is_fresh,       // the potentials are of another sample: they are 0
     input  logic counts_afresh,  // the first step of a sample: c is 0
     input  logic errors_afresh,  // E is 0
-    input  logic [NUMBER_BITS-1:0] units, words, words_at, sums_at, left_at, log_at,
+    input  logic [NUMBER_BITS-1:0] units, words, words_at, log_at,
+    input  logic [NUMBER_BITS-1:0] sums_from, sums_to,
     output logic busy,
     output logic overflow,
     // potentials, and what is left of them
@@ -37,8 +38,6 @@ module spikebp_quantizers #(
     output logic [NUMBER_BITS-1:0] sum_read_at, sum_write_at,
     input  logic [P*SUM_BITS-1:0] sums,
     output logic sum_write,
-    output logic left_write,
-    output logic [NUMBER_BITS-1:0] left_write_at,
     output logic [P*LEFT_BITS-1:0] left,
     // a target y_j that is written
     input  logic target_write,
@@ -69,7 +68,7 @@ module spikebp_quantizers #(
     always_ff @(posedge clk) begin
         begins <= go;
         if (begins) begin
-            runs <= 1; word <= 0; sum_read_at <= sums_at; count_at <= words_at;
+            runs <= 1; word <= 0; sum_read_at <= sums_from; count_at <= words_at;
         end else if (advances && runs) begin
             word <= word + 1'b1; sum_read_at <= sum_read_at + 1'b1; count_at <= count_at + 1'b1;
             if (word + 1'b1 == words) runs <= 0;
@@ -164,9 +163,7 @@ module spikebp_quantizers #(
     always_ff @(posedge clk) begin
         writes <= loads;
         sum_write <= loads && (is_error || is_target || is_fresh);
-        left_write <= loads && is_error;
-        sum_write_at <= sums_at + word_at[6];
-        left_write_at <= left_at + word_at[6];
+        sum_write_at <= sums_to + word_at[6];
     end
 
     // ---- listing -----------------------------------------------------------------------------------

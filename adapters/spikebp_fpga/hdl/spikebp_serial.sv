@@ -2,8 +2,8 @@
 //
 // A frame is an operation, an index of three bytes and a number of six, each with the lowest byte first.
 // Operations 0 to 5 are the tokens of the core: the index is a unit, the number a value. READ (6) and
-// WRITE (7) are for its memories: bits 4 and 3 of the first byte say which (0 weights, 1 sums, 2 what is
-// left of psi), bits 23 to 19 of the index which lane, and the others where.
+// WRITE (7) are for its memories: bit 3 of the first byte says which (0 weights, 1 sums), bits 23 to 19 of
+// the index which lane, and the others where.
 //
 // READ replies with the number that it reads. STEP, CLOSE and DROP reply when they are done: bit 0 is 1
 // if the last sample that was closed was refused, bit 1 if a byte was lost. Then no frame does anything
@@ -22,7 +22,7 @@ module spikebp_serial #(
     output logic signed [SUM_BITS-1:0] token_value,
     input  logic token_ready, rests, refused,
     output logic host_write,
-    output logic [1:0] host_memory,
+    output logic is_sums,
     output logic [LANE_BITS:0] host_lane,
     output logic [NUMBER_BITS-1:0] host_at,
     output logic signed [SUM_BITS-1:0] host_in,
@@ -91,7 +91,7 @@ module spikebp_serial #(
     assign token_value = SUM_BITS'(frame[79:32]);
     assign token_valid = has_frame && !is_memory && !is_given && !is_lost;
     assign host_write = has_frame && token == WRITE && rests && !is_lost;
-    assign host_memory = frame[4:3];
+    assign is_sums = frame[3];
     assign host_lane = (LANE_BITS+1)'(frame[31:27]);
     assign host_at = NUMBER_BITS'(frame[26:8]);
     assign host_in = token_value;
