@@ -46,7 +46,7 @@ class FPGABackendState(NamedTuple):
 
 
 class FPGABackend(Backend):
-    """The core in Verilator: each clock of it, and so a thousand times slower than a chip.
+    """The core in Verilator: each clock of it, and so much slower than a chip.
 
     The option `lanes` says how many weights it reads in a clock, and `weight_bits` how many bits a
     weight has. A sample with a number that does not fit the core refuses, and the reference computes

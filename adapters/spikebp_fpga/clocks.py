@@ -89,7 +89,7 @@ class _Clocks:
             E = [E[0], *(before + e for before, e in zip(E[1:], back[1:], strict=True))]
             if not self.rule.learns_once:
                 self._update([has_spiked, *c[1:]], back)
-                if t + 1 < layout.parameters["UPDATES"]:
+                if t + 1 < layout.updates:
                     n = int(has_spiked.sum())
                     self.total["keep"] += KEEP + n if n else NOTHING_KEPT
         if errors is not None and self.rule.learns_once:

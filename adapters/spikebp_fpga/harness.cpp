@@ -88,6 +88,8 @@ void set_numbers(Simulation *s, const uint32_t *words) {
         words += (sizeof port + 3) / 4;
     };
     take(core.fraction_bits);
+    take(core.last_layer);
+    take(core.most_updates);
     take(core.learns_once);
     take(core.divides_rate);
     take(core.limits_gain);

@@ -158,6 +158,11 @@ class Layout:
         """The largest magnitude of a target, in units of 2^-f."""
         return (1 << (self.sum_bits - 3)) - 1
 
+    @property
+    def updates(self) -> int:
+        """Updates of a sample that have to be undone if it does not fit."""
+        return 1 if self.net.learning_rule.learns_once else self.net.n_steps
+
     # ---- parameters of the core
 
     @cached_property
@@ -165,7 +170,6 @@ class Layout:
         """The parameters of the module ``spikebp_core``."""
         net, P, words = self.net, self.lanes, self.words
         rule = net.learning_rule
-        updates = 1 if rule.learns_once else net.n_steps
         wide = rule.limits_gain or max(w.rate for w in rule.weights) >= 2 ** DIVIDEND_BITS[0]
         depths = {
             "INPUTS": (self.sizes[0], 256),
@@ -175,14 +179,14 @@ class Layout:
             "WORDS": (sum(words[1:]), 256),
             "HIDDEN_WORDS": (max(1, sum(words[1:-1])), 256),
             "OUTPUT_WORDS": (words[-1], 64),
-            "UPDATES": (updates, 1 if rule.learns_once else 16),
+            "UPDATES": (self.updates, 16),
         }
         sized = {
             name: _rounded(n, least) if self.simulated else n for name, (n, least) in depths.items()
         }
         numbers = [*sized.values(), _sum_depth(sized), sized["UPDATES"] * sized["UNITS"]]
         return {
-            "LAYERS": net.n_layers,
+            "LAYERS": max(net.n_layers, 4) if self.simulated else net.n_layers,
             "LANE_BITS": bits_of(P),
             "WEIGHT_BITS": self.weight_bits,
             "COUNT_BITS": self.count_bits,
@@ -255,8 +259,12 @@ class Layout:
         most_gain = 2 ** self.parameters["DIVIDEND_BITS"] - 1
         limit, dividend = self.count_bits - 1, self.parameters["DIVIDEND_BITS"]
         flat = [field for record in self.records for field in record]
+        n_missing = self.parameters["LAYERS"] - net.n_layers
+        flat += n_missing * [(0, bits) for _, bits in self.records[0]]
         return {
             "fraction_bits": (self.fraction_bits, 6),
+            "last_layer": (net.n_layers, 4),
+            "most_updates": (self.updates, self.parameters["NUMBER_BITS"]),
             "learns_once": (int(rule.learns_once), 1),
             "divides_rate": (int(rule.divides_rate), 1),
             "limits_gain": (int(rule.limits_gain), 1),

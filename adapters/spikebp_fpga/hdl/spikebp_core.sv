@@ -18,7 +18,7 @@
 // Lists, words of errors and counts of updates that have to be undone lie one behind the other, a region
 // for each update; where weights learn once a sample there is one region.
 module spikebp_core #(
-    parameter LAYERS = 2,                   // L
+    parameter LAYERS = 2,                   // records of layers 0..LAYERS, of which L is at most the last
     parameter LANE_BITS = 3,                // P = 2^LANE_BITS weights a clock
     parameter WEIGHT_BITS = 24,
     parameter COUNT_BITS = 12,              // of k, c, e, E and m
@@ -38,6 +38,8 @@ module spikebp_core #(
     input  logic clk, rst,
     // the network: what differs between networks of the same sizes, constant where there is one
     input  logic [5:0] fraction_bits,
+    input  logic [3:0] last_layer,               // L
+    input  logic [NUMBER_BITS-1:0] most_updates,  // of a sample, at most UPDATES
     input  logic learns_once, divides_rate, limits_gain, zeroes_left,
     input  logic [COUNT_BITS-2:0] count_least, count_each, error_least, error_each,
     input  logic [DIVIDEND_BITS-1:0] gain_least, gain_each,
@@ -78,11 +80,13 @@ module spikebp_core #(
     logic [3:0] l;
     logic go;
     logic [RECORD_BITS-1:0] record, record_below, layer, below;
+    number outputs;
     always_comb begin
-        record = 0; record_below = 0;
+        record = 0; record_below = 0; outputs = 0;
         for (int i = 0; i <= LAYERS; i = i + 1) begin
             if (l == 4'(i)) record = records[i*RECORD_BITS +: RECORD_BITS];
             if (l == 4'(i + 1)) record_below = records[i*RECORD_BITS +: RECORD_BITS];
+            if (last_layer == 4'(i)) outputs = records[i*RECORD_BITS +: NUMBER_BITS];
         end
     end
     number units, words, tiles_at, drive_at, psi_at, list_at, met_at;
@@ -94,8 +98,8 @@ module spikebp_core #(
         = layer;
     assign {met_below, list_below, psi_below} = below[4*NUMBER_BITS +: 3*NUMBER_BITS];
     assign words_below = below[NUMBER_BITS +: NUMBER_BITS];
-    wire number inputs = records[NUMBER_BITS-1:0], outputs = records[LAYERS*RECORD_BITS +: NUMBER_BITS];
-    wire is_last = l == 4'(LAYERS);
+    wire number inputs = records[NUMBER_BITS-1:0];
+    wire is_last = l == last_layer;
     logic is_input, is_target, is_spikes, is_backward, is_error, squares, updates, undoes, is_keep, is_output;
     logic is_taught, learns_now;
     always_ff @(posedge clk) begin
@@ -324,9 +328,9 @@ module spikebp_core #(
         INPUT: next = ends && (is_refused || !is_open) ? FINISH
             : drops || (is_full && !ends) || (ends && is_bad) ? undoing
             : ends ? (has_learned && learns_once ? learning : FINISH)
-            : LAYERS == 1 && is_taught ? TARGETS : SPIKES;
+            : last_layer == 1 && is_taught ? TARGETS : SPIKES;
         TARGETS: next = SPIKES;
-        SPIKES: next = !is_last ? FORWARD : is_taught && LAYERS != 1 ? BACKWARD
+        SPIKES: next = !is_last ? FORWARD : is_taught && last_layer != 1 ? BACKWARD
             : is_bad ? undoing : is_taught && !learns_once ? learning : NEXT_STEP;
         FORWARD: next = is_last && is_taught ? TARGETS : SPIKES;
         BACKWARD: next = ERRORS;
@@ -334,7 +338,7 @@ module spikebp_core #(
         SQUARES: next = RATE;
         RATE: next = UPDATE;
         UPDATE: next = !is_last ? learning : is_bad ? undoing : learns_once ? FINISH
-            : logged + 1'b1 == number'(UPDATES) ? NEXT_STEP : KEEP;
+            : logged + 1'b1 == most_updates ? NEXT_STEP : KEEP;
         UNDO: next = is_last && logged == 1 ? refusing : UNDO;
         default: next = NEXT_STEP;
     endcase
