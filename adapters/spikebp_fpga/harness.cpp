@@ -161,6 +161,13 @@ int64_t give_tokens(Simulation *s, int64_t n, const int64_t *tokens) {
     return taken;
 }
 
+// Tokens of any kind, outside `show_sample`. Returns whether the last sample that was closed fitted.
+int64_t show_tokens(Simulation *s, int64_t n, const int64_t *tokens) {
+    int64_t taken = 0;
+    while (taken < n) taken += give_tokens(s, n - taken, tokens + 3 * taken);
+    return !s->core.refused;
+}
+
 // One sample. Tokens of all steps, and none after the last STEP; the sums of the output after each step,
 // and what units sent, if there is room. Returns the number of events, or -1 if it was refused.
 int64_t show_sample(Simulation *s, int64_t n, const int64_t *tokens, int64_t n_outputs,

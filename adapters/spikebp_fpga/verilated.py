@@ -62,6 +62,10 @@ def _compiler() -> list[str]:
     return shlex.split(os.environ.get("CXX", "")) or ["g++"]
 
 
+def _flags() -> list[str]:
+    return [*COMPILER_FLAGS, *shlex.split(os.environ.get("CXXFLAGS", ""))]
+
+
 def _run(command: Sequence[Any]) -> str:
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -79,7 +83,7 @@ def library_for(parameters: tuple[tuple[str, int], ...]) -> ctypes.CDLL:
         If Verilator or the compiler refuses the core; the message has what it printed.
     """
     version = _run(["verilator", "--version"])
-    known = hashlib.sha256(repr((parameters, version, _compiler(), COMPILER_FLAGS)).encode())
+    known = hashlib.sha256(repr((parameters, version, _compiler(), _flags())).encode())
     for path in (*SOURCES, HARNESS):
         known.update(path.read_bytes())
     folder = Path(pooch.os_cache("spikebp-plugins")) / "fpga"
@@ -106,7 +110,7 @@ def _compiled(parameters: Mapping[str, int]) -> bytes:
         unity.write_text("".join(f'#include "{path}"\n' for path in sources), "utf-8")
         includes = [f"-I{path}" for path in (folder, root, root / "vltstd")]
         library = folder / "core.so"
-        _run([*_compiler(), *COMPILER_FLAGS, *includes, unity, "-o", library])
+        _run([*_compiler(), *_flags(), *includes, unity, "-o", library])
         return library.read_bytes()
 
 
@@ -141,7 +145,7 @@ class VerilatedCore:
         self.layout = layout
         self._library = library = library_for(tuple(layout.parameters.items()))
         library.open_core.restype = ctypes.c_void_p
-        library.show_sample.restype = ctypes.c_int64
+        library.show_sample.restype = library.show_tokens.restype = ctypes.c_int64
         self._core = ctypes.c_void_p(
             library.open_core(ctypes.c_int64(layout.sum_bits), ctypes.c_int64(layout.count_bits))
         )
@@ -210,6 +214,11 @@ class VerilatedCore:
         if n < 0:
             return None
         return Shown(drives, events[:n] if record else None, clocks)
+
+    def show_tokens(self, tokens: Integers) -> bool:
+        """Give it tokens; return whether the sample that was closed last has fitted."""
+        n = ctypes.c_int64(len(tokens))
+        return bool(self._library.show_tokens(self._core, n, _at(tokens)))
 
     def read_state(self, state: LearningState) -> None:
         """Take over what was learned, all of which fits."""

@@ -199,7 +199,7 @@ module spikebp_core #(
     wire number of_layer = lengths_at + number'(l);
     localparam LENGTHS = UPDATES * (LAYERS + 1);
     spikebp_memory #(.WIDTH(NUMBER_BITS), .DEPTH(LENGTHS), .NUMBER_BITS(NUMBER_BITS)) met_lengths (.clk,
-        .write(is_input || (quantized && is_spikes && !is_output)),
+        .write((is_input && state == INPUT) || (quantized && is_spikes && !is_output)),
         .write_at(is_input ? lengths_at : of_layer), .word_in(is_input ? n_inputs_met : n_met),
         .read(1'b1), .read_at(of_layer - 1'b1), .word_out(met_length));
     spikebp_memory #(.WIDTH(NUMBER_BITS), .DEPTH(LENGTHS), .NUMBER_BITS(NUMBER_BITS)) word_lengths (.clk,

@@ -1,0 +1,287 @@
+"""The core in Verilator: equal to the reference in every number, refused or not, and its clocks."""
+
+import subprocess
+
+import numpy as np
+import pytest
+from numpy.random import RandomState
+from sklearn.datasets import load_digits
+
+from spikebp_fpga import backend, verilated
+from spikebp_fpga.clocks import clocks_of
+from spikebp_fpga.layout import Layout
+from spikebp_fpga.tokens import CLOSE, DROP, SPIKE, STEP, TARGET
+from spikebp_fpga.verilated import SOURCES, STATES, VerilatedCore
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
+from spikebp_plugins.conformance import parametrize
+from tests.fpga.networks import first_difference, random_calls, random_network, tools
+
+pytestmark = tools("verilator", "g++")
+
+#: Random networks in one test, so that few tests wait for the same simulation.
+IN_A_TEST = 10
+
+
+@pytest.fixture(autouse=True)
+def quick_compiler(monkeypatch):
+    monkeypatch.setenv("CXXFLAGS", "-O1")
+
+
+@parametrize("fpga")
+def test_conformance(conformance_test):
+    conformance_test.run()
+
+
+@pytest.mark.parametrize("first", range(0, 300, IN_A_TEST))
+def test_random_networks_equal_the_engine(first):
+    for number in range(first, first + IN_A_TEST):
+        assert first_difference(number) is None, number
+
+
+@pytest.fixture
+def refusals(monkeypatch):
+    """How many samples the core has refused, and shown."""
+    counted, show = {"refused": 0, "shown": 0}, VerilatedCore.show
+
+    def counting(self, *arguments, **options):
+        shown = show(self, *arguments, **options)
+        counted["refused" if shown is None else "shown"] += 1
+        return shown
+
+    monkeypatch.setattr(VerilatedCore, "show", counting)
+    return counted
+
+
+def test_tokens_may_stall(monkeypatch, refusals):
+    show = VerilatedCore.show
+
+    def stalling(self, tokens, n_steps, record):
+        return show(self, tokens, n_steps, record, stalls=len(tokens) + 1)
+
+    monkeypatch.setattr(VerilatedCore, "show", stalling)
+    for number in range(300, 330):
+        assert first_difference(number) is None, number
+    assert refusals["refused"] > 5
+    assert refusals["shown"] > 100
+
+
+#: Just below the largest weight of 24 bits with 20 of fraction.
+LARGE = 7.9
+
+
+@pytest.mark.parametrize(
+    ("k", "weights", "y", "fields"),
+    [
+        ((1000, 0, 0), (0.0, 0.0), 1.0, {"n_steps": 4}),
+        ((1000,) * 20, (0.0, 0.0), 1.0, {}),
+        ((1000, 1000, 1000), (-LARGE, 0.0), 1.0, {"n_steps": 8}),
+        ((300, 0, 0), (LARGE, 0.0), 1.0, {}),
+        ((20, 0, 0), (LARGE, LARGE), 1.0, {}),
+        ((1, 0, 0), (0.0, 0.0), 900.0, {"n_steps": 4}),
+        ((1, 0, 0), (0.0, 0.0), 1e5, {}),
+        ((1, 0, 0), (0.5, LARGE), -400.0, {}),
+        ((9, 9, 9), (0.5, LARGE), 900.0, {"update": "fractional", "learning_rate": 0.1}),
+        ((500, 0, 0), (0.01, 0.1), 9.0, {"update": "fractional", "learning_rate": 0.25}),
+    ],
+    ids=[
+        *("counts of the input", "all spikes of a step", "a potential", "spikes of hidden units"),
+        *("spikes of the output", "summed errors of the output", "spikes of a target"),
+        *("errors of hidden units", "a weight", "a factor"),
+    ],
+)
+def test_a_sample_that_does_not_fit_changes_nothing(k, weights, y, fields, refusals):
+    fields = {"n_steps": 2, "fraction_bits": 20, "input_coding": "spikes"} | fields
+    net = SpikingMLP((len(k), 4, 2), **fields)
+    random = RandomState(1)
+    samples = random.randint(0, 3, (11, net.n_steps, len(k)))
+    targets = random.uniform(0, 4, (11, net.n_steps, 2))
+    samples[5], targets[5] = k, y
+    start = [np.full(shape, w) for shape, w in zip(net.weight_shapes, weights, strict=True)]
+    with (
+        Simulator(net, "fpga", start, lanes=2, weight_bits=24) as core,
+        Simulator(net, "reference", start) as reference,
+    ):
+        for i in range(len(samples)):
+            for simulator in (core, reference):
+                simulator.train(samples[i : i + 1], targets[i : i + 1])
+            assert core.checkpoint().state == reference.checkpoint().state, i
+    assert refusals["refused"] > 0
+
+
+class Device:
+    """A core that takes any tokens."""
+
+    def __init__(self, net, state, lanes=4):
+        self.core = VerilatedCore(Layout.of(net, lanes, 24, simulated=True))
+        self.core.read_state(state)
+        self.before = state
+
+    def give(self, *tokens):
+        for token in tokens:
+            self.core.show_tokens(np.array([token], np.int64))
+
+    @property
+    def state(self):
+        return self.core.write_state(self.before, 0)
+
+
+@pytest.mark.parametrize("update", ["normalized", "fractional", "outer"])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_stream_has_steps_without_a_target_and_is_closed_or_dropped(update, seed):
+    random = RandomState(seed)
+    rate = {"normalized": 1.0}.get(update, 0.05)
+    net = SpikingMLP(
+        (9, 7, 6, 3), n_steps=6, update=update, input_coding="spikes", learning_rate=rate, seed=seed
+    )
+    weights = [random.standard_normal(shape) * 0.6 for shape in net.weight_shapes]
+    with Simulator(net, "reference", weights) as reference:
+        device = Device(net, reference.checkpoint().state)
+        stream = reference.stream()
+        for _ in range(8):
+            for _ in range(random.randint(1, 7)):
+                k = random.randint(-2, 3, 9) * (random.uniform(size=9) < 0.5)
+                y = random.uniform(-1, 3, 3) if random.randint(2) else None
+                spikes = [(SPIKE, i, k[i]) for i in np.flatnonzero(k)]
+                # A unit may be sent several tokens in a step, and they may cancel.
+                spikes += [(SPIKE, 4, 1), (SPIKE, 4, 2), (SPIKE, 4, -3)]
+                random.shuffle(spikes)
+                units = [] if y is None else np.rint(y * 2**net.fraction_bits).astype(int)
+                targets = [(TARGET, j, unit) for j, unit in enumerate(units)]
+                device.give(*targets, *spikes, (STEP, 0, int(y is not None)))
+                stream.show(k, target=y)
+            if random.randint(3):
+                device.give((CLOSE, 0, 0))
+                stream.close_sample()
+            else:
+                device.give((DROP, 0, 0))
+                stream.drop_sample()
+            learned, now = device.state, reference.checkpoint().state
+            assert learned.weights == now.weights
+            assert learned.backward_potentials == now.backward_potentials
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        [(SPIKE, 9, 1), (STEP, 0, 1)],
+        [(TARGET, 3, 1), (STEP, 0, 1)],
+        [(2, 3, 0), (STEP, 0, 1)],
+        [(SPIKE, 0, 3)],
+        [(STEP, 0, 1)] * 7,
+    ],
+    ids=["an input", "a target", "a label", "spikes without a step", "too many updates"],
+)
+def test_tokens_that_mean_nothing_are_refused(tokens):
+    net = SpikingMLP((9, 7, 3), n_steps=6, update="fractional", learning_rate=0.05)
+    with Simulator(net) as simulator:
+        state = simulator.checkpoint().state
+    device = Device(net, state)
+    device.give((2, 1, 0), (SPIKE, 2, 5), (STEP, 0, 1), *tokens)
+    assert not device.core.show_tokens(np.array([(CLOSE, 0, 0)], np.int64))
+    assert device.state.weights == state.weights
+    assert device.core.show_tokens(np.array([(CLOSE, 0, 0)], np.int64))  # the next is a new sample
+
+
+def test_clocks_are_those_of_the_formula(monkeypatch):
+    seen, show = [], VerilatedCore.show
+    monkeypatch.setattr(
+        VerilatedCore, "show", lambda *args, **kwds: seen.append(show(*args, **kwds)) or seen[-1]
+    )
+    n_compared = 0
+    for number in range(400, 460):
+        net, weights, options = random_network(number)
+        with Simulator(net, "fpga", weights, **options) as core:
+            for name, (x, *y), kinds in random_calls(net, number):
+                for i in range(len(x)):
+                    try:
+                        trace = getattr(core, name)(
+                            x[i : i + 1], *(each[i : i + 1] for each in y), record=True, **kinds
+                        )
+                    except OverflowError:
+                        continue
+                    if not seen or seen[-1] is None:
+                        continue
+                    spikes = [layer[0] for layer in trace.spikes]
+                    errors = y and [None, *(layer[0] for layer in trace.errors[1:])]
+                    labels = not y or y[0].ndim == 1
+                    rows = y[0].shape[1] if y and y[0].ndim == 3 else 1
+                    expected = clocks_of(core._engine.layout, spikes, errors or None, labels)
+                    if not labels:  # each row of targets is as many tokens
+                        expected["input"] += (rows - 1) * net.n_outputs
+                    counted = dict(zip(STATES, seen[-1].clocks.tolist(), strict=True))
+                    assert +expected == {name: n for name, n in counted.items() if n}
+                    n_compared += 1
+                    seen.clear()
+    assert n_compared > 300
+
+
+def test_the_same_spikes_take_the_same_clocks_whatever_the_number_of_inputs():
+    digits = load_digits()
+    x, y = digits.data[:20] / 16, digits.target[:20]
+    clocks = []
+    for n_inputs in (64, 4096):
+        net = SpikingMLP((n_inputs, 32, 10))
+        wide = np.zeros((20, n_inputs))
+        wide[:, :: n_inputs // 64] = x
+        start = SpikingMLP((64, 32, 10)).init_weights()
+        weights = [np.zeros(shape) for shape in net.weight_shapes]
+        weights[0][:: n_inputs // 64] = start[0]
+        with Simulator(net, "fpga", weights) as core:
+            core.train(wide, y)
+            clocks.append(core.work.clocks)
+    assert clocks[0] == clocks[1]
+
+
+def test_it_is_relayed_to_other_back_ends_and_back():
+    digits = load_digits()
+    x, y = digits.data / 16, digits.target
+    net = SpikingMLP((64, 32, 10))
+    with Simulator(net) as alone:
+        expected = alone.train(x[:500], y[:500])
+        learned = alone.checkpoint().state
+    scores, checkpoint = [], None
+    for i, name in enumerate(["compiled", "fpga:4", "c", "fpga:16", "reference"]):
+        here = slice(100 * i, 100 * i + 100)
+        start = checkpoint and Simulator.from_checkpoint(checkpoint, name)
+        with start or Simulator(net, name) as simulator:
+            scores.append(simulator.train(x[here], y[here]))
+            checkpoint = simulator.checkpoint()
+    assert np.array_equal(np.concatenate(scores), expected)
+    assert checkpoint.state == learned
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"feedback": "random"}, "feedback='transpose'"),
+        ({"spikes": "binary"}, "spikes='graded'"),
+        ({"timing": "pipelined"}, "timing='immediate'"),
+        ({"fraction_bits": 30, "update": "outer"}, "fraction_bits up to 28"),
+        ({"update": "outer", "learning_rate": 3.0, "fraction_bits": 24}, "17 bits"),
+        ({"label_targets": (0.0, 1e9)}, "label_targets"),
+    ],
+)
+def test_what_the_core_does_not_know_is_refused_by_name(fields, reason):
+    with pytest.raises(UnsupportedError, match=reason):
+        Simulator(SpikingMLP((4, 3, 2), **fields), "fpga")
+
+
+def test_without_verilator_a_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(verilated.shutil, "which", lambda name: None)
+    assert "apt install verilator" in backend.FPGABackend.lack()
+    with pytest.raises(UnsupportedError, match="no verilator is on the PATH"):
+        Simulator(SpikingMLP((4, 3, 2)), "fpga")
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("weight_bits", [16, 18, 19, 24, 32])
+def test_verilator_has_no_warning(lanes, weight_bits):
+    layout = Layout.of(SpikingMLP((20, 9, 3)), lanes, weight_bits)
+    settings = [f"-G{name}={value}" for name, value in layout.parameters.items()]
+    # Bits that one of two widths does not need are no fault.
+    flags = ["--lint-only", "-Wall", "-Wno-UNUSEDSIGNAL", "--top-module", "spikebp_core"]
+    core = [path for path in SOURCES if "serial" not in path.name]
+    done = subprocess.run(
+        ["verilator", *flags, *settings, *map(str, core)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
