@@ -55,14 +55,20 @@ def why_not_in_hardware(net: Definition, weight_bits: int | None = None) -> str 
     if fastest >= 2**RATE_BITS:
         return f"rates have up to {RATE_BITS} bits, and one is {fastest} units of the last place"
     bits = _weight_bits(net, weight_bits) + BITS_OF_SENT - 1
-    units = np.abs(arithmetic_of(net).encode(np.asarray(net.label_targets)))
-    if units.max() >= 2**bits:
+    if max(map(abs, _label_targets(net))) >= 2**bits:
         return f"its label_targets={net.label_targets} do not fit potentials of {bits + 3} bits"
     return None
 
 
 def _weight_bits(net: Definition, given: int | None) -> int:
     return given or max(FEWEST_BITS, net.fraction_bits + BITS_BEFORE_POINT)
+
+
+def _label_targets(net: Definition) -> list[int]:
+    """Return the targets that labels stand for, in units of 2^-f."""
+    arithmetic = arithmetic_of(net)
+    units: list[int] = arithmetic.encode(arithmetic.round(net.label_targets)).tolist()
+    return units
 
 
 def bits_of(n: int) -> int:
@@ -254,7 +260,7 @@ class Layout:
     def numbers(self) -> dict[str, tuple[int, int]]:
         """The numbers of the network that are inputs of the core, with their bits."""
         net, rule = self.net, self.net.learning_rule
-        wrong, right = (int(u) for u in arithmetic_of(net).encode(np.asarray(net.label_targets)))
+        wrong, right = _label_targets(net)
         of_output, counts, gain = rule.weights[-1].error_limit, rule.count_limit, rule.gain_limit
         most_gain = 2 ** self.parameters["DIVIDEND_BITS"] - 1
         limit, dividend = self.count_bits - 1, self.parameters["DIVIDEND_BITS"]

@@ -129,8 +129,8 @@ module spikebp_core #(
     wire settled = spikes_in == entry[4:0] && !a_valid && !b_valid && !c_valid && !in_use;
     wire waits = is_input && products_run && in_open && !labels;
     wire is_spike = token == SPIKE;
-    wire ring_is_full = spikes_in - entry[4:0] == 5'd16;
-    assign token_ready = waits && !(is_spike && (ring_is_full || unit_waits));
+    logic has_room;  // a clock late, so it leaves places free
+    assign token_ready = waits && !(is_spike && (!has_room || unit_waits));
     wire takes = token_valid && token_ready;
     wire acts = takes && !is_refused && !is_full;
     wire takes_spike = acts && is_spike;
@@ -237,10 +237,17 @@ module spikebp_core #(
     logic [P*COUNT_BITS-1:0] errors;
     logic [P*WEIGHT_BITS-1:0] weights;
     logic [COUNT_BITS-1:0] magnitude;
+    logic target_write;
+    number target_unit;
+    logic signed [SUM_BITS-1:0] target;
     logic [P-1:0] host_lanes, weight_write, host_sum_write;
     number host_place;
     logic signed [SUM_BITS-1:0] host_number;
     always_ff @(posedge clk) begin
+        has_room <= spikes_in - entry[4:0] < 5'd14;
+        target_write <= labels || (acts && is_known && token == TARGET);
+        target_unit <= labels ? labelled : token_unit;
+        target <= !labels ? token_value : labelled == label ? y_right : y_wrong;
         host_lanes <= P'(1) << host_lane; host_number <= host_in;
         host_place <= psi_is_second && is_sums && host_at >= number'(WORDS) ? host_at + COPY : host_at;
         weight_write <= host_write && rests && !is_sums ? P'(1) << host_lane : '0;
@@ -277,9 +284,7 @@ module spikebp_core #(
         .sums_from(is_target ? TARGET_SUMS : is_error ? psi_at + (has_no_entry ? psi_from : psi_to) : drive_at),
         .sums_to(is_target ? TARGET_SUMS : is_error ? psi_at + psi_to : drive_at), .log_at(words_from), .busy(quantizers_busy), .overflow(quantizers_overflow),
         .sum_read, .sum_read_at, .sums, .sum_write, .sum_write_at, .left,
-        .target_write(labels || (acts && is_known && token == TARGET)),
-        .target_unit(labels ? labelled : token_unit),
-        .target(!labels ? token_value : labelled == label ? y_right : y_wrong),
+        .target_write, .target_unit, .target,
         .errors_of, .errors, .lists_word, .listed_word, .lists, .listed_unit, .spikes, .listed_count,
         .magnitude);
 
