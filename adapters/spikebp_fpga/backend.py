@@ -49,8 +49,8 @@ class FPGABackend(Backend):
     """The core in Verilator: each clock of it, and so much slower than a chip.
 
     The option `lanes` says how many weights it reads in a clock, and `weight_bits` how many bits a
-    weight has. A sample with a number that does not fit the core refuses, and the reference computes
-    it. `Work.clocks` are the clocks of all samples that the core has shown.
+    weight has. A sample with a number that does not fit the core refuses, and the reference
+    computes it. `Work.clocks` are the clocks of all samples that the core has shown.
     """
 
     options: ClassVar = {

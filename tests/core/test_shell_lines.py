@@ -24,7 +24,10 @@ LINES = {
 PAGES = [name for name, lines in LINES.items() if lines]
 
 #: Commands that take seconds, on digits. The others repeat studies, or install something.
-SHORT = {"train", "predict", "compare", "backends", "export-c", "import-c", "hardware-report"}
+SHORT = {
+    *("train", "predict", "compare", "backends", "export-c", "import-c", "export-fpga"),
+    "hardware-report",
+}
 
 #: Programs of others, whose own options are not checked.
 OTHERS = {"apt-get", "git", "lint-imports", "mypy", "pip", "ruff", "source", "uv", "uvx", "cd"}
@@ -176,5 +179,5 @@ def test_the_commands_without_json_are_those_that_the_page_names():
         for name, command in commands.items()
         if "--json" not in {option for given in command.params for option in given.opts}
     }
-    assert without == {"export-c", "import-c"}
-    assert "all but `export-c` and `import-c` have `--json`" in page_on_commands()
+    assert without == {"export-c", "import-c", "export-fpga", "import-fpga"}
+    assert "all but those that export and import have `--json`" in page_on_commands()

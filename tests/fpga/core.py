@@ -267,7 +267,7 @@ def test_what_the_core_does_not_know_is_refused_by_name(fields, reason):
 
 
 def test_without_verilator_a_sentence_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(verilated.shutil, "which", lambda name: None)
+    monkeypatch.setattr(verilated.shutil, "which", lambda _: None)
     assert "apt install verilator" in backend.FPGABackend.lack()
     with pytest.raises(UnsupportedError, match="no verilator is on the PATH"):
         Simulator(SpikingMLP((4, 3, 2)), "fpga")
@@ -282,6 +282,9 @@ def test_verilator_has_no_warning(lanes, weight_bits):
     flags = ["--lint-only", "-Wall", "-Wno-UNUSEDSIGNAL", "--top-module", "spikebp_core"]
     core = [path for path in SOURCES if "serial" not in path.name]
     done = subprocess.run(
-        ["verilator", *flags, *settings, *map(str, core)], capture_output=True, text=True, check=False
+        ["verilator", *flags, *settings, *map(str, core)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -43,7 +43,10 @@ def random_network(number):
             net = SpikingMLP(sizes, **fields)
         except ValueError:  # of a rate that this grid does not have
             continue
-        options = {"lanes": int(random.choice(LANES)), "weight_bits": int(random.choice(WEIGHT_BITS))}
+        options = {
+            "lanes": int(random.choice(LANES)),
+            "weight_bits": int(random.choice(WEIGHT_BITS)),
+        }
         if why_not_in_hardware(net, options["weight_bits"]) is None:
             break
     scale = random.choice([0.2, 0.6, 2.0]) / random.choice([1, 4])
@@ -70,7 +73,9 @@ def random_calls(net, number):
         if kind == 0:
             y = random.randint(0, net.n_outputs, n)
         else:
-            y = random.uniform(-3, 9, (n, net.n_outputs) if kind == 1 else (n, n_steps, net.n_outputs))
+            y = random.uniform(
+                -3, 9, (n, net.n_outputs) if kind == 1 else (n, n_steps, net.n_outputs)
+            )
             y = y * random.choice([1, 1, 1, 1e4])
         yield "train", (x, y), {}
 

@@ -1,0 +1,127 @@
+"""Projects for an FPGA: Icarus runs their benches, and what a core has learned comes back."""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from spikebp_fpga.export import N_LEARNED, to_fpga
+from spikebp_fpga.memory import checkpoint_from
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
+from spikebp_plugins.network.checkpoint import Checkpoint
+from tests.core.test_cli import run as run_spikebp
+from tests.fpga.networks import tools
+
+
+def learned(net):
+    digits = load_digits()
+    with Simulator(net) as simulator:
+        simulator.train(digits.data[:200] / 16, digits.target[:200])
+        return simulator.checkpoint()
+
+
+def bench(folder):
+    return subprocess.run(
+        ["make", "bench"], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@tools("make", "iverilog", "vvp")
+@pytest.mark.parametrize(
+    ("sizes", "lanes", "fields"),
+    [
+        ((64, 16, 10), 4, {}),
+        ((64, 11, 7, 10), 1, {"update": "fractional", "n_steps": 4}),
+        ((64, 10), 16, {"update": "outer", "input_coding": "values"}),
+    ],
+)
+def test_a_bench_finds_all_equal_and_the_core_comes_back(sizes, lanes, fields, tmp_path):
+    project = to_fpga(learned(SpikingMLP(sizes, **fields)), lanes)
+    project.save(tmp_path)
+    done = bench(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    compared = re.search(
+        r"(\d+) replies and (\d+) words of memory compared: 0 are wrong", done.stdout
+    )
+    assert min(map(int, compared.groups())) > 50
+    *_, after = project._bench()
+    before = Checkpoint.load(tmp_path / "checkpoint.npz")
+    again = checkpoint_from(tmp_path / "dump", before, project.layout, N_LEARNED)
+    assert again.state == after.state
+    assert again.state.weights != before.state.weights
+
+
+@tools("make", "iverilog", "vvp")
+@pytest.mark.parametrize(
+    "name", ["bench_replies.hex", "learned/weights_1.hex", "learned/sums_0.hex"]
+)
+def test_a_bench_finds_what_is_wrong(name, tmp_path):
+    to_fpga(learned(SpikingMLP((64, 8, 10))), 2).save(tmp_path)
+    path = tmp_path / name
+    words = path.read_text().split()
+    place = next(i for i in range(len(words) - 1, -1, -1) if int(words[i], 16))
+    words[place] = f"{int(words[place], 16) ^ 1:0{len(words[place])}x}"
+    path.write_text("\n".join(words) + "\n")
+    done = bench(tmp_path)
+    assert done.returncode != 0
+    assert ": 1 are wrong" in done.stdout
+
+
+def test_commands_bring_a_network_to_a_core_and_back(tmp_path):
+    before = learned(SpikingMLP((64, 8, 10)))
+    before.save(tmp_path / "digits.npz")
+    folder = tmp_path / "project"
+    run_spikebp("export-fpga", tmp_path / "digits.npz", "--output", folder, "--lanes", 4)
+    assert "64-8-10" in (folder / "README.md").read_text()
+    assert not re.search(r"NET_[A-Z]", "".join(p.read_text() for p in folder.glob("*.*v*")))
+    # What was exported is what a host would read, but for the words that it does not see.
+    dump = tmp_path / "dump"
+    shutil.copytree(folder / "learned", dump)
+    run_spikebp(
+        *("import-fpga", dump, "--checkpoint", tmp_path / "digits.npz", "--lanes", 4),
+        *("--samples", N_LEARNED, "--output", tmp_path / "after.npz"),
+    )
+    after = Checkpoint.load(tmp_path / "after.npz")
+    assert after.state == to_fpga(before, 4)._bench()[-1].state
+
+
+def test_memories_that_are_none_of_the_network_are_refused(tmp_path):
+    project = to_fpga(learned(SpikingMLP((64, 8, 10))), 2)
+    project.save(tmp_path)
+    path = tmp_path / "learned" / "weights_0.hex"
+    good = path.read_text()
+    for bad in (good[8:], good + "00000\n", good.replace("0", "x", 1), "fffffffffff\n" + good[7:]):
+        path.write_text(bad)
+        with pytest.raises(ValueError, match=r"weights_0\.hex must be \d+ hexadecimal words"):
+            checkpoint_from(tmp_path / "learned", project.learned, project.layout, 0)
+
+
+def test_what_the_core_cannot_hold_is_refused():
+    net = SpikingMLP((4, 3, 2))
+    weights = [np.full(shape, 9.0) for shape in net.weight_shapes]
+    with Simulator(net, weights=weights) as simulator:
+        checkpoint = simulator.checkpoint()
+    with pytest.raises(OverflowError, match=r"weight must be at most \d+ units"):
+        to_fpga(checkpoint)
+    with Simulator(SpikingMLP((4, 3, 2), spikes="binary")) as simulator:
+        binary = simulator.checkpoint()
+    with pytest.raises(UnsupportedError, match="spikes='graded'"):
+        to_fpga(binary)
+
+
+@tools("yosys", "make")
+def test_the_size_of_a_network_is_guarded(tmp_path):
+    to_fpga(Simulator(SpikingMLP((64, 32, 10))).checkpoint(), 4).save(tmp_path)
+    sources = " ".join(str(path) for path in sorted((tmp_path / "hdl").glob("*.sv")))
+    script = f"read_verilog -sv spikebp_device.sv {sources}; synth_ecp5 -top spikebp_device; stat"
+    done = subprocess.run(
+        ["yosys", "-p", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    cells = dict(re.findall(r"^\s+([A-Z]\w+)\s+(\d+)$", done.stdout, re.MULTILINE))
+    assert int(cells["LUT4"]) < 5000
+    assert int(cells["MULT18X18D"]) <= 12
+    assert int(cells["DP16KD"]) <= 16
