@@ -88,9 +88,12 @@ def called(simulator, name, arguments, options):
         return str(error)
 
 
-def first_difference(number):
+def first_difference(number, **given):
     """Return where the core and the engine differ in a random network, or None."""
     net, weights, options = random_network(number)
+    if given and why_not_in_hardware(net, given["weight_bits"]):
+        return None
+    options |= given
     with (
         Simulator(net, "fpga", weights, **options) as core,
         Simulator(net, "compiled", weights) as engine,
