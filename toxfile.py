@@ -23,7 +23,7 @@ NEWER = ("3.13", "3.12", "3.11")
 DEADLINE = os.environ.get("SPIKEBP_DEADLINE")
 
 #: The minutes that an environment takes at most on a slow machine with two cores.
-MINUTES = {"py310-thorough": 20, "newest-all": 5, "machines": 5}
+MINUTES = {"py310-thorough": 20, "newest-all": 5, "machines": 5, "fpga": 5}
 OTHER_MINUTES = 3
 
 
