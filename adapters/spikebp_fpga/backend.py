@@ -22,6 +22,8 @@ from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import WorkCounter
 from spikebp_plugins.rules.step import Step, open_sample
 
+Integers = NDArray[np.int64]
+
 #: Weights a clock, unless it is said.
 DEFAULT_LANES: Final = 8
 
@@ -155,11 +157,11 @@ class FPGABackend(Backend):
         return Outcome(shown.step_scores[-1:], recording if record else None)
 
 
-def _recording(sample: Batch, inputs: NDArray[np.int64], shown: Shown) -> Recording:
+def _recording(sample: Batch, inputs: Integers, shown: Shown) -> Recording:
     """Return the recording of one sample from what units have sent."""
     net, n_steps = sample.net, sample.n_steps
-    spikes = [np.zeros((1, n_steps, n), np.int64) for n in net.layer_sizes]
-    errors = [np.zeros((1, n_steps, n), np.int64) for n in net.layer_sizes]
+    spikes: list[Integers] = [np.zeros((1, n_steps, n), np.int64) for n in net.layer_sizes]
+    errors: list[Integers] = [np.zeros((1, n_steps, n), np.int64) for n in net.layer_sizes]
     spikes[0][0] = inputs
     assert shown.events is not None
     for l in range(1, net.n_layers + 1):

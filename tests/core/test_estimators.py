@@ -1206,7 +1206,7 @@ WRONG = [
     ({"update": "batch"}, "update must be one of 'fractional', 'outer', 'normalized'; got 'batch'"),
     ({"validation_fraction": 1.0}, "validation_fraction must be between 0 and 1; got 1.0"),
     ({"shuffle": "yes"}, "shuffle must be True or False; got 'yes'"),
-    ({"backend": "fpga"}, "backend must be one of"),
+    ({"backend": "abacus"}, "backend must be one of"),
     ({"backend": "compiled:n_jobs=0"}, "n_jobs of back end 'compiled' must be"),
 ]
 
