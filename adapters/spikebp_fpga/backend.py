@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_fpga.layout import FEWEST_BITS, LANES, MOST_BITS, Layout, why_not_in_hardware
+from spikebp_fpga.layout import BITS_OPTION, LANE_OPTION, Layout, why_not_in_hardware
 from spikebp_fpga.memory import why_too_large
 from spikebp_fpga.tokens import tokens_of
 from spikebp_fpga.verilated import Shown, VerilatedCore, why_no_verilator
-from spikebp_plugins.backends.base import Backend, IntegerOption
+from spikebp_plugins.backends.base import Backend
 from spikebp_plugins.backends.outcome import Outcome, Recording, joined, recording_of
-from spikebp_plugins.backends.reference import shown_by_rules
+from spikebp_plugins.backends.reference import shown_by_rules, work_by_rules
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.samples import Batch
@@ -23,9 +23,6 @@ from spikebp_plugins.rules.sample import WorkCounter
 from spikebp_plugins.rules.step import Step, open_sample
 
 Integers = NDArray[np.int64]
-
-#: Weights a clock, unless it is said.
-DEFAULT_LANES: Final = 8
 
 
 class FPGABackendState(NamedTuple):
@@ -39,12 +36,16 @@ class FPGABackendState(NamedTuple):
         Training samples so far.
     operations, work : Operations, Work
         Those of the samples so far.
+    pending : tuple or None
+        A sample, the spikes of its input, and room for what the core says of it: once it was shown,
+        it is to be counted.
     """
 
     state: LearningState | None
     samples_seen: int
     operations: Operations
     work: Work
+    pending: tuple[Batch, Integers, Shown] | None = None
 
 
 class FPGABackend(Backend):
@@ -55,10 +56,7 @@ class FPGABackend(Backend):
     computes it. `Work.clocks` are the clocks of all samples that the core has shown.
     """
 
-    options: ClassVar = {
-        "lanes": IntegerOption(LANES),
-        "weight_bits": IntegerOption(range(FEWEST_BITS, MOST_BITS + 1)),
-    }
+    options: ClassVar = {"lanes": LANE_OPTION, "weight_bits": BITS_OPTION}
     main_option: ClassVar = "lanes"
 
     @classmethod
@@ -75,7 +73,7 @@ class FPGABackend(Backend):
         self, net: Definition, state: LearningState, lanes: int | None, weight_bits: int | None
     ) -> None:
         super().__init__(net, state)
-        self.layout = Layout.of(net, lanes or DEFAULT_LANES, weight_bits, simulated=True)
+        self.layout = Layout.of(net, lanes, weight_bits, simulated=True)
         self._core = VerilatedCore(self.layout)
         self._before = state
         self._so_far = FPGABackendState(state, state.samples_seen, Operations(), Work())
@@ -83,22 +81,26 @@ class FPGABackend(Backend):
     @property
     def state(self) -> LearningState:
         """The learning state after the samples so far."""
+        self._count_pending()
         state, samples_seen, *_ = self._so_far
         return self._core.write_state(self._before, samples_seen) if state is None else state
 
     @property
     def samples_seen(self) -> int:
         """Training samples so far."""
+        self._count_pending()
         return self._so_far.samples_seen
 
     @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown so far."""
+        self._count_pending()
         return self._so_far.operations
 
     @property
     def work(self) -> Work:
         """The work for these samples, and the clocks that it took."""
+        self._count_pending()
         return self._so_far.work
 
     def block_size(self, n_steps: int) -> int:
@@ -119,21 +121,37 @@ class FPGABackend(Backend):
 
     def _show_one(self, sample: Batch, record: bool) -> Outcome:
         """Show a sample to the core, or else by the rules."""
-        given = tokens_of(self.layout, sample) if self._core_has_the_state() else None
-        # Operations follow from what units send, so that is always noted.
-        shown = given and self._core.show(given[1], sample.n_steps, record=True)
-        if not given or not shown:
+        self._count_pending()
+        recording = None
+        if self._core_has_the_state() and (given := tokens_of(self.layout, sample)) is not None:
+            spikes, tokens = given
+            shown = self._core.room(sample.n_steps)
+            # After an interrupt the core may have learned from it: then it is counted later.
+            self._so_far = self._so_far._replace(pending=(sample, spikes, shown))
+            self._core.show(tokens, shown)
+            recording = self._count_pending()
+        if recording is None:
             return self._show_by_rules(sample, record)
-        recording = _recording(sample, given[0], shown)
-        operations = _operations(sample, recording)
-        seen, before = int(sample.y is not None), self._so_far
-        self._so_far = FPGABackendState(
-            None,
-            before.samples_seen + seen,
-            before.operations + operations,
-            before.work + _work(operations, recording, int(shown.clocks.sum())),
-        )
         return Outcome(recording.step_scores[:, -1], recording if record else None)
+
+    def _count_pending(self) -> Recording | None:
+        """Count the sample that was shown last, and return its recording if all numbers fitted."""
+        before = self._so_far
+        if before.pending is None:
+            return None
+        sample, spikes, shown = before.pending
+        recording, counted = None, before._replace(pending=None)
+        if shown.has_fitted:
+            recording = _recording(sample, spikes, shown)
+            operations, work = _counted(sample, recording)
+            counted = FPGABackendState(
+                before.state,
+                before.samples_seen + (sample.y is not None),
+                before.operations + operations,
+                before.work + work + Work(clocks=int(shown.clocks.sum())),
+            )
+        self._so_far = counted
+        return recording
 
     def _core_has_the_state(self) -> bool:
         """Return whether the core has the state, after giving it to the core if it fits."""
@@ -148,13 +166,16 @@ class FPGABackend(Backend):
 
     def _show_by_rules(self, sample: Batch, record: bool) -> Outcome:
         """Show a sample by the reference."""
-        before, net = self._so_far, self.net
-        state, shown = shown_by_rules(net, self.state, sample)
-        recording = recording_of(net, [shown])
-        work = before.work + _work(shown.operations, recording, 0)
-        operations = before.operations + shown.operations
-        self._so_far = FPGABackendState(state, state.samples_seen, operations, work)
-        return Outcome(shown.step_scores[-1:], recording if record else None)
+        state, shown = shown_by_rules(self.net, self.state, sample)
+        before = self._so_far
+        self._so_far = FPGABackendState(
+            state,
+            state.samples_seen,
+            before.operations + shown.operations,
+            before.work + work_by_rules(shown.steps, shown.operations),
+        )
+        recording = recording_of(self.net, [shown]) if record else None
+        return Outcome(shown.step_scores[-1:], recording)
 
 
 def _recording(sample: Batch, inputs: Integers, shown: Shown) -> Recording:
@@ -163,9 +184,9 @@ def _recording(sample: Batch, inputs: Integers, shown: Shown) -> Recording:
     spikes: list[Integers] = [np.zeros((1, n_steps, n), np.int64) for n in net.layer_sizes]
     errors: list[Integers] = [np.zeros((1, n_steps, n), np.int64) for n in net.layer_sizes]
     spikes[0][0] = inputs
-    assert shown.events is not None
+    events = shown.events[: shown.outcome[0]]
     for l in range(1, net.n_layers + 1):
-        step, _, unit, n_spikes, error = shown.events[shown.events[:, 1] == l].T
+        step, _, unit, n_spikes, error = events[events[:, 1] == l].T
         np.add.at(spikes[l][0], (step, unit), n_spikes)
         np.add.at(errors[l][0], (step, unit), error)
     unit_of_drive = math.ldexp(1.0, -net.fraction_bits)
@@ -177,25 +198,20 @@ def _recording(sample: Batch, inputs: Integers, shown: Shown) -> Recording:
     )
 
 
-def _operations(sample: Batch, recording: Recording) -> Operations:
-    """Return the operations of one sample from its recording."""
-    net, is_taught = sample.net, recording.errors is not None
-    work, state = WorkCounter(net), open_sample(net)
+def _counted(sample: Batch, recording: Recording) -> tuple[Operations, Work]:
+    """Return operations and work of one sample from its recording."""
+    net, errors = sample.net, recording.errors
+    counter, state = WorkCounter(net), open_sample(net)
+    steps = []
     for t in range(sample.n_steps):
         k = tuple(layer[0, t] for layer in recording.spikes)
-        e = (None, *(layer[0, t] for layer in recording.errors[1:])) if recording.errors else None
         c = tuple(before + sent for before, sent in zip(state.c, k[:-1], strict=True))
-        E = (
-            state.E
-            if e is None
-            else (None, *(a + b for a, b in zip(state.E[1:], e[1:], strict=True)))
-        )
-        state = state._replace(c=c, E=E, t=t + 1, shown=t + 1)
-        work.add(state, Step(k, e))
-    return work.total(state, is_taught)
-
-
-def _work(operations: Operations, recording: Recording, clocks: int) -> Work:
-    """Return the work of one sample: a row for each message that meets weights."""
-    messages = [*recording.spikes[:-1], *(recording.errors or ())[2:]]
-    return Work(sum(map(np.count_nonzero, messages)), operations.multiply_adds, clocks)
+        state, e = state._replace(c=c, t=t + 1, shown=t + 1), None
+        if errors is not None:
+            e = (None, *(layer[0, t] for layer in errors[1:]))
+            E = (a + b for a, b in zip(state.E[1:], e[1:], strict=True))
+            state = state._replace(E=(None, *E))
+        steps.append(Step(k, e))
+        counter.add(state, steps[-1])
+    operations = counter.total(state, errors is not None)
+    return operations, work_by_rules(steps, operations)

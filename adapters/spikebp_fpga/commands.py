@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 Learned = Annotated[Path, typer.Argument(help="File written by `spikebp train --save`.")]
-Lanes = Annotated[int, typer.Option(metavar="1|2|4|8|16", help="Weights that it reads in a clock.")]
+Lanes = Annotated[
+    int | None,
+    typer.Option(metavar="1|2|4|8|16", help="Weights that it reads in a clock.", show_default="8"),
+]
 WeightBits = Annotated[
     int | None,
     typer.Option(help="Bits of a weight, 16 to 32.", show_default="4 more than fraction bits"),
@@ -18,7 +21,7 @@ WeightBits = Annotated[
 def export_fpga(
     learned: Learned,
     output: Annotated[Path, typer.Option(help="Write the project to this folder.")],
-    lanes: Lanes = 8,
+    lanes: Lanes = None,
     weight_bits: WeightBits = None,
 ) -> None:
     """Write a network as a project for an FPGA: a core that goes on learning, a bench and a board.
@@ -42,7 +45,7 @@ def import_fpga(
     samples: Annotated[
         int, typer.Option(help="Samples that it has learned since, which it does not count.")
     ] = 0,
-    lanes: Lanes = 8,
+    lanes: Lanes = None,
     weight_bits: WeightBits = None,
 ) -> None:
     """Turn the memories of a core into a checkpoint, from which any back end can continue."""

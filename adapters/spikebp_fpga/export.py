@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from spikebp_fpga.layout import Layout, why_not_in_hardware
+from spikebp_fpga.layout import BITS_OPTION, LANE_OPTION, Layout, why_not_in_hardware
 from spikebp_fpga.memory import Memories, files_of, memories_of
 from spikebp_fpga.tokens import CLOSE, DROP, READ, STEP, SUMS, tokens_of
 from spikebp_fpga.verilated import FOLDER, SOURCES
@@ -85,8 +85,8 @@ class FPGAProject:
             for name, (value, width) in layout.numbers.items()
         )
         of_serial = (
-            f".NUMBER_BITS({bits['number_bits']}), .SUM_BITS({layout.sum_bits}), "
-            f".LANE_BITS({layout.parameters['LANE_BITS']})"
+            f".NUMBER_BITS({bits['number_bits']}), .WEIGHT_BITS({layout.weight_bits}), "
+            f".SUM_BITS({layout.sum_bits}), .LANE_BITS({layout.parameters['LANE_BITS']})"
         )
         return f"""// The core with the numbers of one network, behind a serial line.
 module spikebp_device #(
@@ -210,25 +210,33 @@ def _bytes_of(operation: int, index: int, number: int) -> list[int]:
     return [*data[:-1], data[-1] | is_answered << 8]
 
 
-def to_fpga(learned: Checkpoint, lanes: int = 8, weight_bits: int | None = None) -> FPGAProject:
+def to_fpga(
+    learned: Checkpoint, lanes: int | None = None, weight_bits: int | None = None
+) -> FPGAProject:
     """Return a network as a project for an FPGA.
 
     Parameters
     ----------
     learned : Checkpoint
         The network, and what it has learned.
-    lanes : {1, 2, 4, 8, 16}, default=8
-        Weights that the core reads in a clock.
+    lanes : {1, 2, 4, 8, 16} or None, default=None
+        Weights that the core reads in a clock; None takes 8.
     weight_bits : int or None, default=None
         Bits of a weight, 16 to 32; None takes 4 more than fraction bits.
 
     Raises
     ------
+    ValueError
+        If `lanes` or `weight_bits` is not allowed.
     UnsupportedError
         If the core does not know the network.
     OverflowError
         If a weight does not fit.
     """
+    lanes, weight_bits = (
+        LANE_OPTION.parse("lanes", lanes),
+        BITS_OPTION.parse("weight_bits", weight_bits),
+    )
     if (reason := why_not_in_hardware(learned.net, weight_bits)) is not None:
         raise UnsupportedError(f"the core cannot run this network: {reason}")
     layout = Layout.of(learned.net, lanes, weight_bits)

@@ -40,7 +40,7 @@ void tick(Simulation *s) {
     Vspikebp_core &core = s->core;
     core.clk = 0;
     core.eval();
-    if ((core.sends || core.sends_back) && s->events && s->n_events < s->most_events) {
+    if ((core.sends || core.sends_back) && s->n_events < s->most_events) {
         int64_t *event = s->events + 5 * s->n_events++;
         event[0] = s->step;
         event[1] = core.sending_layer;
@@ -169,10 +169,10 @@ int64_t show_tokens(Simulation *s, int64_t n, const int64_t *tokens) {
 }
 
 // One sample. Tokens of all steps, and none after the last STEP; the sums of the output after each step,
-// and what units sent, if there is room. Returns the number of events, or -1 if it was refused.
-int64_t show_sample(Simulation *s, int64_t n, const int64_t *tokens, int64_t n_outputs,
+// and what units sent. `outcome` becomes the number of events, or -1 if the sample was refused.
+void show_sample(Simulation *s, int64_t n, const int64_t *tokens, int64_t n_outputs,
                     const int64_t *lanes, const int64_t *places, int64_t *drives, int64_t *events,
-                    int64_t most_events, int64_t *clocks, int64_t stalls) {
+                    int64_t most_events, int64_t *clocks, int64_t stalls, int64_t *outcome) {
     s->events = events;
     s->most_events = most_events;
     s->n_events = s->step = 0;
@@ -182,16 +182,14 @@ int64_t show_sample(Simulation *s, int64_t n, const int64_t *tokens, int64_t n_o
         s->clocks = clocks;
         taken += give_tokens(s, n - taken, tokens + 3 * taken);
         s->clocks = nullptr;
-        if (drives && (events || taken == n)) {
-            read_words(s, 1, n_outputs, lanes, places, drives + (events ? s->step : 0) * n_outputs);
-        }
+        read_words(s, 1, n_outputs, lanes, places, drives + s->step * n_outputs);
         s->step++;
     }
     const int64_t close[] = {CLOSE, 0, 0};
     s->clocks = clocks;
     give_tokens(s, 1, close);
     s->clocks = nullptr;
-    return s->core.refused ? -1 : s->n_events;
+    *outcome = s->core.refused ? -1 : s->n_events;
 }
 
 }

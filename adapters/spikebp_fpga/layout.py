@@ -11,15 +11,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import refused_kind
+from spikebp_plugins.backends.base import IntegerOption, refused_kind
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.fields import Definition
 
-#: Weights a clock, and bits of a weight.
+#: Weights a clock, and how many unless it is said.
 LANES: Final = (1, 2, 4, 8, 16)
+DEFAULT_LANES: Final = 8
+#: Bits of a weight.
 FEWEST_BITS: Final = 16
 MOST_BITS: Final = 32
+LANE_OPTION: Final = IntegerOption(LANES)
+BITS_OPTION: Final = IntegerOption(range(FEWEST_BITS, MOST_BITS + 1))
 #: By default weights have so many bits more than a fraction: they reach -8 to 8.
 BITS_BEFORE_POINT: Final = 4
 #: Spikes that a connection may be sent in a step: 2 to this. A sum of so many weights has two bits
@@ -31,6 +35,8 @@ MOST_LAYERS: Final = 15
 COUNT_BITS: Final = (12, 16)
 DIVIDEND_BITS: Final = (24, 53)
 RATE_BITS: Final = 17
+#: What is added to squared counts has fewer bits than their sum, in every layout.
+MOST_ADDED: Final = 2**29
 #: Places for spikes of the input that wait for products.
 RING: Final = 16
 
@@ -54,7 +60,11 @@ def why_not_in_hardware(net: Definition, weight_bits: int | None = None) -> str 
     fastest = max(w.rate // max(w.added_squares, 1) for w in rule.weights)
     if fastest >= 2**RATE_BITS:
         return f"rates have up to {RATE_BITS} bits, and one is {fastest} units of the last place"
+    if max(w.added_squares for w in rule.weights) >= MOST_ADDED:
+        return "n_steps times spikes_per_unit is too large for its sums of squared counts"
     bits = _weight_bits(net, weight_bits) + BITS_OF_SENT - 1
+    if net.fraction_bits >= bits:
+        return f"with weight_bits={weight_bits} it has less than {bits} fraction bits"
     if max(map(abs, _label_targets(net))) >= 2**bits:
         return f"its label_targets={net.label_targets} do not fit potentials of {bits + 3} bits"
     return None
@@ -108,10 +118,10 @@ class Layout:
 
     @classmethod
     def of(
-        cls, net: Definition, lanes: int, weight_bits: int | None, simulated: bool = False
+        cls, net: Definition, lanes: int | None, weight_bits: int | None, simulated: bool = False
     ) -> Layout:
-        """Return the layout for a network, with default weights unless their bits are given."""
-        return cls(net, lanes, _weight_bits(net, weight_bits), simulated)
+        """Return the layout for a network that the core knows, with what is None by default."""
+        return cls(net, lanes or DEFAULT_LANES, _weight_bits(net, weight_bits), simulated)
 
     # ---- numbers of the network
 
@@ -304,6 +314,8 @@ def packed(fields: list[tuple[int, int]]) -> int:
     """Return numbers of some bits each as one, the first the lowest."""
     value = at = 0
     for number, bits in fields:
-        value |= (number & (2**bits - 1)) << at
+        if not 0 <= number < 1 << bits:
+            raise ValueError(f"{number} has more than {bits} bits")
+        value |= number << at
         at += bits
     return value

@@ -43,6 +43,9 @@ STATES: Final = (
     *("keep", "undo"),
 )
 
+#: Outcomes of a sample besides the number of its events.
+REFUSED, NOT_SHOWN = -1, -2
+
 Integers = NDArray[np.int64]
 
 
@@ -115,21 +118,30 @@ def _compiled(parameters: Mapping[str, int]) -> bytes:
 
 
 class Shown(NamedTuple):
-    """What the core says of a sample.
+    """A sample, and what the core says of it.
 
     Attributes
     ----------
-    drives : ndarray of shape (n_steps or 1, n_outputs), int64
-        The summed drive of the output, in units of 2^-f: after each step or after the last.
-    events : ndarray of shape (n, 5), int64 or None
+    drives : ndarray of shape (n_steps, n_outputs), int64
+        The summed drive of the output after each step, in units of 2^-f.
+    events : ndarray of shape (most, 5), int64
         Step, layer, unit, spikes, and error of each unit that sent any.
     clocks : ndarray of shape (11,), int64
         The clocks of the sample, by what the core was doing: `STATES`.
+    outcome : ndarray of shape (1,), int64
+        How many of the events there are, `REFUSED`, or `NOT_SHOWN`. The harness writes it, so that
+        it is right after an interrupt.
     """
 
     drives: Integers
-    events: Integers | None
+    events: Integers
     clocks: Integers
+    outcome: Integers
+
+    @property
+    def has_fitted(self) -> bool:
+        """Whether it was shown, and all numbers fitted."""
+        return bool(self.outcome[0] >= 0)
 
 
 class VerilatedCore:
@@ -145,7 +157,7 @@ class VerilatedCore:
         self.layout = layout
         self._library = library = library_for(tuple(layout.parameters.items()))
         library.open_core.restype = ctypes.c_void_p
-        library.show_sample.restype = library.show_tokens.restype = ctypes.c_int64
+        library.show_tokens.restype = ctypes.c_int64
         self._core = ctypes.c_void_p(
             library.open_core(ctypes.c_int64(layout.sum_bits), ctypes.c_int64(layout.count_bits))
         )
@@ -176,44 +188,41 @@ class VerilatedCore:
         )
         return numbers
 
-    def show(self, tokens: Integers, n_steps: int, record: bool, stalls: int = 0) -> Shown | None:
-        """Show a sample, and close it.
+    def room(self, n_steps: int) -> Shown:
+        """Return room for what the core says of a sample, which was not shown yet."""
+        sizes = self.layout.sizes
+        return Shown(
+            drives=np.zeros((n_steps, sizes[-1]), np.int64),
+            events=np.empty((2 * n_steps * sum(sizes[1:]), 5), np.int64),
+            clocks=np.zeros(len(STATES), np.int64),
+            outcome=np.array([NOT_SHOWN]),
+        )
+
+    def show(self, tokens: Integers, shown: Shown, stalls: int = 0) -> None:
+        """Show a sample, and close it. If a number does not fit, the core is as it was before.
 
         Parameters
         ----------
         tokens : ndarray of shape (n, 3), int64
             Kind, unit and value of all tokens but the one that closes the sample.
-        n_steps : int
-            The steps among them.
-        record : bool
-            Whether to note what units send, and the drive after each step.
+        shown : Shown
+            Room for as many steps as are among them.
         stalls : int, default=0
             Not 0: where the random clocks begin in which no token comes.
-
-        Returns
-        -------
-        Shown or None
-            None if a number does not fit. The core is as it was before the sample.
         """
-        sizes = self.layout.sizes
-        drives = np.zeros((n_steps if record else 1, sizes[-1]), np.int64)
-        most = n_steps * (2 * sum(sizes[1:])) if record else 0
-        events, clocks = np.empty((most, 5), np.int64), np.zeros(len(STATES), np.int64)
-        n = self._library.show_sample(
+        self._library.show_sample(
             self._core,
             ctypes.c_int64(len(tokens)),
             _at(tokens),
-            ctypes.c_int64(sizes[-1]),
+            ctypes.c_int64(self.layout.sizes[-1]),
             *map(_at, self._outputs),
-            _at(drives),
-            _at(events) if record else None,
-            ctypes.c_int64(most),
-            _at(clocks),
+            _at(shown.drives),
+            _at(shown.events),
+            ctypes.c_int64(len(shown.events)),
+            _at(shown.clocks),
             ctypes.c_int64(stalls),
+            _at(shown.outcome),
         )
-        if n < 0:
-            return None
-        return Shown(drives, events[:n] if record else None, clocks)
 
     def show_tokens(self, tokens: Integers) -> bool:
         """Give it tokens; return whether the sample that was closed last has fitted."""

@@ -12,12 +12,12 @@ from spikebp_plugins.backends.base import StatefulBackend, Steps
 from spikebp_plugins.backends.outcome import Outcome, recording_of
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import CHOICES, Definition
-from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.sparse_rows import SparseRows, of_one_step
 from spikebp_plugins.network.state import LearningState, RealState
 from spikebp_plugins.rules.sample import MakeStep, SampleRecord, WorkCounter, run_sample
-from spikebp_plugins.rules.step import close_training, open_sample, open_training, step
+from spikebp_plugins.rules.step import Step, close_training, open_sample, open_training, step
 
 Array = NDArray[Any]
 
@@ -96,6 +96,16 @@ def shown_by_rules(
     target = None if sample.y is None else sample.targets()[0]
     learned, shown = run_sample(net, state.reals(), sample.inputs()[0], target, sample.n_steps)
     return learned.on_grid(net), shown
+
+
+def work_by_rules(steps: Sequence[Step], operations: Operations) -> Work:
+    """Return the work for a sample that is what the rules ask for: a row for each message."""
+    rows = sum(
+        int(np.count_nonzero(sent))
+        for step in steps
+        for sent in (*step.k[:-1], *(step.e or ())[2:])
+    )
+    return Work(rows, operations.multiply_adds)
 
 
 class StepOwner(Protocol):

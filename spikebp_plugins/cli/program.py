@@ -90,7 +90,7 @@ app.command("export-c")(export_c.export_c)
 app.command("import-c")(export_c.import_c)
 for _point in sorted(entry_points(group=COMMANDS), key=lambda point: point.name):
     # A command of another package that cannot be loaded must not hide all others.
-    with suppress(ImportError):
+    with suppress(Exception):
         app.command(_point.name)(_point.load())
 
 

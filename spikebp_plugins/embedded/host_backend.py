@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Backend, IntegerOption
 from spikebp_plugins.backends.outcome import Outcome, Recording, joined, recording_of
-from spikebp_plugins.backends.reference import shown_by_rules
+from spikebp_plugins.backends.reference import shown_by_rules, work_by_rules
 from spikebp_plugins.embedded.geometry import GEOMETRIES
 from spikebp_plugins.embedded.host_library import DONE, CBlockResult, HostLibrary
 from spikebp_plugins.embedded.host_samples import SamplesInC, samples_in_c
@@ -178,13 +178,7 @@ class CBackend(Backend):
         """Show one sample by the reference."""
         before, earlier, done, _ = self._current
         state, shown = shown_by_rules(self.net, before, batch)
-        # The work of the reference is that of the rules.
-        rows = sum(
-            int(np.count_nonzero(sent))
-            for step in shown.steps
-            for sent in (*step.k[:-1], *(step.e or ())[2:])
-        )
-        done += Work(rows, shown.operations.multiply_adds)
+        done += work_by_rules(shown.steps, shown.operations)
         self._current = CBackendState(state, earlier + shown.operations, done, None)
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording)

@@ -44,9 +44,8 @@ def refusals(monkeypatch):
     counted, show = {"refused": 0, "shown": 0}, VerilatedCore.show
 
     def counting(self, *arguments, **options):
-        shown = show(self, *arguments, **options)
-        counted["refused" if shown is None else "shown"] += 1
-        return shown
+        show(self, *arguments, **options)
+        counted["shown" if arguments[1].has_fitted else "refused"] += 1
 
     monkeypatch.setattr(VerilatedCore, "show", counting)
     return counted
@@ -55,8 +54,8 @@ def refusals(monkeypatch):
 def test_tokens_may_stall(monkeypatch, refusals):
     show = VerilatedCore.show
 
-    def stalling(self, tokens, n_steps, record):
-        return show(self, tokens, n_steps, record, stalls=len(tokens) + 1)
+    def stalling(self, tokens, shown):
+        show(self, tokens, shown, stalls=len(tokens) + 1)
 
     monkeypatch.setattr(VerilatedCore, "show", stalling)
     for number in range(300, 330):
@@ -184,9 +183,12 @@ def test_tokens_that_mean_nothing_are_refused(tokens):
 
 def test_clocks_are_those_of_the_formula(monkeypatch):
     seen, show = [], VerilatedCore.show
-    monkeypatch.setattr(
-        VerilatedCore, "show", lambda *args, **kwds: seen.append(show(*args, **kwds)) or seen[-1]
-    )
+
+    def noting(self, tokens, shown):
+        show(self, tokens, shown)
+        seen.append(shown)
+
+    monkeypatch.setattr(VerilatedCore, "show", noting)
     n_compared = 0
     for number in range(400, 460):
         net, weights, options = random_network(number)
@@ -199,7 +201,7 @@ def test_clocks_are_those_of_the_formula(monkeypatch):
                         )
                     except OverflowError:
                         continue
-                    if not seen or seen[-1] is None:
+                    if not seen or not seen[-1].has_fitted:
                         continue
                     spikes = [layer[0] for layer in trace.spikes]
                     errors = y and [None, *(layer[0] for layer in trace.errors[1:])]
@@ -250,6 +252,34 @@ def test_it_is_relayed_to_other_back_ends_and_back():
     assert checkpoint.state == learned
 
 
+@pytest.mark.parametrize("moment", ["after the core has learned", "while it is counted"])
+def test_an_interrupt_leaves_the_state_of_a_sample_boundary(moment, monkeypatch):
+    digits = load_digits()
+    x, y = digits.data[:6] / 16, digits.target[:6]
+    net = SpikingMLP((64, 8, 10))
+    owner, name = (VerilatedCore, "show") if moment.startswith("after") else (backend, "_recording")
+    function, calls = getattr(owner, name), []
+
+    def interrupted(*arguments):
+        result = function(*arguments)
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr(owner, name, interrupted)
+    with Simulator(net, "fpga", lanes=2) as core, Simulator(net) as engine:
+        with pytest.raises(KeyboardInterrupt):
+            core.train(x, y)
+        engine.train(x[:4], y[:4])
+        assert core.checkpoint().state == engine.checkpoint().state
+        assert core.operations == engine.operations
+        core.train(x[4:], y[4:])
+        engine.train(x[4:], y[4:])
+        assert core.checkpoint().state == engine.checkpoint().state
+        assert core.operations == engine.operations
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
@@ -259,11 +289,20 @@ def test_it_is_relayed_to_other_back_ends_and_back():
         ({"fraction_bits": 30, "update": "outer"}, "fraction_bits up to 28"),
         ({"update": "outer", "learning_rate": 3.0, "fraction_bits": 24}, "17 bits"),
         ({"label_targets": (0.0, 1e9)}, "label_targets"),
+        ({"n_steps": 5000, "spikes_per_unit": 1}, "n_steps times spikes_per_unit"),
     ],
 )
 def test_what_the_core_does_not_know_is_refused_by_name(fields, reason):
     with pytest.raises(UnsupportedError, match=reason):
         Simulator(SpikingMLP((4, 3, 2), **fields), "fpga")
+
+
+def test_options_that_the_core_does_not_have_are_refused():
+    net = SpikingMLP((4, 3, 2), update="outer", fraction_bits=29)
+    with pytest.raises(UnsupportedError, match="with weight_bits=16 it has less than 29 fraction"):
+        Simulator(net, "fpga", weight_bits=16)
+    with pytest.raises(ValueError, match="lanes of back end 'fpga' must be one of 1, 2, 4, 8, 16"):
+        Simulator(net, "fpga", lanes=3)
 
 
 def test_without_verilator_a_sentence_says_what_to_install(monkeypatch):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from spikebp_fpga.export import N_LEARNED, to_fpga
+from spikebp_fpga.export import N_LEARNED, _bytes_of, to_fpga
 from spikebp_fpga.memory import checkpoint_from
+from spikebp_fpga.tokens import CLOSE, SPIKE, STEP, WRITE
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
 from spikebp_plugins.network.checkpoint import Checkpoint
 from tests.core.test_cli import run as run_spikebp
@@ -70,6 +71,39 @@ def test_a_bench_finds_what_is_wrong(name, tmp_path):
     assert ": 1 are wrong" in done.stdout
 
 
+@tools("make", "iverilog", "vvp")
+@pytest.mark.parametrize(
+    "frame",
+    [
+        (SPIKE, 1 << 20, 1),
+        (SPIKE, 0, 1 << 45),
+        (SPIKE + 8, 0, 1),
+        (WRITE, 0, 1 << 24),
+        (WRITE + 8, 2 << 19, 0),
+        (WRITE, 1 << 18, 0),
+        (WRITE + 16, 0, 0),
+    ],
+    ids=["a unit", "a number", "a token", "a weight", "a lane", "a place", "a memory"],
+)
+def test_frames_that_mean_nothing_do_nothing_and_are_told(frame, tmp_path):
+    project = to_fpga(learned(SpikingMLP((64, 8, 10))), 2)
+    project.save(tmp_path)
+    frames = [frame, (SPIKE, 3, 2), (STEP, 0, 1), (CLOSE, 0, 0), (WRITE, 0, 5)]
+    more = [byte for given in frames for byte in _bytes_of(*given)]
+    with open(tmp_path / "bench_bytes.hex", "a") as file:
+        file.writelines(f"{byte:03x}\n" for byte in more)
+    with open(tmp_path / "bench_replies.hex", "a") as file:
+        file.write(2 * f"{2:012x}\n")  # nothing was refused, and something is wrong
+    sent, replies, _ = project._bench()
+    text = (tmp_path / "bench.sv").read_text()
+    for before, after in ((len(sent), len(sent) + len(more)), (len(replies), len(replies) + 2)):
+        assert f"[0:{before}-1]" in text
+        text = re.sub(rf"\b{before}\b", str(after), text)
+    (tmp_path / "bench.sv").write_text(text)
+    done = bench(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_commands_bring_a_network_to_a_core_and_back(tmp_path):
     before = learned(SpikingMLP((64, 8, 10)))
     before.save(tmp_path / "digits.npz")
@@ -104,6 +138,9 @@ def test_what_the_core_cannot_hold_is_refused():
     weights = [np.full(shape, 9.0) for shape in net.weight_shapes]
     with Simulator(net, weights=weights) as simulator:
         checkpoint = simulator.checkpoint()
+    for wrong, message in (((3,), "lanes must be one of 1, 2, 4, 8, 16"), ((8, 33), "weight_bits")):
+        with pytest.raises(ValueError, match=message):
+            to_fpga(checkpoint, *wrong)
     with pytest.raises(OverflowError, match=r"weight must be at most \d+ units"):
         to_fpga(checkpoint)
     with Simulator(SpikingMLP((4, 3, 2), spikes="binary")) as simulator:

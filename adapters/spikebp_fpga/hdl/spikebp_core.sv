@@ -59,7 +59,7 @@ module spikebp_core #(
     input  logic [LANE_BITS:0] host_lane,
     input  logic [NUMBER_BITS-1:0] host_at,
     input  logic signed [SUM_BITS-1:0] host_in,
-    output logic signed [SUM_BITS-1:0] host_out,  // six clocks after the address
+    output logic signed [SUM_BITS-1:0] host_out,  // five clocks after the address
     // what units send: spikes and, at the output and in the backward pass, errors
     output logic sends, sends_back,
     output logic [3:0] sending_layer,
@@ -282,9 +282,9 @@ module spikebp_core #(
         .is_fresh(is_target ? is_first_target : is_fresh), .counts_afresh(is_first_step),
         .errors_afresh(is_first_target || !learns_once), .units, .words, .words_at(drive_at),
         .sums_from(is_target ? TARGET_SUMS : is_error ? psi_at + (has_no_entry ? psi_from : psi_to) : drive_at),
-        .sums_to(is_target ? TARGET_SUMS : is_error ? psi_at + psi_to : drive_at), .log_at(words_from), .busy(quantizers_busy), .overflow(quantizers_overflow),
-        .sum_read, .sum_read_at, .sums, .sum_write, .sum_write_at, .left,
-        .target_write, .target_unit, .target,
+        .sums_to(is_target ? TARGET_SUMS : is_error ? psi_at + psi_to : drive_at), .log_at(words_from),
+        .busy(quantizers_busy), .overflow(quantizers_overflow), .sum_read, .sum_read_at, .sums, .sum_write,
+        .sum_write_at, .left, .target_write, .target_unit, .target,
         .errors_of, .errors, .lists_word, .listed_word, .lists, .listed_unit, .spikes, .listed_count,
         .magnitude);
 

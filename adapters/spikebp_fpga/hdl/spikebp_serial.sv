@@ -6,12 +6,13 @@
 // the index which lane, and the others where.
 //
 // READ replies with the number that it reads. STEP, CLOSE and DROP reply when they are done: bit 0 is 1
-// if the last sample that was closed was refused, bit 1 if a byte was lost. Then no frame does anything
-// until a reset. So who waits for replies, and has at most `2^FIFO_BITS` bytes under way, loses none.
+// if the last sample that was closed was refused, bit 1 if a byte was lost, or a frame has an operation, a
+// place or a number that does not exist here. Then no frame does anything until a reset. So who waits for
+// replies, and has at most `2^FIFO_BITS` bytes under way, loses none.
 module spikebp_serial #(
     parameter DIVIDER = 25,  // clocks of a bit
     parameter FIFO_BITS = 11,
-    parameter NUMBER_BITS = 16, SUM_BITS = 40, LANE_BITS = 3
+    parameter NUMBER_BITS = 16, WEIGHT_BITS = 24, SUM_BITS = 40, LANE_BITS = 3
 ) (
     input  logic clk, rst,
     input  logic receives,
@@ -56,7 +57,7 @@ module spikebp_serial #(
                 else is_lost <= 1;
             end
         end
-        if (has_byte && is_full) is_lost <= 1;
+        if ((has_byte && is_full) || (has_frame && !fits)) is_lost <= 1;
         if (rst) begin line <= '1; in_bit <= 0; has_byte <= 0; is_lost <= 0; end
     end
 
@@ -89,8 +90,14 @@ module spikebp_serial #(
     assign token = frame[2:0];
     assign token_unit = NUMBER_BITS'(frame[31:8]);
     assign token_value = SUM_BITS'(frame[79:32]);
-    assign token_valid = has_frame && !is_memory && !is_given && !is_lost;
-    assign host_write = has_frame && token == WRITE && rests && !is_lost;
+    wire fits_weight = token_value == SUM_BITS'($signed(token_value[WEIGHT_BITS-1:0]));
+    wire fits = frame[79:32] == 48'(token_value) && (is_memory
+        ? frame[7:4] == 0 && 32'(frame[31:27]) >> LANE_BITS == 0 && 32'(frame[26:8]) >> NUMBER_BITS == 0
+            && (is_sums || fits_weight)
+        : frame[7:3] == 0 && 32'(frame[31:8]) >> NUMBER_BITS == 0);
+    wire is_sound = has_frame && fits && !is_lost;
+    assign token_valid = is_sound && !is_memory && !is_given;
+    assign host_write = is_sound && token == WRITE && rests;
     assign is_sums = frame[3];
     assign host_lane = (LANE_BITS+1)'(frame[31:27]);
     assign host_at = NUMBER_BITS'(frame[26:8]);
@@ -100,7 +107,7 @@ module spikebp_serial #(
     always_comb begin
         is_used = 0; begins_reply = 0;
         if (has_frame && !replies) begin
-            if (is_lost) begin is_used = 1; begins_reply = token >= STEP && token != WRITE; end
+            if (!is_sound) begin is_used = 1; begins_reply = token >= STEP && token != WRITE; end
             else if (token == WRITE) is_used = rests;
             else if (token == READ) begin is_used = waits == 7; begins_reply = is_used; end
             else if (token < STEP) is_used = is_given;
@@ -121,7 +128,7 @@ module spikebp_serial #(
     always_ff @(posedge clk) begin
         transmits <= !replies || out_bit == 9 || (out_bit != 0 && reply[0]);
         if (begins_reply) begin
-            reply <= token == READ && !is_lost ? 48'(host_out) : {46'b0, is_lost, refused};
+            reply <= token == READ && is_sound ? 48'(host_out) : {46'b0, !is_sound, refused};
             replies <= 1; out_bit <= 0; out_byte <= 0; out_clock <= BIT;
         end else if (replies) begin
             out_clock <= out_clock == 0 ? BIT : out_clock - 1'b1;
