@@ -32,8 +32,8 @@ def export_fpga(
     from spikebp_plugins.network.checkpoint import Checkpoint
 
     project = to_fpga(Checkpoint.load(learned), lanes, weight_bits)
-    for path in project.save(output):
-        typer.echo(str(path))
+    paths = project.save(output)
+    typer.echo(f"{output}: {len(paths)} files, of which README.md says what they are for")
 
 
 def import_fpga(
