@@ -14,7 +14,7 @@ import pytest
 from spikebp_plugins.engine.building import IS_64_BIT, compilers, sources
 from tests.documentation import ROOT
 
-PACKAGES = ("spikebp_plugins", "spikebp_brian2", "spikebp_lava")
+PACKAGES = ("spikebp_plugins", "spikebp_brian2", "spikebp_fpga", "spikebp_lava")
 NO_NETWORK = re.compile("error sending request|dns error|[Nn]etwork connectivity is disabled")
 
 
@@ -56,7 +56,7 @@ def test_an_archive_installs_without_extras(archives, kind, tmp_path):
     code = "import spikebp_plugins as s; print(s.__file__, *s.available_backends())"
     printed = output_of(python, "-c", code, folder=tmp_path)
     assert printed.startswith(str(tmp_path / "env")), printed
-    assert printed.split()[1:] == ["brian2", "c", "compiled", "lava", "reference"]
+    assert printed.split()[1:] == ["brian2", "c", "compiled", "fpga", "lava", "reference"]
     for adapter, extra in (("spikebp_brian2", "brian2"), ("spikebp_lava", "lava")):
         printed = output_of(python, "-c", f"import {adapter}", folder=tmp_path)
         assert f"pip install 'spikebp-plugins[{extra}]'" in printed
@@ -76,6 +76,10 @@ def test_archives_hold_what_they_should(archives):
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     templates = ("host.c", "network.c", "network.h", "network.md")
     assert {f"spikebp_plugins/embedded/{name}" for name in templates} <= set(names)
+    adapters = ROOT / "adapters"
+    hardware = [path for path in (adapters / "spikebp_fpga").rglob("*.*v") if path.is_file()]
+    assert hardware
+    assert {path.relative_to(adapters).as_posix() for path in hardware} <= set(names)
     is_pure = archives[".whl"].name.endswith("-py3-none-any.whl")
     assert any("engine/c/_engine." in name for name in names) == (not is_pure)
     assert not (is_pure and IS_64_BIT and compilers())
