@@ -23,6 +23,8 @@ Integers = NDArray[np.int64]
 #: spikes, of a pass of the quantizers, and of a rate.
 PRODUCTS, NO_PRODUCTS = 16, 5
 INPUT, NO_INPUT = 19, 7
+#: Clocks until the core takes the next spike of the input.
+SPIKE: Final = 4
 QUANTIZERS: Final = 12
 RATE: Final = 5
 #: Clocks in which the inputs met are kept for the next update, where weights learn at each step.
@@ -30,7 +32,7 @@ KEEP, NOTHING_KEPT = 5, 4
 
 
 def clocks_of(
-    layout: Layout, spikes: list[Integers], errors: list[Any] | None, labels: bool = True
+    layout: Layout, spikes: list[Integers], errors: list[Any] | None, n_targets: int = 1
 ) -> Counter[str]:
     """Return the clocks of a sample by what the core does, if its tokens come without a pause.
 
@@ -42,17 +44,17 @@ def clocks_of(
         Of layers 0..L, as one sample of a trace has them.
     errors : list of ndarray of shape (n_steps, n_units), or None
         Of layers 1..L behind None; None for a sample without a target.
-    labels : bool, default=True
-        Whether the target is a label, and no real numbers, of which each is a token.
+    n_targets : int, default=1
+        Steps that have a target of their own.
     """
-    return _Clocks(layout, spikes, errors, labels).total
+    return _Clocks(layout, spikes, errors, n_targets).total
 
 
 class _Clocks:
     """The clocks of a sample, added up as its steps go by."""
 
     def __init__(
-        self, layout: Layout, spikes: list[Integers], errors: list[Any] | None, labels: bool
+        self, layout: Layout, spikes: list[Integers], errors: list[Any] | None, n_targets: int
     ) -> None:
         self.layout = layout
         self.rule = layout.net.learning_rule
@@ -62,7 +64,7 @@ class _Clocks:
         E = [np.zeros(n, np.int64) for n in layout.sizes]
         has_spiked = np.zeros(layout.sizes[0], np.bool_)
         if errors is not None:
-            self.total["input"] += layout.sizes[-1] + labels
+            self.total["input"] += layout.sizes[-1] * n_targets
         for t in range(n_steps):
             sent = [layer[t] for layer in spikes]
             back: list[Any] = [
@@ -71,7 +73,9 @@ class _Clocks:
             has_spiked |= sent[0] != 0
             c = [before + k for before, k in zip(c, sent, strict=True)]
             n, words = np.count_nonzero(sent[0]), layout.words[1]
-            self.total["input"] += INPUT + n * words if n else NO_INPUT
+            self.total["input"] += (
+                INPUT + max(n * words, SPIKE * (n - 1) + words) if n else NO_INPUT
+            )
             for l in range(1, L + 1):
                 if l > 1:
                     self._products("forward", sent[l - 1], layout.words[l])
@@ -108,7 +112,7 @@ class _Clocks:
             self.total["rate"] += RATE
             if self.rule.reads_squares:
                 self._products("squares", met[l - 1], 1)
-                self.total["rate"] += self.layout.parameters["DIVIDEND_BITS"]
+                self.total["rate"] += self.layout.parameters["LIMIT_BITS"]
             n_words = np.count_nonzero(self._by_word(l, errors[l]))
             self._products("update", met[l - 1], int(n_words))
 

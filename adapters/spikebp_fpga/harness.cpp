@@ -8,7 +8,7 @@
 
 namespace {
 
-enum { SPIKE, TARGET, LABEL, STEP, CLOSE, DROP };
+enum { SPIKE, TARGET, STEP, CLOSE, DROP };
 
 // Bits of the ports: Python knows them.
 struct Widths {
@@ -43,10 +43,10 @@ void tick(Simulation *s) {
     if ((core.sends || core.sends_back) && s->n_events < s->most_events) {
         int64_t *event = s->events + 5 * s->n_events++;
         event[0] = s->step;
-        event[1] = core.sending_layer;
-        event[2] = core.sending_unit;
-        event[3] = core.sends ? number(core.sent_spikes, s->widths.count) : 0;
-        event[4] = core.sends_back ? number(core.sent_error, s->widths.count) : 0;
+        event[1] = core.l;
+        event[2] = core.listed_unit;
+        event[3] = core.sends ? number(core.spikes, s->widths.count) : 0;
+        event[4] = core.sends_back ? number(core.sent_on, s->widths.count) : 0;
     }
     if (s->clocks) s->clocks[core.state]++;
     core.clk = 1;
@@ -80,29 +80,11 @@ void close_core(Simulation *s) {
     delete s;
 }
 
-// The numbers of the network, in the order of the ports, each as words of 32 bits.
-void set_numbers(Simulation *s, const uint32_t *words) {
+// What differs between networks; the highest bytes may be missing, which are 0.
+void set_network(Simulation *s, int64_t n, const void *bytes) {
     Vspikebp_core &core = s->core;
-    auto take = [&words](auto &port) {
-        std::memcpy(&port, words, sizeof port);
-        words += (sizeof port + 3) / 4;
-    };
-    take(core.fraction_bits);
-    take(core.last_layer);
-    take(core.most_updates);
-    take(core.learns_once);
-    take(core.divides_rate);
-    take(core.limits_gain);
-    take(core.zeroes_left);
-    take(core.count_least);
-    take(core.count_each);
-    take(core.error_least);
-    take(core.error_each);
-    take(core.gain_least);
-    take(core.gain_each);
-    take(core.y_wrong);
-    take(core.y_right);
-    take(core.records);
+    std::memset(&core.network, 0, sizeof core.network);
+    std::memcpy(&core.network, bytes, n);
     core.rst = 1;
     core.token_valid = core.host_write = 0;
     for (int i = 0; i < 32; i++) tick(s);

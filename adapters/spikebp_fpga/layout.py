@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +33,18 @@ BITS_BEFORE_POINT: Final = 4
 BITS_OF_SENT: Final = 14
 #: A layer has a number of 4 bits.
 MOST_LAYERS: Final = 15
-#: Bits of counts and errors, and of what is divided: R, or a gain that is limited.
+#: Bits of counts and errors, and of what is divided and of limits: R, or a gain that is limited.
 COUNT_BITS: Final = (12, 16)
-DIVIDEND_BITS: Final = (24, 53)
+LIMIT_BITS: Final = (24, 53)
 RATE_BITS: Final = 17
 #: What is added to squared counts has fewer bits than their sum, in every layout.
 MOST_ADDED: Final = 2**29
 #: Places for spikes of the input that wait for products.
 RING: Final = 16
+
+#: Sources and templates, and the place of a number in one.
+FOLDER: Final = Path(__file__).parent
+PLACE: Final = re.compile(r"\bNET_([A-Z]+(?:_[A-Z]+)*)")
 
 Integers = NDArray[np.int64]
 
@@ -65,20 +71,13 @@ def why_not_in_hardware(net: Definition, weight_bits: int | None = None) -> str 
     bits = _weight_bits(net, weight_bits) + BITS_OF_SENT - 1
     if net.fraction_bits >= bits:
         return f"with weight_bits={weight_bits} it has less than {bits} fraction bits"
-    if max(map(abs, _label_targets(net))) >= 2**bits:
+    if math.ldexp(max(map(abs, net.label_targets)), net.fraction_bits) >= 2**bits:
         return f"its label_targets={net.label_targets} do not fit potentials of {bits + 3} bits"
     return None
 
 
 def _weight_bits(net: Definition, given: int | None) -> int:
     return given or max(FEWEST_BITS, net.fraction_bits + BITS_BEFORE_POINT)
-
-
-def _label_targets(net: Definition) -> list[int]:
-    """Return the targets that labels stand for, in units of 2^-f."""
-    arithmetic = arithmetic_of(net)
-    units: list[int] = arithmetic.encode(arithmetic.round(net.label_targets)).tolist()
-    return units
 
 
 def bits_of(n: int) -> int:
@@ -88,10 +87,6 @@ def bits_of(n: int) -> int:
 
 def _rounded(n: int, least: int) -> int:
     return max(least, 1 << bits_of(n))
-
-
-def _sum_depth(parameters: Mapping[str, int]) -> int:
-    return parameters["WORDS"] + 2 * parameters["HIDDEN_WORDS"] + parameters["OUTPUT_WORDS"]
 
 
 @dataclass(frozen=True)
@@ -179,14 +174,14 @@ class Layout:
         """Updates of a sample that have to be undone if it does not fit."""
         return 1 if self.net.learning_rule.learns_once else self.net.n_steps
 
-    # ---- parameters of the core
+    # ---- what the core is told
 
     @cached_property
     def parameters(self) -> dict[str, int]:
-        """The parameters of the module ``spikebp_core``."""
-        net, P, words = self.net, self.lanes, self.words
+        """Widths and depths, which ``spikebp_network.svh`` explains."""
+        net, words = self.net, self.words
         rule = net.learning_rule
-        wide = rule.limits_gain or max(w.rate for w in rule.weights) >= 2 ** DIVIDEND_BITS[0]
+        wide = rule.limits_gain or max(w.rate for w in rule.weights) >= 2 ** LIMIT_BITS[0]
         depths = {
             "INPUTS": (self.sizes[0], 256),
             "UNITS": (sum(self.sizes[:-1]), 512),
@@ -200,23 +195,53 @@ class Layout:
         sized = {
             name: _rounded(n, least) if self.simulated else n for name, (n, least) in depths.items()
         }
-        numbers = [*sized.values(), _sum_depth(sized), sized["UPDATES"] * sized["UNITS"]]
+        sums = sized["WORDS"] + 2 * sized["HIDDEN_WORDS"] + sized["OUTPUT_WORDS"]
         return {
             "LAYERS": max(net.n_layers, 4) if self.simulated else net.n_layers,
-            "LANE_BITS": bits_of(P),
+            "LANE_BITS": bits_of(self.lanes),
             "WEIGHT_BITS": self.weight_bits,
             "COUNT_BITS": self.count_bits,
             "SUM_BITS": self.sum_bits,
             "LEFT_BITS": self.sum_bits - 3 if self.simulated else self.fraction_bits + 1,
-            "DIVIDEND_BITS": DIVIDEND_BITS[wide],
-            "NUMBER_BITS": bits_of(max(numbers)) + 1,
+            "LIMIT_BITS": LIMIT_BITS[wide],
+            "NUMBER_BITS": bits_of(max(*sized.values(), sums, sized["UPDATES"] * sized["UNITS"]))
+            + 1,
+            "SUM_DEPTH": sums,
             **sized,
         }
 
-    @property
-    def sum_depth(self) -> int:
-        """Words of a lane of sums: drive, backward potentials twice, and potentials of targets."""
-        return _sum_depth(self.parameters)
+    @cached_property
+    def network(self) -> tuple[int, int]:
+        """What the core is told of networks with the same parameters: a number, and its bits."""
+        net, rule, given = self.net, self.net.learning_rule, self.parameters
+        number, limit = given["NUMBER_BITS"], given["LIMIT_BITS"]
+        square = 2 * self.count_bits + number
+        limits = rule.count_limit, rule.weights[-1].error_limit, rule.gain_limit
+        none, most = (1 << limit) - 1, (1 << (self.count_bits - 1)) - 1
+        fields = [
+            *((self.fraction_bits, 6), (net.n_layers, 4), (self.updates, number)),
+            *((int(rule.learns_once), 1), (int(rule.divides_rate), 1)),
+            *((int(rule.limits_gain), 1), (int(net.backward_init == "zero"), 1)),
+            *((min(each.least, none), limit) for each in limits),
+            *((min(each.per_step, none), limit) for each in limits),
+        ]
+        list_at = [0, *accumulate(self.sizes[1:-1], initial=RING)]
+        met_at = [0, *accumulate(self.sizes[:-1])]
+        for l, weights in enumerate([None, *rule.weights]):
+            places = self.tiles_at[l], self.drive_at[l], self.psi_at[l], list_at[l], met_at[l]
+            fields += ((n, number) for n in (self.sizes[l], self.words[l], *places))
+            fields += [
+                (weights.rate if weights else 0, limit),
+                (weights.added_squares if weights else 0, square),
+                (min(weights.error_limit.least, most) if weights else 0, limit),
+            ]
+        return packed(fields)
+
+    def written(self, template: str, **values: Any) -> str:
+        """Return a template with its numbers: parameters, and others by their names."""
+        known = self.parameters | {name.upper(): value for name, value in values.items()}
+        text = (FOLDER / template).read_text("utf-8")
+        return PLACE.sub(lambda place: str(known[place[1]]), text)
 
     @property
     def host_sums(self) -> int:
@@ -229,11 +254,6 @@ class Layout:
         return self.tiles_at[-1] * self.lanes
 
     @cached_property
-    def square_bits(self) -> int:
-        """Bits of a sum of squared counts."""
-        return 2 * self.count_bits + self.parameters["NUMBER_BITS"]
-
-    @cached_property
     def psi_at(self) -> list[int]:
         """Where backward potentials of layers 1..L-1 are among the sums; 0 for the others."""
         first = accumulate(self.words[1:-1], initial=self.parameters["WORDS"])
@@ -243,58 +263,6 @@ class Layout:
     def drive_at(self) -> list[int]:
         """Where summed drive of layers 1..L is among the sums; 0 for the input."""
         return [0, *accumulate(self.words[1:-1], initial=0)]
-
-    @cached_property
-    def records(self) -> list[list[tuple[int, int]]]:
-        """What the core is told of layers 0..L: numbers, and the bits of each."""
-        number = self.parameters["NUMBER_BITS"]
-        dividend = self.parameters["DIVIDEND_BITS"]
-        list_at = [0, *accumulate(self.sizes[1:-1], initial=RING)]
-        met_at = [0, *accumulate(self.sizes[:-1])]
-        rules = [None, *self.net.learning_rule.weights]
-        return [
-            [
-                *((n, number) for n in (self.sizes[l], self.words[l], self.tiles_at[l])),
-                *((n, number) for n in (self.drive_at[l], self.psi_at[l], list_at[l], met_at[l])),
-                (rule.rate if rule else 0, dividend),
-                (rule.added_squares if rule else 0, self.square_bits),
-                (self._limit(rule.error_limit.least) if rule else 0, self.count_bits - 1),
-            ]
-            for l, rule in enumerate(rules)
-        ]
-
-    def _limit(self, limit: int) -> int:
-        return min(limit, self.most_counted)
-
-    @cached_property
-    def numbers(self) -> dict[str, tuple[int, int]]:
-        """The numbers of the network that are inputs of the core, with their bits."""
-        net, rule = self.net, self.net.learning_rule
-        wrong, right = _label_targets(net)
-        of_output, counts, gain = rule.weights[-1].error_limit, rule.count_limit, rule.gain_limit
-        most_gain = 2 ** self.parameters["DIVIDEND_BITS"] - 1
-        limit, dividend = self.count_bits - 1, self.parameters["DIVIDEND_BITS"]
-        flat = [field for record in self.records for field in record]
-        n_missing = self.parameters["LAYERS"] - net.n_layers
-        flat += n_missing * [(0, bits) for _, bits in self.records[0]]
-        return {
-            "fraction_bits": (self.fraction_bits, 6),
-            "last_layer": (net.n_layers, 4),
-            "most_updates": (self.updates, self.parameters["NUMBER_BITS"]),
-            "learns_once": (int(rule.learns_once), 1),
-            "divides_rate": (int(rule.divides_rate), 1),
-            "limits_gain": (int(rule.limits_gain), 1),
-            "zeroes_left": (int(net.backward_init == "zero"), 1),
-            "count_least": (self._limit(counts.least), limit),
-            "count_each": (self._limit(counts.per_step), limit),
-            "error_least": (self._limit(of_output.least), limit),
-            "error_each": (self._limit(of_output.per_step), limit),
-            "gain_least": (min(gain.least, most_gain), dividend),
-            "gain_each": (min(gain.per_step, most_gain), dividend),
-            "y_wrong": (wrong, self.sum_bits),
-            "y_right": (right, self.sum_bits),
-            "records": (packed(flat), sum(bits for _, bits in flat)),
-        }
 
     # ---- where weights and potentials lie
 
@@ -310,12 +278,12 @@ class Layout:
         return units % self.lanes, first + units // self.lanes
 
 
-def packed(fields: list[tuple[int, int]]) -> int:
-    """Return numbers of some bits each as one, the first the lowest."""
+def packed(fields: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return numbers of some bits each as one, the first the lowest, and its bits."""
     value = at = 0
     for number, bits in fields:
         if not 0 <= number < 1 << bits:
             raise ValueError(f"{number} has more than {bits} bits")
         value |= number << at
         at += bits
-    return value
+    return value, at

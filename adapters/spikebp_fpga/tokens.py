@@ -14,7 +14,7 @@ from spikebp_plugins.rules.step import fire_input
 
 #: Kinds of tokens as in ``spikebp_core.sv``, operations on memories as in ``spikebp_serial.sv``,
 #: and memories.
-SPIKE, TARGET, LABEL, STEP, CLOSE, DROP, READ, WRITE = range(8)
+SPIKE, TARGET, STEP, CLOSE, DROP, READ, WRITE = range(7)
 WEIGHTS, SUMS = range(2)
 
 Integers = NDArray[np.int64]
@@ -39,15 +39,13 @@ def tokens_of(layout: Layout, batch: Batch) -> tuple[Integers, Integers] | None:
     if np.abs(spikes).max(initial=0) > layout.most_counted // 2:
         return None
     parts: list[Integers] = []
-    targets = None
-    if batch.y is not None and batch.y.ndim == 1:
-        parts.append(_tokens(LABEL, batch.y, 0))
-    elif batch.y is not None:
+    targets = np.empty((0, 0), np.int64)
+    if batch.y is not None:
         targets = arithmetic_of(batch.net).encode(batch.targets()[0])
         if np.abs(targets).max() > layout.largest_target:
             return None
     for t, sent in enumerate(spikes):
-        if targets is not None and t < len(targets):
+        if t < len(targets):
             parts.append(_tokens(TARGET, np.arange(targets.shape[1]), targets[t]))
         active = np.flatnonzero(sent)
         parts.append(_tokens(SPIKE, active, sent[active]))

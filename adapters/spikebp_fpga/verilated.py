@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,15 +19,15 @@ import numpy as np
 import pooch
 from numpy.typing import NDArray
 
-from spikebp_fpga.layout import Layout
+from spikebp_fpga.layout import FOLDER, Layout
 from spikebp_fpga.memory import memories_of, state_of
 from spikebp_fpga.tokens import SUMS, WEIGHTS
 from spikebp_plugins.common.archive import whole_file
 from spikebp_plugins.common.notice import announced
 from spikebp_plugins.network.state import LearningState
 
-FOLDER: Final = Path(__file__).parent
-#: The core; a network has a wrapper around it.
+#: The core; its first source has the numbers of a network, and is a template.
+NETWORK: Final = "hdl/spikebp_network.svh"
 SOURCES: Final = tuple(sorted((FOLDER / "hdl").glob("spikebp_*.sv")))
 CORE: Final = "spikebp_core"
 HARNESS: Final = FOLDER / "harness.cpp"
@@ -77,8 +77,8 @@ def _run(command: Sequence[Any]) -> str:
 
 
 @cache
-def library_for(parameters: tuple[tuple[str, int], ...]) -> ctypes.CDLL:
-    """Return the library of the core with some parameters, from the user's cache or compiled.
+def library_for(numbers: str) -> ctypes.CDLL:
+    """Return the library of the core with the text of `NETWORK`, from the cache or compiled.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def library_for(parameters: tuple[tuple[str, int], ...]) -> ctypes.CDLL:
         If Verilator or the compiler refuses the core; the message has what it printed.
     """
     version = _run(["verilator", "--version"])
-    known = hashlib.sha256(repr((parameters, version, _compiler(), _flags())).encode())
+    known = hashlib.sha256(repr((numbers, version, _compiler(), _flags())).encode())
     for path in (*SOURCES, HARNESS):
         known.update(path.read_bytes())
     folder = Path(pooch.os_cache("spikebp-plugins")) / "fpga"
@@ -94,19 +94,20 @@ def library_for(parameters: tuple[tuple[str, int], ...]) -> ctypes.CDLL:
     if not library.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with announced(library_for):
-            compiled = _compiled(dict(parameters))
+            compiled = _compiled(numbers)
         with whole_file(library) as file:
             file.write(compiled)
     return ctypes.CDLL(str(library))
 
 
-def _compiled(parameters: Mapping[str, int]) -> bytes:
+def _compiled(numbers: str) -> bytes:
     root = Path(_run(["verilator", "--getenv", "VERILATOR_ROOT"])) / "include"
     with tempfile.TemporaryDirectory(prefix="spikebp-") as name:
         folder = Path(name)
-        settings = [f"-G{parameter}={value}" for parameter, value in parameters.items()]
-        flags = ["--cc", *VERILATOR_FLAGS, *settings, "--top-module", CORE, "--Mdir", folder]
-        _run(["verilator", *flags, *SOURCES])
+        network = folder / "spikebp_network.svh"
+        network.write_text(numbers, "utf-8")
+        flags = ["--cc", *VERILATOR_FLAGS, "--top-module", CORE, "--Mdir", folder]
+        _run(["verilator", *flags, network, *SOURCES])
         # One source compiles in half the time of many.
         sources = [*sorted(folder.glob("V*.cpp")), HARNESS, *(root / name for name in RUNTIME)]
         unity = folder / "all.cpp"
@@ -155,20 +156,18 @@ class VerilatedCore:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self._library = library = library_for(tuple(layout.parameters.items()))
+        self._library = library = library_for(layout.written(NETWORK, image="", network=0))
         library.open_core.restype = ctypes.c_void_p
         library.show_tokens.restype = ctypes.c_int64
         self._core = ctypes.c_void_p(
             library.open_core(ctypes.c_int64(layout.sum_bits), ctypes.c_int64(layout.count_bits))
         )
         weakref.finalize(self, library.close_core, self._core)
-        words = b"".join(
-            value.to_bytes(4 * -(-bits // 32), "little")
-            for value, bits in (
-                (number & (2**bits - 1), bits) for number, bits in layout.numbers.values()
-            )
+        network, bits = layout.network
+        n_bytes = -(-bits // 8)
+        library.set_network(
+            self._core, ctypes.c_int64(n_bytes), network.to_bytes(n_bytes, "little")
         )
-        library.set_numbers(self._core, words)
         n_outputs = layout.sizes[-1]
         self._outputs = [*map(_row, layout.units_at(layout.drive_at[-1], n_outputs))]
 

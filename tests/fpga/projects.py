@@ -152,8 +152,8 @@ def test_what_the_core_cannot_hold_is_refused():
 @tools("yosys", "make")
 def test_the_size_of_a_network_is_guarded(tmp_path):
     to_fpga(Simulator(SpikingMLP((64, 32, 10))).checkpoint(), 4).save(tmp_path)
-    sources = " ".join(str(path) for path in sorted((tmp_path / "hdl").glob("*.sv")))
-    script = f"read_verilog -sv spikebp_device.sv {sources}; synth_ecp5 -top spikebp_device; stat"
+    sources = "hdl/spikebp_network.svh hdl/*.sv"
+    script = f"read_verilog -sv {sources}; synth_ecp5 -top spikebp_device; stat"
     done = subprocess.run(
         ["yosys", "-p", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )

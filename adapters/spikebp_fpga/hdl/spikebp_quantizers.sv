@@ -14,44 +14,34 @@
 //
 // A word takes max(2, units listed) clocks: `advances` moves all stages at once, and is a register.
 // A sum that arrives next has room above a potential that passes here: |v| < 2^(SUM_BITS - 3).
-module spikebp_quantizers #(
-    parameter LANE_BITS = 3, COUNT_BITS = 12, SUM_BITS = 40, LEFT_BITS = 21, NUMBER_BITS = 16,
-    parameter WORD_DEPTH = 16,   // words of layers 1..L
-    parameter LOG_DEPTH = 16,    // the same for all updates that can be undone
-    parameter OUTPUT_DEPTH = 2,  // words of the output
-    parameter P = 1 << LANE_BITS
-) (
+module spikebp_quantizers (
     input  logic clk, rst,
     input  logic [5:0] fraction_bits,
     // the pass: `go` begins it, what it reads is valid from the next clock on
     input  logic go,
     input  logic is_target, is_error, is_output, learns,
-    input  logic is_fresh,       // the potentials are of another sample: they are 0
-    input  logic counts_afresh,  // the first step of a sample: c is 0
-    input  logic errors_afresh,  // E is 0
-    input  logic [NUMBER_BITS-1:0] units, words, words_at, log_at,
-    input  logic [NUMBER_BITS-1:0] sums_from, sums_to,
-    output logic busy,
-    output logic overflow,
+    input  logic is_fresh,                      // the potentials are of another sample: they are 0
+    input  logic counts_afresh, errors_afresh,  // c is 0, E is 0
+    input  number units, words, words_at, log_at, sums_from, sums_to,
+    output logic busy, overflow,
     // potentials, and what is left of them
-    output logic sum_read,
-    output logic [NUMBER_BITS-1:0] sum_read_at, sum_write_at,
     input  logic [P*SUM_BITS-1:0] sums,
-    output logic sum_write,
+    output logic sum_read, sum_write,
+    output number sum_read_at, sum_write_at,
     output logic [P*LEFT_BITS-1:0] left,
     // a target y_j that is written
     input  logic target_write,
-    input  logic [NUMBER_BITS-1:0] target_unit,
-    input  logic signed [SUM_BITS-1:0] target,
+    input  number target_unit,
+    input  sum target,
     // errors for the update, and words of them that are not zero
-    input  logic [NUMBER_BITS-1:0] errors_of,
+    input  number errors_of,
     output logic [P*COUNT_BITS-1:0] errors,
     output logic lists_word,
-    output logic [NUMBER_BITS-1:0] listed_word,
+    output number listed_word,
     // a unit that is listed: k_l and c_l, at the output k_L and e_L, or e_l
     output logic lists,
-    output logic [NUMBER_BITS-1:0] listed_unit,
-    output logic signed [COUNT_BITS-1:0] spikes, listed_count,
+    output number listed_unit,
+    output count spikes, listed_count,
     output logic [COUNT_BITS-1:0] magnitude  // of what is sent on
 );
     wire [SUM_BITS-1:0] half = SUM_BITS'(1) << (fraction_bits - 1'b1);
@@ -59,8 +49,7 @@ module spikebp_quantizers #(
 
     // ---- words, one after the other ----------------------------------------------------------------
     logic begins, runs, advances;
-    logic [NUMBER_BITS-1:0] word;
-    logic [NUMBER_BITS-1:0] count_at;
+    number word, count_at;
     logic [6:1] valid;
     logic [6:1][NUMBER_BITS-1:0] word_at;
     logic [P-1:0] waits;  // units of a word that are still to be listed
@@ -83,16 +72,16 @@ module spikebp_quantizers #(
 
     // ---- memories: c_l and the sign of s_l, E_l, y, and m --------------------------------------------
     logic [P*(COUNT_BITS+1)-1:0] counted, counted_next;
-    spikebp_memory #(.WIDTH(P*(COUNT_BITS+1)), .DEPTH(WORD_DEPTH), .NUMBER_BITS(NUMBER_BITS)) counts (.clk,
+    spikebp_memory #(.WIDTH(P*(COUNT_BITS+1)), .DEPTH(WORDS)) counts (.clk,
         .write(loads && !is_error && !is_target), .write_at(words_at + word_at[6]),
         .word_in(counted_next), .read(advances), .read_at(count_at), .word_out(counted));
     wire sums_errors = loads && learns && !is_target;
     logic [P*COUNT_BITS-1:0] errors_next, fired, targets_fired;
-    spikebp_memory #(.WIDTH(P*COUNT_BITS), .DEPTH(LOG_DEPTH), .NUMBER_BITS(NUMBER_BITS)) summed_errors (.clk,
+    spikebp_memory #(.WIDTH(P*COUNT_BITS), .DEPTH(UPDATES*WORDS)) summed_errors (.clk,
         .write(sums_errors), .write_at(log_at + word_at[6]), .word_in(errors_next),
         .read(runs || valid != 0 ? advances : 1'b1),
         .read_at(log_at + (runs || valid != 0 ? word : errors_of)), .word_out(errors));
-    spikebp_memory #(.WIDTH(P*COUNT_BITS), .DEPTH(OUTPUT_DEPTH), .NUMBER_BITS(NUMBER_BITS)) fired_targets (.clk,
+    spikebp_memory #(.WIDTH(P*COUNT_BITS), .DEPTH(OUTPUT_WORDS)) fired_targets (.clk,
         .write(loads && is_target), .write_at(word_at[6]), .word_in(fired),
         .read(advances), .read_at(word), .word_out(targets_fired));
 
@@ -102,26 +91,22 @@ module spikebp_quantizers #(
     genvar n;
     generate for (n = 0; n < P; n = n + 1) begin : lane
         logic [SUM_BITS-1:0] minus_y;
-        spikebp_memory #(.WIDTH(SUM_BITS), .DEPTH(OUTPUT_DEPTH), .NUMBER_BITS(NUMBER_BITS)) targets (.clk,
-            .write(target_write && (target_unit & NUMBER_BITS'(P - 1)) == NUMBER_BITS'(n)),
+        spikebp_memory #(.WIDTH(SUM_BITS), .DEPTH(OUTPUT_WORDS)) targets (.clk,
+            .write(target_write && (target_unit & number'(P - 1)) == number'(n)),
             .write_at(target_unit >> LANE_BITS), .word_in(-target),
             .read(advances), .read_at(word), .word_out(minus_y));
         // Stage 1 is what memories say and 2 keeps it, 3 is the potential, 4 with the bias of the
         // threshold, 5 spikes, 6 errors.
-        logic signed [SUM_BITS-1:0] raw2, minus_y2, v3, v4;
-        logic signed [COUNT_BITS-1:0] c2, c3, c4, c5, c6, E2, E3, E4, E5, E6, m2, m3, m4, m5;
-        logic signed [COUNT_BITS-1:0] k5, k6, e6;
+        sum raw2, minus_y2, v3, v4;
+        count c2, c3, c4, c5, c6, E2, E3, E4, E5, E6, m2, m3, m4, m5, k5, k6, e6;
         logic silenced2, silenced3, silenced4, silenced5, silenced6, is_mute5;
         logic negative4, bad3, bad4, bad5, bad6;
         logic signed [LEFT_BITS-1:0] left5, left6;
-        wire signed [SUM_BITS-1:0] spent =
-            {{(SUM_BITS-COUNT_BITS){c2[COUNT_BITS-1]}}, c2} << fraction_bits;
-        wire signed [SUM_BITS-1:0] whole = v4 >>> fraction_bits;
+        wire sum spent = SUM_BITS'(c2) << fraction_bits;
+        wire sum whole = v4 >>> fraction_bits;
         wire stays = !is_error && !is_target && whole[SUM_BITS-1];  // rectified
-        wire is_unit = ((word_at[4] << LANE_BITS) | NUMBER_BITS'(n)) < units;
-        wire signed [COUNT_BITS:0] difference = k5 - m5;
-        wire signed [COUNT_BITS:0] E_next = E6 + e6;
-        wire signed [COUNT_BITS:0] c_next = c6 + k6;
+        wire is_unit = ((word_at[4] << LANE_BITS) | number'(n)) < units;
+        wire signed [COUNT_BITS:0] difference = k5 - m5, E_next = E6 + e6, c_next = c6 + k6;
         always_ff @(posedge clk) if (advances) begin
             raw2 <= is_fresh ? '0 : sums[n*SUM_BITS +: SUM_BITS];
             {silenced2, c2} <= counted[n*(COUNT_BITS+1) +: COUNT_BITS+1];
@@ -149,8 +134,7 @@ module spikebp_quantizers #(
         assign counted_next[n*(COUNT_BITS+1) +: COUNT_BITS+1] = {silenced6, c_next[COUNT_BITS-1:0]};
         assign errors_next[n*COUNT_BITS +: COUNT_BITS] = E_next[COUNT_BITS-1:0];
         // Drive that nothing was added to yet becomes 0, for who reads it afterwards.
-        always_ff @(posedge clk)
-            left[n*LEFT_BITS +: LEFT_BITS] <= is_error || is_target ? left6 : '0;
+        always_ff @(posedge clk) left[n*LEFT_BITS +: LEFT_BITS] <= is_error || is_target ? left6 : '0;
         assign firsts[n*COUNT_BITS +: COUNT_BITS] = is_error ? e6 : k6;
         assign seconds[n*COUNT_BITS +: COUNT_BITS] = is_output ? e6 : c_next[COUNT_BITS-1:0];
         assign is_listed[n] = !is_target && (is_error ? e6 != 0
@@ -168,19 +152,13 @@ module spikebp_quantizers #(
 
     // ---- listing -----------------------------------------------------------------------------------
     logic [P*COUNT_BITS-1:0] first_of, second_of;
-    logic [NUMBER_BITS-1:0] word_of;
-    logic [P-1:0] lowest;
+    number word_of;
     logic [LANE_BITS:0] lane_of;
-    logic some, many;
-    wire [P-1:0] rest = waits & ~lowest;
+    wire [P-1:0] lowest = waits & (~waits + 1'b1), rest = waits & ~lowest;
+    wire many = (rest & (rest - 1'b1)) != 0;
     always_comb begin
-        lowest = waits & (~waits + 1'b1);
-        lane_of = 0; some = 0; many = 0;
-        for (int i = 0; i < P; i = i + 1) begin
-            if (lowest[i]) lane_of = lane_of | (LANE_BITS+1)'(i);
-            many = many | (some & rest[i]);
-            some = some | rest[i];
-        end
+        lane_of = 0;
+        for (int i = 0; i < P; i = i + 1) if (lowest[i]) lane_of = lane_of | (LANE_BITS+1)'(i);
     end
     wire [COUNT_BITS-1:0] sent = is_output ? listed_count : spikes;
     assign magnitude = sent[COUNT_BITS-1] ? -sent : sent;
@@ -190,7 +168,7 @@ module spikebp_quantizers #(
         waits <= loads ? is_listed : rest;
         if (loads) begin first_of <= firsts; second_of <= seconds; word_of <= word_at[6]; end
         lists <= waits != 0;
-        listed_unit <= (word_of << LANE_BITS) | NUMBER_BITS'(lane_of);
+        listed_unit <= (word_of << LANE_BITS) | number'(lane_of);
         spikes <= first_of[lane_of*COUNT_BITS +: COUNT_BITS];
         listed_count <= second_of[lane_of*COUNT_BITS +: COUNT_BITS];
         lists_word <= sums_errors && is_wrong != 0;
