@@ -148,7 +148,7 @@ class FPGABackend(Backend):
                 before.state,
                 before.samples_seen + (sample.y is not None),
                 before.operations + operations,
-                before.work + work + Work(clocks=int(shown.clocks.sum())),
+                before.work + work + Work(clocks=int(shown.clocks[0])),
             )
         self._so_far = counted
         return recording

@@ -19,7 +19,7 @@ struct Simulation {
     VerilatedContext context;
     Vspikebp_core core;
     Widths widths;
-    int64_t *clocks = nullptr;  // of each state of the core, in a sample
+    int64_t *clocks = nullptr;  // of a sample
     uint64_t stalls = 0;     // a generator of clocks in which no token comes, if not 0
     int64_t *events = nullptr;
     int64_t n_events = 0, most_events = 0, step = 0;
@@ -48,7 +48,7 @@ void tick(Simulation *s) {
         event[3] = core.sends ? number(core.spikes, s->widths.count) : 0;
         event[4] = core.sends_back ? number(core.sent_on, s->widths.count) : 0;
     }
-    if (s->clocks) s->clocks[core.state]++;
+    if (s->clocks) ++*s->clocks;
     core.clk = 1;
     core.eval();
 }

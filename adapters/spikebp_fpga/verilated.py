@@ -37,12 +37,6 @@ VERILATOR_FLAGS: Final = ("-O3", "--x-assign", "unique", "--x-initial", "unique"
 COMPILER_FLAGS: Final = ("-shared", "-fPIC", "-O2", "-std=c++17", "-pthread")
 RUNTIME: Final = ("verilated.cpp", "verilated_threads.cpp")
 
-#: What the core does, as in ``spikebp_core.sv``.
-STATES: Final = (
-    *("input", "targets", "spikes", "forward", "backward", "errors", "squares", "rate", "update"),
-    *("keep", "undo"),
-)
-
 #: Outcomes of a sample besides the number of its events.
 REFUSED, NOT_SHOWN = -1, -2
 
@@ -127,8 +121,8 @@ class Shown(NamedTuple):
         The summed drive of the output after each step, in units of 2^-f.
     events : ndarray of shape (most, 5), int64
         Step, layer, unit, spikes, and error of each unit that sent any.
-    clocks : ndarray of shape (11,), int64
-        The clocks of the sample, by what the core was doing: `STATES`.
+    clocks : ndarray of shape (1,), int64
+        The clocks of the sample.
     outcome : ndarray of shape (1,), int64
         How many of the events there are, `REFUSED`, or `NOT_SHOWN`. The harness writes it, so that
         it is right after an interrupt.
@@ -193,7 +187,7 @@ class VerilatedCore:
         return Shown(
             drives=np.zeros((n_steps, sizes[-1]), np.int64),
             events=np.empty((2 * n_steps * sum(sizes[1:]), 5), np.int64),
-            clocks=np.zeros(len(STATES), np.int64),
+            clocks=np.zeros(1, np.int64),
             outcome=np.array([NOT_SHOWN]),
         )
 

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from numpy.random import RandomState
 
-from spikebp_fpga.layout import LANES, why_not_in_hardware
+from spikebp_fpga.clocks import clocks_of
+from spikebp_fpga.layout import LANES, Layout, why_not_in_hardware
+from spikebp_fpga.tokens import CLOSE, DROP, SPIKE, STEP, TARGET
+from spikebp_fpga.verilated import VerilatedCore
 from spikebp_plugins import Simulator, SpikingMLP
 
 #: Few, so that few simulations are compiled.
@@ -34,7 +37,7 @@ def random_network(number):
             "learning_rate": float(random.choice([0.25, 1.0, 3.0])),
         }
         if update != "normalized":
-            fields["learning_rate"] = float(random.choice([0.01, 0.1, 0.5, 2.0]))
+            fields["learning_rate"] = float(random.choice([0.002, 0.1, 0.5, 2.0]))
             fields["bounded"] = bool(random.randint(2))
             fields["fraction_bits"] = int(random.choice([12, 14, 20]))
         if random.randint(3) == 0:
@@ -76,7 +79,7 @@ def random_calls(net, number):
             y = random.uniform(
                 -3, 9, (n, net.n_outputs) if kind == 1 else (n, n_steps, net.n_outputs)
             )
-            y = y * random.choice([1, 1, 1, 1e4])
+            y = y * random.choice([1, 1, 1, 30, 1e4])
         yield "train", (x, y), {}
 
 
@@ -111,6 +114,137 @@ def first_difference(number, **given):
             if core.operations != engine.operations:
                 return f"operations of {name}"
     return None
+
+
+class Device:
+    """A core that takes any tokens."""
+
+    def __init__(self, net, state, lanes=4):
+        self.core = VerilatedCore(Layout.of(net, lanes, 24, simulated=True))
+        self.core.read_state(state)
+        self.before = state
+
+    def give(self, *tokens):
+        """Give it tokens, and return whether the sample that was closed last has fitted."""
+        return [self.core.show_tokens(np.array([token], np.int64)) for token in tokens][-1]
+
+    @property
+    def state(self):
+        return self.core.write_state(self.before, 0)
+
+
+def stream_difference(seed):
+    """Return where a stream differs from that of the reference, or None.
+
+    It has steps with and without a target, more than n_steps in a sample, units that spike more
+    than once in a step, and samples that are closed or dropped.
+    """
+    random = RandomState(seed)
+    update = ("normalized", "fractional", "outer")[seed % 3]
+    # Large spikes, so that counts are cut off where limits grow with the stream.
+    magnitude = 20 if update == "normalized" and seed % 2 else 1
+    rate = {"normalized": 1.0}.get(update, 0.01)
+    fields = {"update": update, "learning_rate": rate, "seed": seed, "fraction_bits": 20}
+    net = SpikingMLP((9, 7, 6, 3), n_steps=4, input_coding="spikes", **fields)
+    weights = [random.standard_normal(shape) * 0.6 for shape in net.weight_shapes]
+    with Simulator(net, "reference", weights) as reference:
+        device = Device(net, reference.checkpoint().state)
+        stream = reference.stream()
+        for sample in range(8):
+            n_taught = 0
+            for _ in range(random.randint(1, 12)):
+                k = random.randint(-magnitude, magnitude + 1, 9) * (random.uniform(size=9) < 0.5)
+                taught = n_taught < net.n_steps and random.randint(2)
+                n_taught += taught
+                y = random.uniform(-1, 3, 3) * magnitude if taught else None
+                spikes = [(SPIKE, i, k[i]) for i in np.flatnonzero(k)]
+                # A unit may be sent several tokens in a step, and they may cancel.
+                spikes += [(SPIKE, 4, 1), (SPIKE, 4, 2), (SPIKE, 4, -3)]
+                random.shuffle(spikes)
+                units = [] if y is None else np.rint(y * 2**net.fraction_bits).astype(int)
+                targets = [(TARGET, j, unit) for j, unit in enumerate(units)]
+                device.give(*targets, *spikes, (STEP, 0, int(y is not None)))
+                stream.show(k, target=y)
+                if n_taught == net.n_steps and update == "fractional":
+                    break  # it is over: the core can undo no more updates
+            if random.randint(3):
+                fits = device.give((CLOSE, 0, 0))
+                stream.close_sample()
+            else:
+                fits = not device.give((DROP, 0, 0))
+                stream.drop_sample()
+            learned, now = device.state, reference.checkpoint().state
+            if not fits or learned.weights != now.weights:
+                return f"weights after sample {sample}, which fits: {fits}"
+            if learned.backward_potentials != now.backward_potentials:
+                return f"backward potentials after sample {sample}"
+    return None
+
+
+#: Just below the largest weight of 24 bits with 20 of fraction.
+LARGE = 7.9
+#: Samples in which a number does not fit, by which: spikes, weights of each layer, targets, fields.
+TOO_LARGE = {
+    "counts of the input": ((1000, 0, 0), (0.0, 0.0), 1.0, {"n_steps": 4}),
+    "all spikes of a step": ((1000,) * 20, (0.0, 0.0), 1.0, {}),
+    # Their sum is so near 2^20 that it would seem to fit in 40 bits.
+    "a sum that would wrap": ((1000,) * 133, (LARGE, 0.0), 1.0, {}),
+    "a potential": ((1000, 1000, 1000), (-LARGE, 0.0), 1.0, {"n_steps": 8}),
+    "spikes of hidden units": ((300, 0, 0), (LARGE, 0.0), 1.0, {}),
+    "spikes of the output": ((20, 0, 0), (LARGE, LARGE), 1.0, {}),
+    "summed errors of the output": ((1, 0, 0), (0.0, 0.0), 900.0, {"n_steps": 4}),
+    "spikes of a target": ((1, 0, 0), (0.0, 0.0), 1e5, {}),
+    "errors of hidden units": ((1, 0, 0), (0.5, LARGE), -400.0, {}),
+    "a weight": ((9, 9, 9), (0.5, LARGE), 900.0, {"update": "fractional", "learning_rate": 0.1}),
+    "a factor": (
+        *((500, 0, 0), (0.01, 0.1), 9.0),
+        {"update": "fractional", "learning_rate": 0.25},
+    ),
+}
+
+
+def difference_after(name):
+    """Return where samples differ of which one is too large in some number, or None."""
+    k, weights, y, fields = TOO_LARGE[name]
+    fields = {"n_steps": 2, "fraction_bits": 20, "input_coding": "spikes"} | fields
+    net = SpikingMLP((len(k), 4, 2), **fields)
+    random = RandomState(1)
+    samples = random.randint(0, 3, (11, net.n_steps, len(k)))
+    targets = random.uniform(0, 4, (11, net.n_steps, 2))
+    samples[5], targets[5] = k, y
+    start = [np.full(shape, w) for shape, w in zip(net.weight_shapes, weights, strict=True)]
+    with (
+        Simulator(net, "fpga", start, lanes=4, weight_bits=24) as core,
+        Simulator(net, "reference", start) as reference,
+    ):
+        for i in range(len(samples)):
+            calls = [
+                called(each, "train", (samples[i : i + 1], targets[i : i + 1]), {})
+                for each in (core, reference)
+            ]
+            if calls[0] != calls[1] or core.checkpoint().state != reference.checkpoint().state:
+                return f"sample {i}"
+    return None
+
+
+def clock_differences(number):
+    """Yield for each sample of a random network how its clocks differ from the formula, or None."""
+    net, weights, options = random_network(number)
+    with Simulator(net, "fpga", weights, **options) as core:
+        layout = core._engine.layout
+        for name, (x, *y), kinds in random_calls(net, number):
+            for i in range(len(x)):
+                before = core.work.clocks
+                targets = [each[i : i + 1] for each in y]
+                trace = called(core, name, (x[i : i + 1], *targets), kinds)
+                taken = core.work.clocks - before
+                if not taken:  # it was refused
+                    continue
+                spikes = [layer[0] for layer in trace.spikes]
+                errors = y and [None, *(layer[0] for layer in trace.errors[1:])]
+                rows = y[0].shape[1] if y and y[0].ndim == 3 else 1
+                expected = clocks_of(layout, spikes, errors or None, rows)
+                yield None if taken == expected.total() else (taken, expected)
 
 
 def tools(*names):

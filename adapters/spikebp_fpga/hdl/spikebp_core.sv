@@ -38,8 +38,7 @@ module spikebp_core (
     output logic sends, sends_back,
     output logic [3:0] l,
     output number listed_unit,
-    output count spikes, sent_on,
-    output logic [3:0] state
+    output count spikes, sent_on
 );
     localparam [2:0] SPIKE = 0, TARGET = 1, STEP = 2, CLOSE = 3, DROP = 4;
     localparam [3:0] INPUT = 0, TARGETS = 1, SPIKES = 2, FORWARD = 3, BACKWARD = 4, ERRORS = 5,
@@ -60,6 +59,7 @@ module spikebp_core (
 
     // ---- the pass, and its layer: valid from its second clock on --------------------------------------
     logic go;
+    logic [3:0] state;
     logic [RECORD_BITS-1:0] layer, below;
     number units, words, tiles_at, drive_at, psi_at, list_at, met_at;
     number words_below, psi_below, list_below, met_below;
@@ -114,7 +114,7 @@ module spikebp_core (
     // Clock 1: where the unit might stand; 2: whether it stands there, and with which count; 3: written.
     number met_unit, set_at, place, n_inputs_met;
     count met_spikes, met_before;
-    logic is_place;
+    logic is_place, is_new;
     logic [ENTRY_BITS-1:0] met;
     wire stands = is_place && met[COUNT_BITS +: NUMBER_BITS] == met_unit;
     wire signed [COUNT_BITS:0] met_sum = met_before + met_spikes;
@@ -125,7 +125,7 @@ module spikebp_core (
         if (takes_spike) begin met_unit <= token_unit; met_spikes <= token_value[COUNT_BITS-1:0]; end
         is_place <= set_at < n_inputs_met;
         place <= meeting[1] ? set_at : stands ? place : n_inputs_met;
-        met_before <= stands ? met[COUNT_BITS-1:0] : '0;
+        met_before <= stands ? met[COUNT_BITS-1:0] : '0; is_new <= !stands;
     end
 
     // ---- lists: what is sent on, units met with their counts, words of errors, and lengths -------------
@@ -278,7 +278,7 @@ module spikebp_core (
         if (takes_spike) begin
             spikes_in <= spikes_in + 1'b1; sent <= sent + (SENT_BITS+1)'(comes); in_step <= 1;
         end
-        if (meeting[2] && !stands) n_inputs_met <= n_inputs_met + 1'b1;
+        if (meeting[3] && is_new) n_inputs_met <= n_inputs_met + 1'b1;
         if (acts && token == STEP) begin
             in_open <= 0; in_step <= 0; is_taught <= token_value != 0;
             is_first_target <= !has_learned; has_learned <= has_learned || token_value != 0;

@@ -59,7 +59,7 @@ module spikebp_device #(
     spikebp_core core (.clk, .rst, .network(NETWORK), .token_valid, .token, .token_unit(number'(frame[31:8])),
         .token_value(value), .token_ready, .rests, .refused, .host_write(is_sound && token == WRITE),
         .is_sums, .host_lane((LANE_BITS+1)'(frame[31:27])), .host_at(number'(frame[26:8])), .host_in(value),
-        .host_out, .sends(), .sends_back(), .l(), .listed_unit(), .spikes(), .sent_on(), .state());
+        .host_out, .sends(), .sends_back(), .l(), .listed_unit(), .spikes(), .sent_on());
     wire is_answered = token >= STEP && token != WRITE;
     wire is_done = token == WRITE ? rests : token == READ ? waits == 7 : is_given && (rests || !is_answered);
     assign is_used = has_frame && !replies && (!is_sound || is_done);
