@@ -1,6 +1,8 @@
 """The core in Verilator: equal to the reference in every number, refused or not, and its clocks."""
 
+import os
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ from spikebp_fpga import backend, verilated
 from spikebp_fpga.layout import Layout
 from spikebp_fpga.tokens import CLOSE, SPIKE, STEP, TARGET
 from spikebp_fpga.verilated import NETWORK, SOURCES, VerilatedCore
-from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load_dataset
 from spikebp_plugins.conformance import parametrize
+from spikebp_plugins.embedded import from_state_bytes, to_c
+from tests.documentation import ROOT
 from tests.fpga.networks import (
     TOO_LARGE,
     Device,
@@ -21,6 +25,10 @@ from tests.fpga.networks import (
     stream_difference,
     tools,
 )
+from tests.scripts import loaded
+
+board = loaded(ROOT / "examples" / "board" / "emulated.py")
+MNIST = Path(os.environ.get("SPIKEBP_DATA", "")) / "mnist"
 
 pytestmark = tools("verilator", "g++")
 
@@ -125,22 +133,42 @@ def test_the_same_spikes_take_the_same_clocks_whatever_the_number_of_inputs():
     assert clocks[0] == clocks[1]
 
 
-def test_it_is_relayed_to_other_back_ends_and_back():
-    digits = load_digits()
-    x, y = digits.data / 16, digits.target
-    net = SpikingMLP((64, 32, 10))
-    with Simulator(net) as alone:
-        expected = alone.train(x[:500], y[:500])
-        learned = alone.checkpoint().state
-    scores, checkpoint = [], None
-    for i, name in enumerate(["compiled", "fpga:4", "c", "fpga:16", "reference"]):
-        here = slice(100 * i, 100 * i + 100)
-        start = checkpoint and Simulator.from_checkpoint(checkpoint, name)
-        with start or Simulator(net, name) as simulator:
-            scores.append(simulator.train(x[here], y[here]))
+def on_a_board(before, x, y, folder):
+    """Return the checkpoint of an emulated microcontroller that has gone on from another."""
+    to_c(before).save(folder)
+    program = board.build(folder, next(iter(board.CORES.values())), folder / "learn.elf")
+    return from_state_bytes(board.learn(program, folder, x, y).state, before)
+
+
+def relayed(net, x, y, runners, folder):
+    """Return the checkpoint after runners, each of which has learned a part of the samples."""
+    with Simulator(net) as start:
+        checkpoint = start.checkpoint()
+    n = len(x) // len(runners)
+    for i, name in enumerate(runners):
+        here = slice(n * i, n * i + n)
+        if name == "board":
+            checkpoint = on_a_board(checkpoint, x[here], y[here], folder)
+            continue
+        with Simulator.from_checkpoint(checkpoint, name) as simulator:
+            simulator.train(x[here], y[here])
             checkpoint = simulator.checkpoint()
-    assert np.array_equal(np.concatenate(scores), expected)
-    assert checkpoint.state == learned
+    return checkpoint
+
+
+@pytest.mark.skipif(board.why_no_board() is not None, reason=str(board.why_no_board()))
+@pytest.mark.parametrize(("name", "n_hidden", "n"), [("digits", 32, 500), ("mnist", 50, 200)])
+def test_it_is_relayed_to_a_board_and_back(name, n_hidden, n, tmp_path):
+    if name == "mnist" and not MNIST.is_dir():
+        pytest.skip("SPIKEBP_DATA does not name a folder with mnist/")
+    data = load_dataset(name, raw=True)
+    x, y = data.x_train[:n], data.y_train[:n]
+    net = SpikingMLP((x.shape[1], n_hidden, 10), input_scale=data.input_scale)
+    with Simulator(net) as alone:
+        alone.train(x, y)
+        expected = alone.checkpoint()
+    runners = ["compiled", "fpga:4", "board", "fpga:16", "reference"]
+    assert relayed(net, x, y, runners, tmp_path).state == expected.state
 
 
 @pytest.mark.parametrize("moment", ["after the core has learned", "while it is counted"])

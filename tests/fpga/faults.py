@@ -1,54 +1,73 @@
-"""Deliberate faults in the core: random networks must find each of them."""
+"""Deliberate faults in the core: each must be found by one of the checks."""
+
+from itertools import chain
 
 import pytest
 
 from spikebp_fpga import verilated
-from tests.fpga.networks import first_difference, tools
+from tests.fpga.networks import (
+    TOO_LARGE,
+    clock_differences,
+    difference_after,
+    first_difference,
+    stream_difference,
+    tools,
+)
 
 pytestmark = tools("verilator", "g++")
 
 #: File, what stands there once, and the fault.
 FAULTS = [
-    ("core", "b_is_place && met[", "met["),
+    ("core", "is_place && met[", "met["),
     ("core", "set_at < n_inputs_met", "set_at <= n_inputs_met"),
-    ("core", "c_stands ? c_at : n_inputs_met", "n_inputs_met"),
-    ("core", "has_learned && !is_bad && !drops", "has_learned"),
+    ("core", "stands ? place : n_inputs_met", "n_inputs_met"),
+    ("core", "meeting[3] && met_sum[COUNT_BITS] != met_sum[COUNT_BITS-1]", "1'b0"),
+    ("core", "|| sent[SENT_BITS]", "|| 1'b0"),
+    ("core", "has_learned && !is_bad)", "has_learned)"),
     ("core", "is_first_target == psi_is_second", "!psi_is_second"),
     ("core", "zeroes_left && is_first_target", "zeroes_left"),
-    (
-        "core",
-        "lists && is_spikes && !is_output && listed_count != 0",
-        "lists && is_spikes && !is_output && spikes != 0",
-    ),
+    ("core", "is_bad ? (logged != 0 ? UNDO : FINISH)", "is_bad ? FINISH"),
+    ("core", "(is_bad ? UNDO : FINISH)", "FINISH"),
+    ("core", "meets = lists && is_spikes && !is_output && listed_count != 0", "meets = sends_on"),
     ("core", "errors_afresh(is_first_target || !learns_once)", "errors_afresh(!learns_once)"),
     ("core", "counts_afresh(is_first_step)", "counts_afresh(1'b0)"),
-    ("core", "products_overflow && state != UNDO", "products_overflow && 1'b0"),
-    (
-        "core",
-        "met_region - number'(UNITS) : met_region + met_below",
-        "met_region : met_region + met_below",
-    ),
-    ("core", "labelled == label ? y_right : y_wrong", "labelled == label + 1 ? y_right : y_wrong"),
+    ("core", "products_overflow && state != UNDO", "1'b0"),
+    ("core", "met_region - number'(UNITS) : met_region + met_below", "met_region + met_below"),
     ("core", "psi_at + (has_no_entry ? psi_from : psi_to)", "psi_at + psi_to"),
     ("core", "drive_is_fresh <= '1;", "drive_is_fresh <= '0;"),
-    ("products", "NUMBER_BITS'(n) + unit[7]", "NUMBER_BITS'(n) - unit[7]"),
-    ("products", "NUMBER_BITS'(b) - unit[4]", "NUMBER_BITS'(b) + unit[4]"),
+    ("core", "is_output ? error_limit : hidden_error_limit", "hidden_error_limit"),
+    ("products", "number'(n) + unit[7]", "number'(n) - unit[7]"),
+    ("products", "number'(b) - unit[4]", "number'(b) + unit[4]"),
     ("products", "from13 ? sum13 : sum10", "sum10"),
     ("products", "undoes ? CHANGED_BITS'(weight10) +", "undoes ? CHANGED_BITS'(weight10) -"),
     ("products", "$signed({1'b0, factor8[16:0]})", "$signed(factor8[16:0])"),
-    ("products", "cut3 <= cut(number[2], count_limit)", "cut3 <= number[2]"),
+    ("products", "cut3 <= cut(sent[2], count_limit)", "cut3 <= sent[2]"),
     ("products", "is_fresh && first[9]", "is_fresh && first[8]"),
     ("quantizers", "v3[SUM_BITS-1] ? half : half - 1'b1)", "v3[SUM_BITS-1] ? half : half)"),
     ("quantizers", "is_error ? silenced2 : raw2[SUM_BITS-1]", "raw2[SUM_BITS-1]"),
     ("quantizers", "negative4 ? half : half - 1'b1", "half - 1'b1"),
     ("quantizers", "wire stays = !is_error && !is_target &&", "wire stays = !is_error &&"),
-    ("quantizers", "some & rest[i]", "some & rest[0]"),
+    ("quantizers", "(is_error ? e6 != 0", "(is_error ? k6 != 0"),
+    ("quantizers", "wire many = (rest & (rest - 1'b1)) != 0", "wire many = rest != 0"),
     ("rates", "quotient == 0 ? RATE_BITS'(1)", "quotient == 0 ? RATE_BITS'(0)"),
     ("rates", "squares + added : squares", "squares + squares : squares"),
+    ("rates", "quotient < given_rate", "quotient <= given_rate"),
+    ("rates", "grown > fixed ? grown : fixed", "fixed"),
 ]
 
-#: All with one simulation: four weights a clock, of 24 bits.
-NETWORKS = 120
+#: All with few simulations: four weights a clock, of 24 bits.
+GIVEN = {"lanes": 4, "weight_bits": 24}
+
+
+def differences():
+    """Yield what the checks find, the quickest first."""
+    return chain(
+        (stream_difference(seed) for seed in range(24)),
+        (first_difference(number, **GIVEN) for number in range(60)),
+        map(difference_after, TOO_LARGE),
+        (each for number in range(20) for each in clock_differences(number, **GIVEN)),
+        (first_difference(number, **GIVEN) for number in range(60, 300)),
+    )
 
 
 @pytest.mark.parametrize(("name", "there", "fault"), FAULTS, ids=[f[1][:30] for f in FAULTS])
@@ -66,9 +85,6 @@ def test_a_fault_is_found(name, there, fault, tmp_path, monkeypatch):
     monkeypatch.setattr(verilated, "SOURCES", sources)
     verilated.library_for.cache_clear()
     try:
-        assert any(
-            first_difference(number, lanes=4, weight_bits=24) is not None
-            for number in range(NETWORKS)
-        )
+        assert any(difference is not None for difference in differences())
     finally:
         verilated.library_for.cache_clear()

@@ -227,10 +227,12 @@ def difference_after(name):
     return None
 
 
-def clock_differences(number):
+def clock_differences(number, **given):
     """Yield for each sample of a random network how its clocks differ from the formula, or None."""
     net, weights, options = random_network(number)
-    with Simulator(net, "fpga", weights, **options) as core:
+    if given and why_not_in_hardware(net, given["weight_bits"]):
+        return
+    with Simulator(net, "fpga", weights, **options | given) as core:
         layout = core._engine.layout
         for name, (x, *y), kinds in random_calls(net, number):
             for i in range(len(x)):
