@@ -113,8 +113,8 @@ class FPGAReport:
         memory = memory_bits(self.layout)
         tables = [
             Table(
-                f"Clocks of a sample, to {how}",
-                ("pass", "clocks"),
+                "Clocks of a sample",
+                ("pass", f"to {how}"),
                 [*rows, ("all", count(self.clocks))],
             ),
             Table("Memory", ("what", "bits"), [(name, f"{n:,}") for name, n in memory.items()]),

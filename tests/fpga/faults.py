@@ -32,7 +32,7 @@ FAULTS = [
     ("core", "errors_afresh(is_first_target || !learns_once)", "errors_afresh(!learns_once)"),
     ("core", "counts_afresh(is_first_step)", "counts_afresh(1'b0)"),
     ("core", "products_overflow && state != UNDO", "1'b0"),
-    ("core", "met_region - number'(UNITS) : met_region + met_below", "met_region + met_below"),
+    ("core", "is_keep ? met_region - number'(UNITS)", "is_keep ? met_region"),
     ("core", "psi_at + (has_no_entry ? psi_from : psi_to)", "psi_at + psi_to"),
     ("core", "drive_is_fresh <= '1;", "drive_is_fresh <= '0;"),
     ("core", "is_output ? error_limit : hidden_error_limit", "hidden_error_limit"),

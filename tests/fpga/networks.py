@@ -154,9 +154,9 @@ def stream_difference(seed):
             n_taught = 0
             for _ in range(random.randint(1, 12)):
                 k = random.randint(-magnitude, magnitude + 1, 9) * (random.uniform(size=9) < 0.5)
-                taught = n_taught < net.n_steps and random.randint(2)
+                taught = bool(random.randint(2))
                 n_taught += taught
-                y = random.uniform(-1, 3, 3) * magnitude if taught else None
+                y = random.uniform(-2, 6, 3) * magnitude if taught else None
                 spikes = [(SPIKE, i, k[i]) for i in np.flatnonzero(k)]
                 # A unit may be sent several tokens in a step, and they may cancel.
                 spikes += [(SPIKE, 4, 1), (SPIKE, 4, 2), (SPIKE, 4, -3)]
@@ -185,10 +185,10 @@ def stream_difference(seed):
 LARGE = 7.9
 #: Samples in which a number does not fit, by which: spikes, weights of each layer, targets, fields.
 TOO_LARGE = {
-    "counts of the input": ((1000, 0, 0), (0.0, 0.0), 1.0, {"n_steps": 4}),
+    "counts of the input": ((1000, 0, 0), (0.0, 0.6), 9.0, {"n_steps": 4}),
     "all spikes of a step": ((1000,) * 20, (0.0, 0.0), 1.0, {}),
-    # Their sum is so near 2^20 that it would seem to fit in 40 bits.
-    "a sum that would wrap": ((1000,) * 133, (LARGE, 0.0), 1.0, {}),
+    # 40 bits of it are so few that they would seem to fit.
+    "a sum that would wrap": ((1000,) * 133, (8267051 / 2**20, 0.0), 1.0, {}),
     "a potential": ((1000, 1000, 1000), (-LARGE, 0.0), 1.0, {"n_steps": 8}),
     "spikes of hidden units": ((300, 0, 0), (LARGE, 0.0), 1.0, {}),
     "spikes of the output": ((20, 0, 0), (LARGE, LARGE), 1.0, {}),

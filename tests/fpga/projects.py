@@ -1,5 +1,6 @@
 """Projects for an FPGA: Icarus runs their benches, and what a core has learned comes back."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from sklearn.datasets import load_digits
 
 from spikebp_fpga.export import N_LEARNED, _bytes_of, to_fpga
 from spikebp_fpga.memory import checkpoint_from
+from spikebp_fpga.report import fpga_report, memory_bits, multipliers
 from spikebp_fpga.tokens import CLOSE, SPIKE, STEP, WRITE
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -119,7 +121,7 @@ def test_commands_bring_a_network_to_a_core_and_back(tmp_path):
         *("--samples", N_LEARNED, "--output", tmp_path / "after.npz"),
     )
     after = Checkpoint.load(tmp_path / "after.npz")
-    assert after.state == to_fpga(before, 4)._bench()[-1].state
+    assert after.state == to_fpga(before, 4)._bench().after.state
 
 
 def test_memories_that_are_none_of_the_network_are_refused(tmp_path):
@@ -149,16 +151,87 @@ def test_what_the_core_cannot_hold_is_refused():
         to_fpga(binary)
 
 
-@tools("yosys", "make")
-def test_the_size_of_a_network_is_guarded(tmp_path):
-    to_fpga(Simulator(SpikingMLP((64, 32, 10))).checkpoint(), 4).save(tmp_path)
-    sources = "hdl/spikebp_network.svh hdl/*.sv"
-    script = f"read_verilog -sv {sources}; synth_ecp5 -top spikebp_device; stat"
+SOURCES = "hdl/spikebp_network.svh hdl/*.sv"
+
+
+def yosys(script, folder):
     done = subprocess.run(
-        ["yosys", "-p", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["yosys", "-p", script], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    cells = dict(re.findall(r"^\s+([A-Z]\w+)\s+(\d+)$", done.stdout, re.MULTILINE))
+    return done.stdout
+
+
+@tools("yosys")
+def test_the_size_of_a_network_is_guarded(tmp_path):
+    project = to_fpga(Simulator(SpikingMLP((64, 32, 10))).checkpoint(), 4)
+    project.save(tmp_path)
+    printed = yosys(f"read_verilog -sv {SOURCES}; synth_ecp5 -top spikebp_device; stat", tmp_path)
+    cells = dict(re.findall(r"^\s+([A-Z]\w+)\s+(\d+)$", printed, re.MULTILINE))
     assert int(cells["LUT4"]) < 5000
-    assert int(cells["MULT18X18D"]) <= 12
+    assert int(cells["MULT18X18D"]) == multipliers(project.layout)
     assert int(cells["DP16KD"]) <= 16
+
+
+@tools("yosys")
+@pytest.mark.parametrize(
+    ("sizes", "lanes", "fields"),
+    [
+        ((64, 32, 10), 4, {}),
+        ((20, 11, 7, 3), 2, {"update": "fractional", "n_steps": 4, "learning_rate": 0.1}),
+        ((12, 3), 1, {}),
+    ],
+)
+def test_the_memory_is_what_the_report_says(sizes, lanes, fields, tmp_path):
+    project = to_fpga(Simulator(SpikingMLP(sizes, **fields)).checkpoint(), lanes)
+    project.save(tmp_path)
+    core = "hierarchy -top spikebp_core; proc; flatten; stat"
+    printed = yosys(f"read_verilog -sv {SOURCES}; {core}", tmp_path)
+    bits = re.findall(r"Number of memory bits: +(\d+)", printed)
+    assert int(bits[-1]) == sum(memory_bits(project.layout).values())
+
+
+@tools("make", "yosys", "nextpnr-ice40")
+def test_a_small_network_is_placed_and_routed(tmp_path):
+    net = SpikingMLP((64, 32, 10), update="fractional", learning_rate=0.02, fraction_bits=12)
+    to_fpga(Simulator(net).checkpoint(), 1, 16).save(tmp_path)
+    done = subprocess.run(
+        ["make", "up5k.asc"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {name: report["utilization"][f"ICESTORM_{name}"]["used"] for name in ("RAM", "DSP")} == {
+        "RAM": 25,
+        "DSP": 5,
+    }
+    assert report["utilization"]["ICESTORM_LC"]["used"] < 3_800
+    assert min(clock["achieved"] for clock in report["fmax"].values()) > 20
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_a_report_says_clocks_and_memory(learn, tmp_path):
+    learned(SpikingMLP((64, 8, 10))).save(tmp_path / "digits.npz")
+    command = ["fpga-report", tmp_path / "digits.npz", "--lanes", 4, "--samples", 20]
+    command += [] if learn else ["--no-learn"]
+    printed = run_spikebp(*command, "--figure", tmp_path / "clocks.png").stdout
+    assert ("to learn" if learn else "to predict") in printed
+    assert ("backward" in printed) == learn
+    assert (tmp_path / "clocks.png").stat().st_size > 5_000
+    report = json.loads(run_spikebp(*command, "--json").stdout)
+    assert (report["samples"], report["refused"]) == (20, 0)
+    assert report["simulated"] == (shutil.which("verilator") is not None)
+    assert 100 < report["clocks"] < 2_000
+    assert sum(report["clocks_by_pass"].values()) == pytest.approx(report["clocks"])
+    assert report["multipliers"] == 11
+
+
+@tools("make", "yosys", "nextpnr-ecp5", "ecppll")
+def test_a_report_says_what_place_and_route_make_of_it():
+    x, y = load_digits(return_X_y=True)
+    with Simulator(SpikingMLP((64, 10), input_scale=1 / 16)) as simulator:
+        project = to_fpga(simulator.checkpoint(), 1)
+    report = fpga_report(project, x[:5], y[:5], place=True)
+    assert report.placed.multipliers == multipliers(project.layout) == 5
+    assert 1_000 < report.placed.lut4 < 2_500
+    assert report.placed.megahertz > 50
+    assert f"{1e6 * report.placed.megahertz / report.clocks:,.0f}" in str(report.tables()[-1])
