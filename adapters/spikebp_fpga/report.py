@@ -101,6 +101,7 @@ class FPGAReport:
             "refused": self.n_refused,
             "clocks": self.clocks,
             "clocks_by_pass": self._clocks_by_pass(),
+            "clocks_by_lanes": {P: sum(n) / len(n) for P, n in self.by_lanes.items() if n},
             "memory_bits": memory_bits(self.layout),
             "multipliers": multipliers(self.layout),
             "placed": self.placed and asdict(self.placed),

@@ -221,7 +221,8 @@ def test_a_report_says_clocks_and_memory(learn, tmp_path):
     assert (report["samples"], report["refused"]) == (20, 0)
     assert report["simulated"] == (shutil.which("verilator") is not None)
     assert 100 < report["clocks"] < 2_000
-    assert sum(report["clocks_by_pass"].values()) == pytest.approx(report["clocks"])
+    by_pass = report["clocks_by_pass"].values()  # means of 20 samples
+    assert sum(round(20 * clocks) for clocks in by_pass) == round(20 * report["clocks"])
     assert report["multipliers"] == 11
 
 
