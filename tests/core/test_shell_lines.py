@@ -26,7 +26,7 @@ PAGES = [name for name, lines in LINES.items() if lines]
 #: Commands that take seconds, on digits. The others repeat studies, or install something.
 SHORT = {
     *("train", "predict", "compare", "backends", "export-c", "import-c", "export-fpga"),
-    "hardware-report",
+    *("hardware-report", "fpga-report"),
 }
 
 #: Programs of others, whose own options are not checked.

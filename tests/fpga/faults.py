@@ -72,7 +72,6 @@ def differences():
 
 @pytest.mark.parametrize(("name", "there", "fault"), FAULTS, ids=[f[1][:30] for f in FAULTS])
 def test_a_fault_is_found(name, there, fault, tmp_path, monkeypatch):
-    monkeypatch.setenv("CXXFLAGS", "-O1")
     monkeypatch.setattr(verilated.pooch, "os_cache", lambda _: tmp_path)
     sources = []
     for path in verilated.SOURCES:
