@@ -36,11 +36,6 @@ pytestmark = tools("verilator", "g++")
 IN_A_TEST = 10
 
 
-@pytest.fixture(autouse=True)
-def quick_compiler(monkeypatch):
-    monkeypatch.setenv("CXXFLAGS", "-O1")
-
-
 @parametrize("fpga")
 def test_conformance(conformance_test):
     conformance_test.run()

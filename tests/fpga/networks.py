@@ -7,13 +7,13 @@ import pytest
 from numpy.random import RandomState
 
 from spikebp_fpga.clocks import clocks_of
-from spikebp_fpga.layout import LANES, Layout, why_not_in_hardware
+from spikebp_fpga.layout import Layout, why_not_in_hardware
 from spikebp_fpga.tokens import CLOSE, DROP, SPIKE, STEP, TARGET
 from spikebp_fpga.verilated import VerilatedCore
 from spikebp_plugins import Simulator, SpikingMLP
 
-#: Few, so that few simulations are compiled.
-WEIGHT_BITS = (16, 24, 32)
+#: Weights a clock, each with some bits of a weight: few pairs, so that few simulations are compiled.
+LANES_AND_BITS = ((1, 16), (2, 32), (4, 24), (8, 16), (8, 24), (16, 32))
 
 
 def random_network(number):
@@ -46,14 +46,12 @@ def random_network(number):
             net = SpikingMLP(sizes, **fields)
         except ValueError:  # of a rate that this grid does not have
             continue
-        options = {
-            "lanes": int(random.choice(LANES)),
-            "weight_bits": int(random.choice(WEIGHT_BITS)),
-        }
-        if why_not_in_hardware(net, options["weight_bits"]) is None:
+        lanes, weight_bits = LANES_AND_BITS[random.randint(len(LANES_AND_BITS))]
+        if why_not_in_hardware(net, weight_bits) is None:
             break
     scale = random.choice([0.2, 0.6, 2.0]) / random.choice([1, 4])
-    return net, [random.standard_normal(shape) * scale for shape in net.weight_shapes], options
+    weights = [random.standard_normal(shape) * scale for shape in net.weight_shapes]
+    return net, weights, {"lanes": lanes, "weight_bits": weight_bits}
 
 
 def random_calls(net, number):
