@@ -17,6 +17,7 @@ from spikebp_plugins.conformance import parametrize
 from spikebp_plugins.embedded import from_state_bytes, to_c
 from tests.documentation import ROOT
 from tests.fpga.networks import (
+    AT_THE_LIMIT,
     TOO_LARGE,
     Device,
     clock_differences,
@@ -77,6 +78,12 @@ def test_tokens_may_stall(monkeypatch, refusals):
 def test_a_sample_that_does_not_fit_changes_nothing(name, refusals):
     assert difference_after(name) is None
     assert refusals["refused"] > 0
+
+
+@pytest.mark.parametrize("name", AT_THE_LIMIT)
+def test_a_sample_at_a_limit_is_learned(name, refusals):
+    assert difference_after(name) is None
+    assert refusals["refused"] == 0
 
 
 @pytest.mark.parametrize("seed", range(24))

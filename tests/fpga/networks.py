@@ -12,7 +12,7 @@ from spikebp_fpga.tokens import CLOSE, DROP, SPIKE, STEP, TARGET
 from spikebp_fpga.verilated import VerilatedCore
 from spikebp_plugins import Simulator, SpikingMLP
 
-#: Weights a clock, each with some bits of a weight: few pairs, so that few simulations are compiled.
+#: Weights a clock, and bits of each: few pairs, so that few simulations are compiled.
 LANES_AND_BITS = ((1, 16), (2, 32), (4, 24), (8, 16), (8, 24), (16, 32))
 
 
@@ -199,11 +199,18 @@ TOO_LARGE = {
         {"update": "fractional", "learning_rate": 0.25},
     ),
 }
+#: A sample from which W_1 just still learns: r times its squared counts is the limit of a gain.
+AT_THE_LIMIT = {
+    "a gain": (
+        *((2, 2, 2, 2, 2), (0.0, 0.3), 2.0),
+        {"update": "outer", "learning_rate": 0.0625, "bounded": True},
+    ),
+}
 
 
 def difference_after(name):
-    """Return where samples differ of which one is too large in some number, or None."""
-    k, weights, y, fields = TOO_LARGE[name]
+    """Return where samples differ, of which one is at or above a limit, or None."""
+    k, weights, y, fields = (TOO_LARGE | AT_THE_LIMIT)[name]
     fields = {"n_steps": 2, "fraction_bits": 20, "input_coding": "spikes"} | fields
     net = SpikingMLP((len(k), 4, 2), **fields)
     random = RandomState(1)
