@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -35,7 +35,7 @@ HARNESS: Final = FOLDER / "harness.cpp"
 #: What a chip begins with may be anything, and so may what the simulation does.
 VERILATOR_FLAGS: Final = ("-O3", "--x-assign", "unique", "--x-initial", "unique")
 #: -O2 takes twice as long to compile, for an eighth of the time of a clock.
-COMPILER_FLAGS: Final = ("-shared", "-fPIC", "-O1", "-std=c++17", "-pthread")
+COMPILER_FLAGS: Final = ("-fPIC", "-O1", "-std=c++17", "-pthread")
 RUNTIME: Final = ("verilated.cpp", "verilated_threads.cpp")
 
 #: Outcomes of a sample besides the number of its events.
@@ -80,37 +80,54 @@ def library_for(numbers: str) -> ctypes.CDLL:
     RuntimeError
         If Verilator or the compiler refuses the core; the message has what it printed.
     """
-    version = _run(["verilator", "--version"])
-    known = hashlib.sha256(repr((numbers, version, _compiler(), _flags())).encode())
-    for path in (*SOURCES, HARNESS):
-        known.update(path.read_bytes())
-    folder = Path(pooch.os_cache("spikebp-plugins")) / "fpga"
-    library = folder / f"core-{known.hexdigest()[:20]}.so"
-    if not library.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with announced(library_for):
-            compiled = _compiled(numbers)
-        with whole_file(library) as file:
-            file.write(compiled)
+    with announced((library_for, numbers)):
+        runtime = _cached("runtime.o", (), _compiled_runtime)
+        sources = [path.read_bytes() for path in (*SOURCES, HARNESS)]
+        library = _cached("core.so", (numbers, sources), lambda: _compiled_core(numbers, runtime))
     return ctypes.CDLL(str(library))
 
 
-def _compiled(numbers: str) -> bytes:
-    root = Path(_run(["verilator", "--getenv", "VERILATOR_ROOT"])) / "include"
+def _cached(name: str, known: tuple[Any, ...], compiled: Callable[[], bytes]) -> Path:
+    """Return a file of the cache, which is compiled if what is known of it is new."""
+    known += (_run(["verilator", "--version"]), _compiler(), _flags())
+    path = Path(pooch.os_cache("spikebp-plugins")) / "fpga" / name
+    path = path.with_stem(f"{path.stem}-{hashlib.sha256(repr(known).encode()).hexdigest()[:20]}")
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = compiled()
+        with whole_file(path) as file:
+            file.write(content)
+    return path
+
+
+def _compiled(sources: Iterable[Path], *others: Any) -> bytes:
+    """Return what comes of sources, as one: so they are compiled in half the time of many."""
+    root = _runtime_folder()
+    with tempfile.TemporaryDirectory(prefix="spikebp-") as name:
+        unity, output = Path(name) / "all.cpp", Path(name) / "output"
+        unity.write_text("".join(f'#include "{path}"\n' for path in sources), "utf-8")
+        includes = [f"-I{root}", f"-I{root / 'vltstd'}"]
+        _run([*_compiler(), *_flags(), *includes, unity, *others, "-o", output])
+        return output.read_bytes()
+
+
+def _compiled_runtime() -> bytes:
+    return _compiled([_runtime_folder() / name for name in RUNTIME], "-c")
+
+
+def _runtime_folder() -> Path:
+    return Path(_run(["verilator", "--getenv", "VERILATOR_ROOT"])) / "include"
+
+
+def _compiled_core(numbers: str, runtime: Path) -> bytes:
     with tempfile.TemporaryDirectory(prefix="spikebp-") as name:
         folder = Path(name)
         network = folder / "spikebp_network.svh"
         network.write_text(numbers, "utf-8")
         flags = ["--cc", *VERILATOR_FLAGS, "--top-module", CORE, "--Mdir", folder]
         _run(["verilator", *flags, network, *SOURCES])
-        # One source compiles in half the time of many.
-        sources = [*sorted(folder.glob("V*.cpp")), HARNESS, *(root / name for name in RUNTIME)]
-        unity = folder / "all.cpp"
-        unity.write_text("".join(f'#include "{path}"\n' for path in sources), "utf-8")
-        includes = [f"-I{path}" for path in (folder, root, root / "vltstd")]
-        library = folder / "core.so"
-        _run([*_compiler(), *_flags(), *includes, unity, "-o", library])
-        return library.read_bytes()
+        sources = [*sorted(folder.glob("V*.cpp")), HARNESS]
+        return _compiled(sources, f"-I{folder}", runtime, "-shared")
 
 
 class Shown(NamedTuple):
