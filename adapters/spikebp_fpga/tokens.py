@@ -39,7 +39,7 @@ def tokens_of(layout: Layout, batch: Batch) -> tuple[Integers, Integers] | None:
     if np.abs(spikes).max(initial=0) > layout.most_counted // 2:
         return None
     parts: list[Integers] = []
-    targets = np.empty((0, 0), np.int64)
+    targets: Integers = np.empty((0, 0), np.int64)
     if batch.y is not None:
         targets = arithmetic_of(batch.net).encode(batch.targets()[0])
         if np.abs(targets).max() > layout.largest_target:
