@@ -19,6 +19,7 @@ from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.data.tables import Table
 from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
+from spikebp_plugins.estimators.all_rows import AllRows, RowsInMemory
 from spikebp_plugins.estimators.files import EstimatorFiles
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import MOST_HALVED, LearningRate
@@ -214,7 +215,8 @@ class SpikingEstimator(BaseEstimator, EstimatorFiles, NetworkParameters, ABC):
                 if self._course.shuffle:
                     samples = samples.sorted()
                 if not goes_on:
-                    self._scale_to(samples)
+                    numbers = samples.X, samples.y.reshape(len(samples.y), -1)
+                    self._scale_to(*(RowsInMemory.of(x, samples.weights) for x in numbers))
             self._train_epochs(samples, goes_on=goes_on)
         return self
 
@@ -295,10 +297,10 @@ class SpikingEstimator(BaseEstimator, EstimatorFiles, NetworkParameters, ABC):
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] = []
 
-    def _scale_to(self, samples: Samples) -> None:
+    def _scale_to(self, features: AllRows, targets: AllRows) -> None:
         """Scale features to all samples, before any has been learned."""
         if self._scaling is not None:
-            self._scaling = self._scaling.of_all(samples.X, samples.weights)
+            self._scaling = self._scaling.of_all(features)
             self._warn_of_outlier()
 
     def _warn_of_outlier(self) -> None:

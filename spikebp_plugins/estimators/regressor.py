@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import boolean, positive
 from spikebp_plugins.common.synchronized import synchronized
+from spikebp_plugins.estimators.all_rows import AllRows
 from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.samples import Samples
@@ -207,11 +208,10 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         scale = np.full(n_targets, 1.0 if self._scale is None else self._scale)
         return TargetCoding(y.shape[1:], scale, bool(self.signed_output))
 
-    def _scale_to(self, samples: Samples) -> None:
-        super()._scale_to(samples)
+    def _scale_to(self, features: AllRows, targets: AllRows) -> None:
+        super()._scale_to(features, targets)
         if self._target_scaling is not None:
-            y = samples.y.reshape(len(samples.y), -1)
-            self._target_scaling = self._target_scaling.of_all(y, samples.weights)
+            self._target_scaling = self._target_scaling.of_all(targets)
 
     @property
     def target_scaling_(self) -> TargetScaling | None:

@@ -22,11 +22,14 @@ reading that has come 16 times in a row does not count.
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.estimators.all_rows import AllRows, RowsInMemory
 from spikebp_plugins.estimators.repetition import WholeWeights
 
 Array = NDArray[np.float64]
@@ -65,8 +68,7 @@ MOST_BITS: Final = 16
 LARGEST_EXPONENT: Final = 1000
 #: Readings that differ by less than their size divided by this power of two count as equal.
 ROUNDING: Final = 40
-#: The rows that tell where to begin, if all are there, and how often their scale is corrected.
-SAMPLED: Final = 4096
+#: How often the scale of readings that are all there is corrected.
 CORRECTIONS: Final = 8
 #: The deviations from the centre that are worth a warning, and how many times a difference is the
 #: other if a reading is wrong.
@@ -143,35 +145,54 @@ class RunningScale(NamedTuple):
 
     @classmethod
     def of_all(
-        cls, X: Array, weights: WholeWeights, limit: int, *, is_centred: bool = True
-    ) -> RunningScale:
-        """Return the scale of readings that are all there.
+        cls, readings: AllRows, limit: int, *, is_centred: bool = True
+    ) -> tuple[RunningScale, Mask, Array]:
+        """Return the scale of readings that are all there, and those that are far from all others.
 
         It begins with the median, and with that of the distances from it, and is corrected until
         it stays.
 
         Parameters
         ----------
-        X : ndarray of shape (n_readings, n_features)
-            Readings.
-        weights : WholeWeights
-            How often each counts.
+        readings : AllRows
+            Readings of some features.
         limit, is_centred
             As for `beginning`.
+
+        Returns
+        -------
+        scale : RunningScale
+            The scale.
+        has_outliers : ndarray of shape (n_features,), bool
+            Which features have readings that are far from all others. Where most are equal, the
+            others are rare, not wrong.
+        farthest : ndarray of shape (n_features,)
+            The reading of each that is farthest from its centre.
         """
-        some = X[:: -(-len(X) // SAMPLED)]
-        middle = np.median(some, axis=0) if is_centred else np.zeros(X.shape[1])
+        some = readings.some
+        middle = np.median(some, axis=0) if is_centred else np.zeros(some.shape[1])
         halves = np.abs(some / 2 - middle / 2)
         typical = np.array([np.median(half[half > 0]) if half.any() else 0.0 for half in halves.T])
         found = cls.beginning(middle, limit, is_centred=is_centred)
-        found = found._started(typical, middle, typical > 0)
-        first = [(some, WholeWeights.of(None, len(some)))] if len(some) < len(X) else []
-        for rows, times in (*first, (X, weights)):
+        found, sums = found._started(typical, middle, typical > 0).corrected(readings)
+        ends = np.stack([sums.lowest, sums.highest])
+        farthest = np.choose(np.abs(found._uncut(ends)).argmax(axis=0), ends)
+        has_outliers = found.outliers(farthest)
+        if has_outliers.any():
+            n_equal = readings.summed(partial(_equal_to, middle), np.add)
+            has_outliers &= 2 * n_equal <= sums.n
+        return found, has_outliers, farthest
+
+    def corrected(self, readings: AllRows) -> tuple[RunningScale, Sums]:
+        """Return the scale that stays as readings correct it, and their sums."""
+        found = self
+        for some in (RowsInMemory.of(readings.some), readings)[not readings.is_sampled :]:
             for _ in range(CORRECTIONS):
-                before, found = found, found._counted(rows, times)
+                before, sums = found, some.summed(partial(Sums.of, found), Sums.added)
+                found = before._counted(sums, some.bits)
                 if all(map(np.array_equal, before[3:5], found[3:5])):
                     break
-        return found._replace(last=X[-1], second=X[-1] * is_centred)
+        return found._replace(last=sums.last, second=sums.last * self.is_centred), sums
 
     def take(self, places: Any) -> RunningScale:
         """Return some of the features."""
@@ -289,15 +310,13 @@ class RunningScale(NamedTuple):
             repeated=np.minimum(since[-1], REPEATED),
         )
 
-    def _counted(self, X: Array, weights: WholeWeights) -> RunningScale:
-        """Return the scale with the sums of these readings alone, and corrected by them."""
-        y = self.units(X).astype(np.int64)
-        n = weights.total
-        by = max(n.bit_length() - MOST_BITS, weights.bits)
+    def _counted(self, sums: Sums, bits: int) -> RunningScale:
+        """Return the scale with these sums alone, times 2^-bits, and corrected by them."""
+        by = max(sums.n.bit_length() - MOST_BITS, bits)
         new = self._replace(
-            n=np.where(self.n > 0, max(n >> by, 1), 0),
-            total=weights.times @ y >> by,
-            squares=weights.times @ (y * y) >> by,
+            n=np.where(self.n > 0, max(sums.n >> by, 1), 0),
+            total=sums.total >> by,
+            squares=sums.squares >> by,
         )
         return new._with_centres(are_nearest=True)._with_exponents(are_nearest=True)
 
@@ -382,6 +401,54 @@ class RunningScale(NamedTuple):
         """Return n² times the variance of y, or its mean square."""
         squares: Integers = self.n * self.squares
         return squares - self.total * self.total if self.is_centred else squares
+
+
+class Sums(NamedTuple):
+    """Sums of readings by their weights, exact in any parts.
+
+    Attributes
+    ----------
+    n : int
+        The sum of the weights.
+    total, squares : ndarray of shape (n_features,), int64
+        The sums of y and of its square.
+    lowest, highest, last : ndarray of shape (n_features,)
+        The least, the largest and the last reading.
+    """
+
+    n: int
+    total: Integers
+    squares: Integers
+    lowest: Array
+    highest: Array
+    last: Array
+
+    @classmethod
+    def of(cls, scale: RunningScale, X: Array, weights: WholeWeights) -> Sums:
+        """Return the sums of readings, of shape (n_readings, n_features), in units of a scale."""
+        y = scale.units(X).astype(np.int64)
+        total, squares = weights.times @ y, weights.times @ (y * y)
+        lowest = np.minimum.reduce(X, initial=math.inf)
+        highest = np.maximum.reduce(X, initial=-math.inf)
+        last = X[-1] if len(X) else np.zeros(X.shape[1])
+        return cls(weights.total, total, squares, lowest, highest, last)
+
+    def added(self, later: Sums) -> Sums:
+        """Return the sums of these readings and of later ones."""
+        return Sums(
+            self.n + later.n,
+            self.total + later.total,
+            self.squares + later.squares,
+            np.minimum(self.lowest, later.lowest),
+            np.maximum(self.highest, later.highest),
+            later.last if later.n else self.last,
+        )
+
+
+def _equal_to(middle: Array, X: Array, weights: WholeWeights) -> Integers:
+    """Return how often the readings of each feature are these."""
+    times: Integers = weights.times @ (middle == X)
+    return times
 
 
 def _n_bits(numbers: NDArray[Any]) -> Integers:

@@ -14,7 +14,7 @@ from spikebp_plugins.network.sparse_rows import SparseRows
 
 #: Rows of a sparse matrix that are shown at once, or of which some are learned again.
 ROWS_AT_ONCE: Final = 1000
-#: Columns by which arrays are sorted, or of which the scale is found, at once.
+#: Columns by which arrays are sorted at once.
 COLUMNS_AT_ONCE: Final = 64
 
 

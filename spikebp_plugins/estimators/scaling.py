@@ -34,11 +34,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.estimators.all_rows import AllRows, Rows
 from spikebp_plugins.estimators.feature_counts import FeatureCounts
 from spikebp_plugins.estimators.repetition import WholeWeights
 from spikebp_plugins.estimators.running_scale import (
@@ -48,14 +50,10 @@ from spikebp_plugins.estimators.running_scale import (
     Mask,
     RunningScale,
 )
-from spikebp_plugins.estimators.samples import COLUMNS_AT_ONCE
 from spikebp_plugins.estimators.target_scaling import TargetScaling
 from spikebp_plugins.network.sparse_rows import SparseRows, joined_rows, rows_of_entries
 
 Array = NDArray[np.float64]
-#: Features of samples: an array of shape (n_samples, n_features), or lists.
-Rows = Array | SparseRows
-
 #: The first blocks, which are of one sample, and the samples of the others.
 SINGLE: Final = 16
 BLOCK: Final = 16
@@ -200,37 +198,23 @@ class InputScaling(NamedTuple):
         counts = self.counts.resized(len(self.counts), self.n_seen)
         return self._replace(counts=counts)
 
-    def of_all(self, X: Rows, weights: Array | None) -> InputScaling:
-        """Return the scaling of features whose samples are all there; others are forgotten.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features), or SparseRows
-            Features.
-        weights : ndarray of shape (n_samples,) or None
-            The weight of each sample; None for equal weights.
-        """
-        whole = WholeWeights.of(weights, len(X))
-        n_features = X.shape[1]
-        nonzero = _nonzero_of_all(X, whole)
-        is_dense = DENSE_OF * nonzero > whole.total
-        dense = np.flatnonzero(is_dense)
-        new = self.unknown(n_features, self.spread)
-        scale, outlier = new.scale, None
-        by_columns: Any = X if isinstance(X, np.ndarray) else X.matrix().tocsc()
-        for start in range(0, len(dense), COLUMNS_AT_ONCE):
-            columns = dense[start : start + COLUMNS_AT_ONCE]
-            readings = by_columns[:, columns]
-            readings = readings if isinstance(X, np.ndarray) else readings.toarray()
-            found = RunningScale.of_all(readings, whole, LIMIT)
-            outlier = outlier or _first_outlier(found, readings, columns, are_all=True)
-            scale = scale.joined(found)
-        length = new.length
-        if len(dense) < n_features:
-            length = _length_of_all(Readings.of(X, dense), whole)
+    def of_all(self, rows: AllRows) -> InputScaling:
+        """Return the scaling of features whose samples are all there; others are forgotten."""
+        nonzero = rows.summed(_nonzero, np.add)
+        dense = np.flatnonzero(DENSE_OF * nonzero > rows.total)
+        new = self.unknown(len(nonzero), self.spread)
+        scale, length, outlier = new.scale, new.length, None
+        if len(dense):
+            readings = rows.read_by(partial(_dense_readings, dense))
+            scale, has_outliers, farthest = RunningScale.of_all(readings, LIMIT)
+            if has_outliers.any():
+                first = has_outliers.argmax()
+                outlier = int(dense[first]), float(farthest[first])
+        if len(dense) < np.count_nonzero(nonzero):
+            length = _length_of_all(rows, dense)
         return new._replace(
-            n_seen=whole.total >> whole.bits,
-            counts=FeatureCounts.of_all(nonzero, whole.bits),
+            n_seen=rows.total >> rows.bits,
+            counts=FeatureCounts.of_all(nonzero, rows.bits),
             n_known=int(np.count_nonzero(nonzero)),
             dense=dense,
             scale=scale,
@@ -426,7 +410,7 @@ def _last_of(X: Rows, features: Integers) -> Array:
     return readings
 
 
-def _nonzero_of_all(X: Rows, weights: WholeWeights) -> Integers:
+def _nonzero(X: Rows, weights: WholeWeights) -> Integers:
     """Return how often each feature is not zero."""
     if isinstance(X, np.ndarray):
         counts: Integers = (X != 0).T @ weights.times
@@ -456,15 +440,42 @@ def _lengths(readings: Readings, begin: Integers, length: RunningScale) -> Array
     return lengths
 
 
-def _length_of_all(readings: Readings, weights: WholeWeights) -> RunningScale:
-    """Return the scale of lengths of rows that are all there."""
-    length = _no_length()
-    if not len(readings.row):
-        return length
+def _dense_readings(dense: Integers, X: Rows, weights: WholeWeights) -> tuple[Array, WholeWeights]:
+    """Return the readings of dense features."""
+    if isinstance(X, np.ndarray) and len(dense) == X.shape[1]:
+        return X, weights
+    return X[:, dense] if isinstance(X, np.ndarray) else Readings.of(X, dense).dense, weights
+
+
+def _largest_entries(dense: Integers, X: Rows, weights: WholeWeights) -> tuple[Array, WholeWeights]:
+    """Return the largest magnitude of each row that has entries, of shape (n_rows, 1)."""
+    readings = Readings.of(X, dense)
     begin, largest = _largest(readings)
-    lengths = _lengths(readings, begin, length.begun(np.array([np.median(largest)])))
-    times = weights.take(readings.row[begin])
-    return RunningScale.of_all(lengths, times, LIMIT, is_centred=False)
+    return largest[:, np.newaxis], weights.take(readings.row[begin])
+
+
+def _lengths_by(
+    length: RunningScale, dense: Integers, X: Rows, weights: WholeWeights
+) -> tuple[Array, WholeWeights]:
+    """Return the length of each row that has entries, of shape (n_rows, 1)."""
+    readings = Readings.of(X, dense)
+    begin, _ = _largest(readings)
+    return _lengths(readings, begin, length), weights.take(readings.row[begin])
+
+
+def _most(X: Array, _weights: WholeWeights) -> Array:
+    """Return the largest of readings that are not negative, of shape (1,)."""
+    most: Array = np.maximum.reduce(X, initial=0.0)
+    return most
+
+
+def _length_of_all(rows: AllRows, dense: Integers) -> RunningScale:
+    """Return the scale of lengths of rows that are all there, of which some have entries."""
+    largest = rows.read_by(partial(_largest_entries, dense))
+    some = largest.some
+    typical = np.median(some, axis=0) if len(some) else largest.summed(_most, np.maximum)
+    begun = _no_length().begun(typical)
+    return begun.corrected(rows.read_by(partial(_lengths_by, begun, dense)))[0]
 
 
 def _after_rows(length: RunningScale, readings: Readings) -> RunningScale:
@@ -478,16 +489,8 @@ def _after_rows(length: RunningScale, readings: Readings) -> RunningScale:
 
 
 def _first_outlier(
-    scale: RunningScale, readings: Array, features: Integers, *, are_all: bool = False
+    scale: RunningScale, readings: Array, features: Integers
 ) -> tuple[int, float] | None:
-    """Return feature and value of the first reading that is far from all others.
-
-    Where all readings are known, and most of a feature are equal, the others are rare, not wrong.
-    """
-    is_far = scale.outliers(readings)
-    if are_all:
-        for i in np.flatnonzero(is_far.any(axis=0)):
-            of_one = readings[:, i]
-            is_far[:, i] &= 2 * np.count_nonzero(of_one == np.median(of_one)) <= len(of_one)
-    rows, columns = np.nonzero(is_far)
+    """Return feature and value of the first reading that is far from all others."""
+    rows, columns = np.nonzero(scale.outliers(readings))
     return (int(features[columns[0]]), float(readings[rows[0], columns[0]])) if len(rows) else None

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.estimators.repetition import WholeWeights
+from spikebp_plugins.estimators.all_rows import AllRows
 from spikebp_plugins.estimators.running_scale import ONE, RunningScale
 
 Array = NDArray[np.float64]
@@ -43,11 +43,10 @@ class TargetScaling(NamedTuple):
         scale = RunningScale.beginning(np.zeros(n_targets), LIMIT, is_centred=is_centred)
         return cls(spread, 0, (), scale)
 
-    def of_all(self, y: Array, weights: Array | None) -> TargetScaling:
-        """Return the scaling of targets, of shape (n_samples, n_targets), that are all there."""
-        whole, is_centred = WholeWeights.of(weights, len(y)), self.scale.is_centred
-        scale = RunningScale.of_all(y, whole, LIMIT, is_centred=is_centred)
-        return self._replace(n_seen=whole.total >> whole.bits, scale=scale)
+    def of_all(self, targets: AllRows) -> TargetScaling:
+        """Return the scaling of targets that are all there."""
+        scale, *_ = RunningScale.of_all(targets, LIMIT, is_centred=self.scale.is_centred)
+        return self._replace(n_seen=targets.total >> targets.bits, scale=scale)
 
     @property
     def factor(self) -> Array:

@@ -16,6 +16,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import StandardScaler
 
 from spikebp_plugins import SpikingMLPClassifier, SpikingMLPRegressor
+from spikebp_plugins.estimators.all_rows import SAMPLED, RowsInMemory
 from spikebp_plugins.estimators.running_scale import ONE
 from spikebp_plugins.estimators.scaling import InputScaling, scaled_in_turn
 from spikebp_plugins.estimators.target_scaling import TargetScaling
@@ -122,7 +123,7 @@ def test_dense_features_have_about_one_deviation_and_no_mean():
     X = stream()
     scaling, inputs = shown(X)
     assert scaling.dense.tolist() == [0, 1, 2, 3, 4, 5, 6]
-    for found in (inputs[1000:], InputScaling.unknown(8, 1.0).of_all(X, None).scaled(X)):
+    for found in (inputs[1000:], InputScaling.unknown(8, 1.0).of_all(RowsInMemory.of(X)).scaled(X)):
         dense = found[:, :7]
         assert (np.abs(np.log2(dense.std(axis=0))) < 0.85).all()
         assert np.abs(dense.mean(axis=0)).max() < 0.25
@@ -132,7 +133,7 @@ def test_dense_features_have_about_one_deviation_and_no_mean():
 def test_the_scale_of_all_is_the_nearest_power_of_two():
     random = np.random.RandomState(0)
     X = random.standard_normal((500, 5)) * [3e-4, 1.3, 1.5, 900.0, 0.0] + [0, 0, 20, -1e5, 7]
-    found = InputScaling.unknown(5, 1.0).of_all(X, None)
+    found = InputScaling.unknown(5, 1.0).of_all(RowsInMemory.of(X))
     exponents = -np.rint(np.log2(X[:, :4].std(axis=0)))
     np.testing.assert_array_equal(found.factor, [*2.0**exponents, 0.0])
     centres = X.mean(axis=0) * found.factor
@@ -151,8 +152,8 @@ def test_weights_count_as_copies(seed):
     X = X[times > 0]
     times = times[times > 0]
     order = np.argsort(-times, kind="stable")  # any order
-    weighted = unknown.of_all(X[order], times[order].astype(float))
-    copied = unknown.of_all(np.repeat(X, times, axis=0), None)
+    weighted = unknown.of_all(RowsInMemory.of(X[order], times[order].astype(float)))
+    copied = unknown.of_all(RowsInMemory.of(np.repeat(X, times, axis=0)))
     np.testing.assert_array_equal(weighted.dense, copied.dense)
     np.testing.assert_array_equal(weighted.factor, copied.factor)
     np.testing.assert_array_equal(weighted.centre, copied.centre)
@@ -168,7 +169,7 @@ def words(n=400, width=300, seed=0):
 
 def test_sparse_features_share_a_factor_and_are_not_centred():
     X = words()
-    scaling = InputScaling.unknown(300, 2.0).of_all(rows_of_matrix("X", X), None)
+    scaling = InputScaling.unknown(300, 2.0).of_all(RowsInMemory.of(rows_of_matrix("X", X)))
     assert not len(scaling.dense)
     assert len(set(scaling.factor)) == 1
     assert not scaling.centre.any()
@@ -198,7 +199,7 @@ def test_a_row_as_long_as_the_last_begins_the_scale_of_lengths_anew():
 
 def test_readings_after_those_that_were_all_there_are_not_far():
     X = np.random.RandomState(0).standard_normal((300, 3))
-    scaling = InputScaling.unknown(3, 2.0).of_all(X[:200], None)
+    scaling = InputScaling.unknown(3, 2.0).of_all(RowsInMemory.of(X[:200]))
     scaling, _ = scaled_in_turn(scaling, X[200:216])
     assert scaling.scale.far.max() < 16
 
@@ -212,12 +213,30 @@ def test_a_dense_array_and_its_sparse_matrix_are_scaled_alike(mixed):
     unknown = InputScaling.unknown(X.shape[1], 2.0)
     weights = np.random.RandomState(1).rand(400) + 0.1
     for given_weights in (None, weights):
-        of_array = unknown.of_all(X.toarray(), given_weights)
-        of_matrix = unknown.of_all(rows_of_matrix("X", X), given_weights)
+        of_array = unknown.of_all(RowsInMemory.of(X.toarray(), given_weights))
+        of_matrix = unknown.of_all(RowsInMemory.of(rows_of_matrix("X", X), given_weights))
         assert of_array.dense.tolist() == ([100, 101, 102] if mixed else [])
         assert_same_scalings(of_array, of_matrix)
     found = of_array.scaled(rows_of_matrix("X", X)).dense()
     np.testing.assert_array_equal(found, of_array.scaled(X.toarray()))
+
+
+@pytest.mark.parametrize("has_sampled", [True, False])
+def test_many_samples_are_scaled_alike_in_lists_and_by_their_copies(has_sampled):
+    n, random = 3 * SAMPLED, np.random.RandomState(0)
+    X = sparse.random(n, 60, density=0.05, format="lil", random_state=random)
+    if not has_sampled:  # the rows that are looked at first have no entry
+        X[::3] = 0
+    X = sparse.hstack([X, random.standard_normal((n, 2)) * [1, 50] + 5], format="csr")
+    unknown = InputScaling.unknown(62, 2.0)
+    of_array = unknown.of_all(RowsInMemory.of(X.toarray()))
+    of_lists = unknown.of_all(RowsInMemory.of(rows_of_matrix("X", X)))
+    assert of_array.dense.tolist() == [60, 61]
+    assert_same_scalings(of_array, of_lists)
+    assert of_array.length.n[0] > 0
+    twice = unknown.of_all(RowsInMemory.of(X.toarray(), np.full(n, 2.0)))
+    np.testing.assert_array_equal(twice.factor, of_array.factor)
+    np.testing.assert_array_equal(twice.centre, of_array.centre)
 
 
 @settings(max_examples=examples(40))
@@ -241,8 +260,8 @@ def test_lists_are_scaled_as_arrays_are(X, seed):
             parts = pickle.loads(pickle.dumps(parts))
     np.testing.assert_array_equal(np.concatenate(found), inputs)
     assert_same_scalings(parts, scaling)
-    of_all = scaling.of_all(X, None)
-    of_lists = scaling.of_all(rows_of_array(X), None)
+    of_all = scaling.of_all(RowsInMemory.of(X))
+    of_lists = scaling.of_all(RowsInMemory.of(rows_of_array(X)))
     assert_same_scalings(of_lists, of_all)
     asked = X[::-1] + (random.rand(*X.shape) < 0.1)
     for known in (scaling, of_all):
@@ -271,7 +290,9 @@ def test_a_feature_that_no_sample_had_is_silent():
 def test_a_word_of_little_weight_is_known():
     X = words()
     weights = np.where(np.arange(400) % 2, 1.0, 2.0**-12)
-    scaling = InputScaling.unknown(300, 2.0).of_all(rows_of_matrix("X", X), weights)
+    scaling = InputScaling.unknown(300, 2.0).of_all(
+        RowsInMemory.of(rows_of_matrix("X", X), weights)
+    )
     X = X.toarray()
     X[1::2] = 0
     np.testing.assert_array_equal((scaling.factor > 0) & X.any(axis=0), X.any(axis=0))
@@ -289,7 +310,7 @@ def test_a_stream_finds_both_kinds():
     numbers = np.random.RandomState(0).standard_normal((2000, 2)) * [1, 1e4] + [0, 3e5]
     scaling, _ = shown(np.column_stack([X, numbers]))
     assert {300, 301} == set(scaling.dense)
-    of_all = InputScaling.unknown(302, 1.0).of_all(np.column_stack([X, numbers]), None)
+    of_all = InputScaling.unknown(302, 1.0).of_all(RowsInMemory.of(np.column_stack([X, numbers])))
     assert abs(np.log2(scaling.factor[0] / of_all.factor[0])) <= 1
 
 
@@ -328,7 +349,7 @@ def test_one_wrong_reading_of_a_thousand_costs_no_scale(value):
     wrong = np.where(np.random.RandomState(5).rand(N, 1) < 1e-3, value, X)
     right, found = (np.median(np.abs(shown(rows)[1][500:, :7]), axis=0) for rows in (X, wrong))
     assert (np.abs(np.log2(found / right)) < 1).all()
-    of_all = [InputScaling.unknown(8, 1.0).of_all(rows, None) for rows in (X, wrong)]
+    of_all = [InputScaling.unknown(8, 1.0).of_all(RowsInMemory.of(rows)) for rows in (X, wrong)]
     ratio = np.log2(of_all[1].factor[:7] / of_all[0].factor[:7])
     assert (np.abs(ratio) <= 1).all()
 
@@ -394,19 +415,19 @@ def test_features_that_rest_are_not_taken_for_changed_ones():
 def test_the_first_outlier_is_remembered():
     X = stream()
     assert shown(X)[0].outlier is None
-    assert InputScaling.unknown(8, 1.0).of_all(X, None).outlier is None
+    assert InputScaling.unknown(8, 1.0).of_all(RowsInMemory.of(X)).outlier is None
     X[1200, 1] = -9999.0
     assert shown(X)[0].outlier == (1, -9999.0)
-    assert InputScaling.unknown(8, 1.0).of_all(X, None).outlier == (1, -9999.0)
+    assert InputScaling.unknown(8, 1.0).of_all(RowsInMemory.of(X)).outlier == (1, -9999.0)
 
 
 def test_what_is_rare_in_a_constant_feature_is_no_outlier():
     X = np.random.default_rng(3).normal(size=(300, 2))
     X[:, 1] = -0.08
     X[[40, 200], 1] = 12.2, 1.1
-    assert InputScaling.unknown(2, 1.0).of_all(X, None).outlier is None
+    assert InputScaling.unknown(2, 1.0).of_all(RowsInMemory.of(X)).outlier is None
     X[7, 0] = 1e6
-    assert InputScaling.unknown(2, 1.0).of_all(X, None).outlier == (0, 1e6)
+    assert InputScaling.unknown(2, 1.0).of_all(RowsInMemory.of(X)).outlier == (0, 1e6)
 
 
 # --- targets -------------------------------------------------------------------------------------
@@ -416,7 +437,7 @@ def test_what_is_rare_in_a_constant_feature_is_no_outlier():
 def test_targets_are_centred_and_can_be_restored(mean, deviation):
     y = mean + deviation * np.random.RandomState(0).standard_normal((500, 1))
     unknown = TargetScaling.unknown(1, 16.0)
-    for scaling in (unknown.of_all(y, None), scaled_in_turn(unknown, y)[0]):
+    for scaling in (unknown.of_all(RowsInMemory.of(y)), scaled_in_turn(unknown, y)[0]):
         spikes = scaling.scaled(y)
         assert abs(spikes.mean()) < 3
         assert 9 < spikes.std() < 29
@@ -426,7 +447,7 @@ def test_targets_are_centred_and_can_be_restored(mean, deviation):
 def test_targets_without_centre_have_a_root_mean_square():
     y = np.array([[3.0, 0.0, 1e-300, 1e300]] * 20)
     unknown = TargetScaling.unknown(4, 2.0, is_centred=False)
-    spikes = unknown.of_all(y, None).scaled(y)[0]
+    spikes = unknown.of_all(RowsInMemory.of(y)).scaled(y)[0]
     assert not spikes[1]
     assert (np.abs(np.log2(spikes[[0, 2, 3]] / 2)) <= 0.51).all()
 
@@ -434,7 +455,7 @@ def test_targets_without_centre_have_a_root_mean_square():
 def test_targets_that_stay_the_same_are_predicted():
     y = np.full((20, 1), 7.0)
     for scaling in (
-        TargetScaling.unknown(1, 16.0).of_all(y, None),
+        TargetScaling.unknown(1, 16.0).of_all(RowsInMemory.of(y)),
         scaled_in_turn(TargetScaling.unknown(1, 16.0), y)[0],
     ):
         assert not scaling.scaled(y).any()
