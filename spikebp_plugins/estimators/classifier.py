@@ -222,6 +222,14 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
             raise wrong_argument("classes", f"those of the first call, {self.classes_}", known)
         return known
 
+    def _checked(self, X: Any, y: Any, *, first: bool) -> tuple[Any, NDArray[Any]]:
+        if not first:
+            checked: tuple[Any, NDArray[Any]] = checked_data(self, X, y)
+            return checked
+        check_pixels(X, self._structure.image_shape)
+        checked = validate_data(self, X, y, dtype=np.float64, accept_sparse="csr")
+        return checked
+
     def _prepared(
         self,
         X: Any,
@@ -232,11 +240,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         has_epochs: bool,
         classes: Any = None,
     ) -> Samples:
-        if first:
-            check_pixels(X, self._structure.image_shape)
-            X, y = validate_data(self, X, y, dtype=np.float64, accept_sparse="csr")
-        else:
-            X, y = checked_data(self, X, y)
+        X, y = self._checked(X, y, first=first)
         if classes is None:
             check_classification_targets(y)
             classes = np.unique(y) if first else self.classes_

@@ -132,6 +132,10 @@ class SpikingEstimator(BaseEstimator, EstimatorFiles, NetworkParameters, ABC):
     replay_capacity: int = 0
 
     @abstractmethod
+    def _checked(self, X: Any, y: Any, *, first: bool) -> tuple[Any, NDArray[Any]]:
+        """Return checked features, and labels or real targets."""
+
+    @abstractmethod
     def _prepared(
         self, X: Any, y: Any, sample_weight: Any, *, first: bool, has_epochs: bool
     ) -> Samples:
@@ -550,7 +554,7 @@ class SpikingEstimator(BaseEstimator, EstimatorFiles, NetworkParameters, ABC):
 
     def _train_epoch(self, samples: Samples, kept_out: Samples | None, seed: int) -> float:
         """Learn for an epoch, and return the loss of the validation samples, or of training."""
-        course, net = self._course, self._learned.net
+        course = self._course
         order = samples.shown_in_epoch(self.n_iter_)
         if course.shuffle:
             order = order[shuffled(len(order), seed, self.n_iter_)]
@@ -561,9 +565,7 @@ class SpikingEstimator(BaseEstimator, EstimatorFiles, NetworkParameters, ABC):
         if len(order):  # small weights may leave an epoch empty
             scores = self._train(samples, order)
             self._monitor.end_epoch()
-            targets = real_targets(net, self._targets(samples.y[order]))
-            errors = np.maximum(scores, 0) - targets
-            loss = float(np.mean(np.sum(errors**2, axis=1)) / 2)
+            loss = float(np.mean(self._squared_errors(scores, samples.y[order])) / 2)
         self.n_iter_ += 1
         self.loss_curve_.append(loss)
         score = None
@@ -574,6 +576,12 @@ class SpikingEstimator(BaseEstimator, EstimatorFiles, NetworkParameters, ABC):
             spikes = self._learned.operations.spikes - spikes
             self._print(spikes / max(1, len(order)), score)
         return loss
+
+    def _squared_errors(self, scores: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the squared error of the rectified scores of each sample."""
+        targets = real_targets(self._learned.net, self._targets(y))
+        errors: NDArray[np.float64] = np.sum((np.maximum(scores, 0) - targets) ** 2, axis=1)
+        return errors
 
     def _split(self, samples: Samples, seed: int) -> tuple[Samples, Samples]:
         """Return the samples to learn from, and those for validation."""

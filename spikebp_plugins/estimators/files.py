@@ -34,7 +34,7 @@ from spikebp_plugins.common.archive import (
     write_archive,
 )
 from spikebp_plugins.estimators.state_tree import StateReader, StateWriter
-from spikebp_plugins.network.checkpoint import OF_ESTIMATOR, from_arrays, to_arrays
+from spikebp_plugins.network.checkpoint import OF_ESTIMATOR, OF_ROUNDS, from_arrays, to_arrays
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -73,7 +73,7 @@ class EstimatorFiles:
             `random_state`, or dates. Nothing is written then.
         """
         check_is_fitted(self)
-        write_archive(path, _arrays_of(self))
+        write_archive(path, arrays_of(self))
 
     @classmethod
     def load(cls, path: FileLike) -> Self:
@@ -99,7 +99,13 @@ class EstimatorFiles:
             If the file is damaged, of another format, or holds an estimator of another class, or
             none.
         """
-        arrays, refuse = read_archive(path, "estimator"), partial(unreadable, path, "estimator")
+        refuse = partial(unreadable, path, "estimator")
+        # What a run in shards adds is for this run alone.
+        arrays = {
+            name: array
+            for name, array in read_archive(path, "estimator").items()
+            if not name.startswith(OF_ROUNDS)
+        }
         if OF_ESTIMATOR not in arrays and "definition" in arrays:
             raise ValueError(
                 f"{name_of(path)} holds a network and no estimator: read it with Checkpoint.load"
@@ -117,7 +123,7 @@ class EstimatorFiles:
             raise ValueError(f"{name_of(path)} holds a {name}, which is no {cls.__name__}")
         try:
             estimator: Self = _estimator_of(known[name], arrays, tree)
-            if not equal_arrays(_arrays_of(estimator), arrays):
+            if not equal_arrays(arrays_of(estimator), arrays):
                 raise ValueError("what it holds is not what an estimator would write")
         except Exception as error:  # and so can damaged numbers
             raise refuse(error) from error
@@ -131,7 +137,7 @@ def _kinds_of(kind: type[Any]) -> Iterator[type[Any]]:
         yield from _kinds_of(derived)
 
 
-def _arrays_of(estimator: Any) -> dict[str, NDArray[Any]]:
+def arrays_of(estimator: Any) -> dict[str, NDArray[Any]]:
     """Return the arrays of an estimator's file, by name and in their order."""
     state = estimator.__getstate__()
     scaling = state["_scaling"]

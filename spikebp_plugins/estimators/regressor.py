@@ -166,9 +166,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         scores = self._scores(X)
         return self._decoded(scores)
 
-    def _prepared(
-        self, X: Any, y: Any, sample_weight: Any, *, first: bool, has_epochs: bool
-    ) -> Samples:
+    def _checked(self, X: Any, y: Any, *, first: bool) -> tuple[Any, NDArray[Any]]:
         options: dict[str, Any] = {"multi_output": True, "y_numeric": True}
         if first:
             check_pixels(X, self._structure.image_shape)
@@ -177,12 +175,18 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         else:
             X, y = checked_data(self, X, y, **options)
         y = y.astype(np.float64)
+        (self._new_coding(y) if first else self._coding).check(y)
+        return X, y
+
+    def _prepared(
+        self, X: Any, y: Any, sample_weight: Any, *, first: bool, has_epochs: bool
+    ) -> Samples:
+        X, y = self._checked(X, y, first=first)
         weights = checked_weights(sample_weight, X.shape[0], has_epochs=has_epochs)
         samples = Samples(X, y, weights)
         if first and samples.are_left_out:
             return samples
         coding = self._new_coding(y) if first else self._coding
-        coding.check(y)
         if first:
             self._start(coding.n_outputs)
             self._coding: TargetCoding = coding

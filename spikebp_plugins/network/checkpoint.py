@@ -87,6 +87,9 @@ OF_ENCODER: Final = "encoder_"
 #: The text of an estimator has this name, and those of its other arrays begin with it.
 OF_ESTIMATOR: Final = "estimator"
 
+#: The text of a run in rounds has this name, and those of its other arrays begin with it.
+OF_ROUNDS: Final = "rounds"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Checkpoint:
@@ -483,9 +486,15 @@ def _mean(matrices: tuple[NDArray[Any], ...]) -> NDArray[Any]:
     """Return the mean of integers, rounded once, ties to even."""
     n = len(matrices)
     total: Any = sum(matrix.astype(object if n > MOST_SUMMED else np.int64) for matrix in matrices)
-    whole, rest = total // n, 2 * (total % n)
+    return narrowed(rounded_quotient(total, n))
+
+
+def rounded_quotient(numbers: NDArray[Any], n: int) -> NDArray[np.int64]:
+    """Return integers divided by a positive one, rounded to the nearest, ties to even."""
+    whole, rest = numbers // n, 2 * (numbers % n)
     is_up = (rest > n) | ((rest == n) & (whole % 2 == 1))
-    return narrowed((whole + is_up).astype(np.int64))
+    rounded: NDArray[np.int64] = (whole + is_up).astype(np.int64)
+    return rounded
 
 
 def _expected(net: Definition) -> Iterator[tuple[str, tuple[int, ...]]]:
