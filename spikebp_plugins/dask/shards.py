@@ -32,6 +32,7 @@ from spikebp_plugins.dask.merging import (
     with_weights,
 )
 from spikebp_plugins.dask.partitions import (
+    ADDED_AT_ONCE,
     PartitionedRows,
     Partitions,
     features_of,
@@ -216,13 +217,13 @@ class Cluster:
             for s, parts in enumerate(shards)
         ]
         sums, depth = learned, 0
-        while len(sums) > 1:
+        while len(sums) > ADDED_AT_ONCE:
             depth += 1
             sums = [
                 self._submit(f"add{depth}", place, g, _sum_of, group)
                 for g, group in enumerate(groups(sums))
             ]
-        merged: Learned = self._submit("mean", place, 0, _mean, sums[0], len(shards)).result()
+        merged: Learned = self._submit("mean", place, 0, _mean, sums, len(shards)).result()
         return merged
 
     def _blocks(self, wanted: set[int]) -> dict[int, list[Any]]:
@@ -290,8 +291,10 @@ def _sum_of(shards: list[Learned]) -> Learned:
     return reduce(Learned.added, shards)
 
 
-def _mean(learned: Learned, n_shards: int) -> Learned:
+def _mean(shards: list[Learned], n_shards: int) -> Learned:
     """Return what shards have learned, with their mean in the place of their weights."""
+    learned = _sum_of(shards)
     mean = with_weights(learned.last.checkpoint, mean_of(learned.weights, n_shards))
-    learned.last.go_on(mean, learned.labels)
-    return learned._replace(weights=())
+    last = deepcopy(learned.last)  # this task may come again, on another worker
+    last.go_on(mean, learned.labels)
+    return learned._replace(weights=(), last=last)
