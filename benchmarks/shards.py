@@ -1,10 +1,10 @@
 """Shards on a Dask cluster: how well they learn, how fast, and from where sending is the limit.
 
-**errors:** test errors after two epochs in shards, of MNIST and of a made stream of 200,000 samples,
-by network and by estimator; the first row is one after the other. **processes:** two workers against
-one, on this machine, which take turns on rounds: a network of 0.8 MB and one with convolutions.
-**parts:** the time of a sample, of sending 1 and 100 MB to a worker and back, and of a round that
-learns nothing; and what follows for 2, 16 and 256 workers::
+**errors:** test errors after two epochs in shards, of MNIST and of a made stream of 200,000
+samples, by network and by estimator; the first row is one after the other. **processes:** two
+workers against one, and against a simulator without a cluster, in turns: a network of 0.8 MB, and
+one with convolutions. **parts:** the time of a sample, of sending 1 and 100 MB to a worker and
+back, and of a round that learns nothing; and what follows for 2, 16 and 256 workers::
 
     SPIKEBP_DATA=... python benchmarks/shards.py
     python benchmarks/shards.py --parts processes,parts
@@ -178,6 +178,18 @@ def timed(call, turns=9):
     return float(np.median(times))
 
 
+def time_of_round(client, n_shards):
+    """Return the time of a round of a tiny network."""
+    net, n = SpikingMLP((2, 2, 2), seed=0), 20 * n_shards
+    samples = collections(np.zeros((n, 2)), np.zeros(n, int), n // 2)
+
+    def learn(samples_per_round):
+        settings = {"n_shards": n_shards, "samples_per_round": samples_per_round}
+        return lambda: fit_shards(net, *samples, client=client, **settings)
+
+    return (timed(learn(1), 3) - timed(learn(20), 3)) / 19
+
+
 def parts():
     """Print the measured parts of a round, and what follows for many workers."""
     of_sample = {}
@@ -194,17 +206,7 @@ def parts():
 
             with dask_without_warnings():
                 sending[megabytes] = timed(send)
-        tiny = SpikingMLP((2, 2, 2), seed=0)
-        of_round = {}
-        for n_shards in (2, 128):
-            n = 20 * n_shards
-            samples = collections(np.zeros((n, 2)), np.zeros(n, int), n // 2)
-            settings = {"client": client, "n_shards": n_shards}
-            rounds = [
-                timed(lambda n=n: fit_shards(tiny, *samples, samples_per_round=n, **settings), 3)
-                for n in (1, 20)
-            ]
-            of_round[n_shards] = (rounds[0] - rounds[1]) / 19
+        of_round = {n_shards: time_of_round(client, n_shards) for n_shards in (2, 128)}
     print("\n| part | time |\n|---|---|")
     for name, seconds in of_sample.items():
         print(f"| a sample, {name} | {1e6 * seconds:.0f} µs |")

@@ -166,7 +166,7 @@ class Cluster:
         pairs = zip(*self._partitions, strict=True)
         tasks = [delayed(_checked)(sent, i, *pair) for i, pair in enumerate(pairs)]
         with _large_graphs():
-            found: list[Found] = self.client.gather(self.client.compute(tasks))
+            found = [future.result() for future in self.client.compute(tasks)]
         if not any(part.n_samples for part in found):
             raise wrong_argument("X", "of one sample at least", "none")
         return found

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from spikebp_plugins import SpikingMLPClassifier
 from tests.documentation import ROOT
-from tests.scripts import printed_by
+from tests.scripts import completed, printed_by
 
 # Both run in processes of their own: on Python 3.10 Dask loads a package that changes what the
 # standard library says of installed ones, for the whole process.
@@ -67,6 +67,26 @@ def test_a_search_on_a_cluster_finds_the_same_in_lists(tmp_path):
     script = tmp_path / "search.py"
     script.write_text(ON_A_CLUSTER)
     assert printed_by(script, tmp_path).split("\n")[0] == "True [True, True]"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "plan",
+        "rule",
+        "workers",
+        "one_shard",
+        "resumed",
+        "going_on",
+        "predictions",
+        "refusals",
+        pytest.param("memory", marks=pytest.mark.thorough),
+    ],
+)
+def test_shards_on_a_cluster(tmp_path, check):
+    pytest.importorskip("pyarrow", reason="Dask has no frames without pyarrow")
+    script = ROOT / "tests" / "core" / "shards_on_a_cluster.py"
+    assert completed(script, tmp_path, check).stdout.split() == ["passed"]
 
 
 @pytest.mark.thorough
