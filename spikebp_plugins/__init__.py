@@ -14,10 +14,10 @@ ReLU networks    from_relu, to_relu, to_torch, with_bias_input
 boards           to_c
 ================ ==================================================================
 
-What fewer need is imported from its module: ``spikebp_plugins.river``; ``.nir`` and ``.lava_dl``;
-``.data.aer`` and ``.data.speech`` for recordings; ``.conversion.quantized`` for weights of few
-bits; ``.embedded`` for what a board has learned; ``.simulation.hardware_report`` and
-``.simulation.core_limits`` for chips; ``.simulation.neurobench`` for what predictions cost;
+What fewer need is imported from its module: ``spikebp_plugins.river`` and ``.dask``; ``.nir`` and
+``.lava_dl``; ``.data.aer`` and ``.data.speech`` for recordings; ``.conversion.quantized`` for
+weights of few bits; ``.embedded`` for what a board has learned; ``.simulation.hardware_report``
+and ``.simulation.core_limits`` for chips; ``.simulation.neurobench`` for what predictions cost;
 ``.rules.quantization`` for the paper's quantizers; ``.backends`` and ``.conformance`` for back
 ends; ``.event_order`` for the paper's own order of spikes. docs/api.md describes all of it.
 

@@ -90,6 +90,14 @@ def test_shards_on_a_cluster(tmp_path, check):
 
 
 @pytest.mark.thorough
+def test_the_example_of_shards_learns(tmp_path):
+    script = ROOT / "examples" / "dask_shards.py"
+    outputs = [printed_by(script, tmp_path, "--workers", n) for n in ("1", "2")]
+    assert outputs[0] == outputs[1]
+    assert float(re.search(r"unseen digits: ([\d.]+) %", outputs[0])[1]) > 95
+
+
+@pytest.mark.thorough
 def test_a_cluster_tells_apart_what_was_learned(tmp_path):
     script = tmp_path / "tokens.py"
     script.write_text(TOKENS)
