@@ -2,10 +2,10 @@
 
 **errors:** test errors after two epochs in shards, of MNIST and of a made stream of 200,000
 samples, by network and by estimator; the first row is one after the other. **mean:** those of MNIST
-without momentum between rounds. **processes:** two
-workers against one, and against a simulator without a cluster, in turns: a network of 0.8 MB, and
-one with convolutions. **parts:** the time of a sample, of sending 1 and 100 MB to a worker and
-back, and of a round that learns nothing; and what follows for 2, 16 and 256 workers::
+without momentum between rounds. **processes:** two workers against one, and against a simulator
+without a cluster, in turns: a network of 0.8 MB, and one with convolutions. **parts:** the time of
+a sample, of sending 1 and 100 MB to a worker and back, and of a round that learns nothing; and what
+follows for 2, 16 and 256 workers::
 
     SPIKEBP_DATA=... python benchmarks/shards.py
     python benchmarks/shards.py --parts processes,parts
@@ -114,7 +114,7 @@ def errors():
 def mean_alone():
     """Print the errors on MNIST where each round begins at the mean of the one before."""
     _, (x, y, *test), net, _ = next(data_sets())
-    kept, shards.next_start = shards.next_start, lambda mean, before, n: whole_weights(mean)
+    kept, shards.next_start = shards.next_start, lambda mean, *_: whole_weights(mean)
     print("\n| shards of 500 samples | error without momentum, % |\n|---|---|")
     with cluster(1, processes=False) as client:
         for n_shards in (4, 8, 16):
