@@ -9,6 +9,7 @@ follows for 2, 16 and 256 workers::
 
     SPIKEBP_DATA=... python benchmarks/shards.py
     python benchmarks/shards.py --parts processes,parts
+    python benchmarks/shards.py --parts errors --shards 64x20,256x20
 """
 
 import argparse
@@ -34,7 +35,7 @@ from spikebp_plugins.dask.merging import whole_weights
 from spikebp_plugins.data.images import shuffled
 
 EPOCHS = 2
-SHARDS = ((2, 500), (4, 100), (4, 500), (4, 2000), (8, 100), (8, 500), (16, 100), (16, 500))
+SHARDS = "2x500,4x100,4x500,4x2000,8x100,8x500,16x100,16x500"
 PARTITION = 5000
 
 
@@ -90,7 +91,7 @@ def error(learned, x, y):
     return 100 * np.mean(learned.simulate().predict(x).argmax(axis=1) != y)
 
 
-def errors():
+def errors(tried):
     """Print the errors after two epochs."""
     for name, (x, y, *test), net, hidden in data_sets():
         model = SpikingMLPClassifier(hidden, max_iter=EPOCHS, early_stopping=False, random_state=0)
@@ -101,7 +102,7 @@ def errors():
         print(f"| one after the other | | {alone[0]:.2f} | {alone[1]:.2f} |", flush=True)
         with cluster(2) as client:
             samples = [rows.persist() for rows in collections(x, y)]
-            for n_shards, n_samples in SHARDS:
+            for n_shards, n_samples in tried:
                 settings = {"n_shards": n_shards, "samples_per_round": n_samples}
                 found = [
                     fit_shards(given, *samples, epochs=EPOCHS, client=client, **settings)
@@ -241,12 +242,22 @@ def dask_without_warnings():
     return dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"})
 
 
-def predicted(of_sample, sending, of_round):
-    """Print the gain in time of many workers, of one network each, over one after the other.
+def times_sent(n):
+    """Return how many times the weights are sent in a round of n workers, one behind the other.
 
-    In a round the weights go from the client to the scheduler, from there or from each other to the
-    workers, in a tree, and their sums come back in groups of eight, in numbers of twice the size.
+    They go from the client to the scheduler, from there to a worker, and from worker to worker, of
+    which twice as many have them each time. A worker gets eight sums, in numbers of twice the size,
+    and so on up to the last, whose mean goes to the client by way of the scheduler.
     """
+    times = 2 + np.ceil(np.log2(n)) + 2
+    while n > 1:
+        times += 2 * min(n, 8)
+        n = -(-n // 8)
+    return times
+
+
+def predicted(of_sample, sending, of_round):
+    """Print how many times as fast workers learn, each a shard, as one process."""
     per_megabyte = (sending[100] - sending[1]) / 99 / 2  # one way
     print("\n| network | samples a round | 2 workers | 16 | 256 |\n|---|---|---|---|---|")
     of_shard = (of_round[128] - of_round[2]) / 126
@@ -256,8 +267,9 @@ def predicted(of_sample, sending, of_round):
         for n_samples in (100, 500, 2000):
             gains = []
             for n in (2, 16, 256):
-                depth = np.ceil(np.log2(n)) + 16 * np.ceil(np.log(n) / np.log(8)) + 4
-                overhead = of_round[2] + (n - 2) * of_shard + depth * megabytes * per_megabyte
+                overhead = (
+                    of_round[2] + (n - 2) * of_shard + times_sent(n) * megabytes * per_megabyte
+                )
                 gains.append(n * n_samples * seconds / (n_samples * seconds + overhead))
             print(f"| {name} | {n_samples} | " + " | ".join(f"{g:.1f}" for g in gains) + " |")
 
@@ -265,8 +277,17 @@ def predicted(of_sample, sending, of_round):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", default="errors,mean,processes,parts")
-    for part in parser.parse_args().parts.split(","):
-        {"errors": errors, "mean": mean_alone, "processes": processes, "parts": parts}[part]()
+    parser.add_argument("--shards", default=SHARDS, help="shards and samples a round, for errors")
+    options = parser.parse_args()
+    tried = [tuple(map(int, pair.split("x"))) for pair in options.shards.split(",")]
+    calls = {
+        "errors": lambda: errors(tried),
+        "mean": mean_alone,
+        "processes": processes,
+        "parts": parts,
+    }
+    for part in options.parts.split(","):
+        calls[part]()
 
 
 # Workers are processes that import this script.
