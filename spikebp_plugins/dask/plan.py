@@ -65,7 +65,7 @@ class Plan(NamedTuple):
 
     def round(self, epoch: int, i: int) -> list[list[Part]]:
         """Return the samples of each shard in round `i` of an epoch, in their order."""
-        partitions = np.arange(len(self.lengths))
+        partitions: NDArray[np.int64] = np.arange(len(self.lengths))
         if self.seed is not None:
             partitions = shuffled(len(partitions), self.seed, epoch)
         ends = np.cumsum(np.array(self.lengths)[partitions])
