@@ -33,7 +33,8 @@ class Found(NamedTuple):
     n_samples : int
         Their number.
     first : tuple or None
-        Features and target of the first one, as they came; None of no sample.
+        Features and target of the first one, as they came, for an estimator to begin with; None of
+        no sample, and for a network.
     labels : ndarray or None
         The labels that came; None for real targets, and of no sample.
     """
@@ -130,7 +131,7 @@ class NetworkLearner(Learner):
     def checked(self, X: Any, y: Any) -> Found:
         """Return what is found in samples, of which there are some."""
         check_batch(self.checkpoint.net, *map(numbers_of, (X, y)))
-        return Found(len(y), (X, y))
+        return Found(len(y))
 
     def prepare(self, found: list[Found], features: AllRows, targets: AllRows) -> None:
         """Do nothing: a network learns from samples as they are."""

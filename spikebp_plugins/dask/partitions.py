@@ -54,15 +54,13 @@ class Partitions(NamedTuple):
     @classmethod
     def of(cls, X: Any, y: Any) -> Self:
         """Return the partitions of two collections, which have the same rows."""
-        for name, values in (("X", X), ("y", y)):
-            if not (is_dask_collection(values) and hasattr(values, "to_delayed")):
-                allowed = "an array or a frame of Dask (dask.array.from_array makes one)"
-                raise wrong_argument(name, allowed, type(values).__name__)
+        check_collection("X", X)
+        check_collection("y", y)
         if _chunks(X) is not None and _chunks(y) is not None:
             if X.shape[0] != y.shape[0]:
                 raise wrong_argument("y", f"a target for each of {X.shape[0]} samples", y.shape)
             y = y.rechunk({0: _chunks(X)})
-        parts = cls(_by_rows(X), _by_rows(y))
+        parts = cls(*(list(np.ravel(in_whole_rows(rows).to_delayed())) for rows in (X, y)))
         if len(parts.X) != len(parts.y):
             allowed = f"in {len(parts.X)} partitions, as X is"
             raise wrong_argument("y", allowed, f"{len(parts.y)} partitions")
@@ -111,8 +109,9 @@ class PartitionedRows(NamedTuple):
     def some(self) -> Any:
         """The readings of `SAMPLED` samples at most, evenly spaced."""
         ends = accumulate(self.lengths, initial=0)
+        how = delayed((self.of_block, self.reader), traverse=False)
         tasks = [
-            delayed(_some)(block, rows, self.of_block, self.reader)
+            delayed(_some)(block, rows, how)
             for block, (start, end) in zip(self.blocks, pairwise(ends), strict=True)
             if len(rows := sampled(start, end, self.total))
         ]
@@ -136,9 +135,28 @@ class PartitionedRows(NamedTuple):
             if n
         ]
         while len(tasks) > 1:
-            tasks = [delayed(_added)(group, added) for group in groups(tasks)]
+            tasks = [delayed(sum_of)(group, added) for group in groups(tasks)]
         found: Sum = self.client.compute(tasks[0]).result()
         return found
+
+
+def check_collection(name: str, values: Any) -> None:
+    """Refuse what is no collection of Dask with rows."""
+    if not (is_dask_collection(values) and hasattr(values, "to_delayed")):
+        allowed = "an array or a frame of Dask (dask.array.from_array makes one)"
+        raise wrong_argument(name, allowed, type(values).__name__)
+
+
+def in_whole_rows(values: Any) -> Any:
+    """Return a collection whose partitions have whole rows."""
+    if hasattr(values, "rechunk") and values.ndim > 1:
+        return values.rechunk(dict.fromkeys(range(1, values.ndim), -1))
+    return values
+
+
+def sum_of(sums: list[Sum], added: Callable[[Sum, Sum], Sum]) -> Sum:
+    """Return the sum of sums, added in their order."""
+    return reduce(added, sums)
 
 
 def groups(items: list[Any]) -> Iterator[list[Any]]:
@@ -171,14 +189,8 @@ def _chunks(values: Any) -> tuple[int, ...] | None:
     return None if any(np.isnan(size) for size in chunks) else chunks
 
 
-def _by_rows(values: Any) -> list[Any]:
-    """Return what computes each partition, which has whole rows."""
-    if hasattr(values, "rechunk") and values.ndim > 1:
-        values = values.rechunk(dict.fromkeys(range(1, values.ndim), -1))
-    return list(np.ravel(values.to_delayed()))
-
-
-def _some(block: Any, rows: Any, of_block: Callable[[Any], Rows], reader: Reader) -> Any:
+def _some(block: Any, rows: Any, how: tuple[Callable[[Any], Rows], Reader]) -> Any:
+    of_block, reader = how
     X = of_block(taken(block, rows))
     return reader(X, WholeWeights.of(None, len(X)))[0]
 
@@ -186,7 +198,3 @@ def _some(block: Any, rows: Any, of_block: Callable[[Any], Rows], reader: Reader
 def _summed(block: Any, how: tuple[Any, ...]) -> Any:
     of_block, reader, of_part, added = how
     return RowsInMemory.of(of_block(block)).read_by(reader).summed(of_part, added)
-
-
-def _added(sums: list[Any], added: Callable[[Any, Any], Any]) -> Any:
-    return reduce(added, sums)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from dask.base import is_dask_collection
 from dask.delayed import delayed
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.dask.learners import numbers_of
+from spikebp_plugins.dask.partitions import check_collection, in_whole_rows
 from spikebp_plugins.network.checkpoint import Checkpoint
 
 
@@ -23,7 +23,7 @@ def predict(model: Any, X: Any, method: str = "predict") -> Any:
     X : dask.array.Array or dask.dataframe.DataFrame
         Features, whose blocks may be sparse matrices; for a network what `Simulator.predict` takes.
     method : str, default="predict"
-        The method of the estimator that predicts, such as "predict_proba".
+        The method of the estimator that predicts, such as "predict_proba"; a network has one.
 
     Returns
     -------
@@ -35,17 +35,16 @@ def predict(model: Any, X: Any, method: str = "predict") -> Any:
     ValueError
         If an argument is not allowed.
     """
-    if not (is_dask_collection(X) and hasattr(X, "to_delayed")):
-        allowed = "an array or a frame of Dask (dask.array.from_array makes one)"
-        raise wrong_argument("X", allowed, type(X).__name__)
-    is_network = isinstance(model, Checkpoint)
-    if not is_network and not callable(getattr(model, method, None)):
+    check_collection("X", X)
+    if isinstance(model, Checkpoint):
+        choice("method", method, ("predict",))
+    elif not callable(getattr(model, method, None)):
         raise wrong_argument("method", f"a method of {type(model).__name__}", repr(method))
     sent = delayed(model, traverse=False)
     if not hasattr(X, "rechunk"):
         meta = _of_frame(X._meta_nonempty, model, method).iloc[:0]
         return X.map_partitions(_of_frame, sent, method, meta=meta)
-    X = X.rechunk(dict.fromkeys(range(1, X.ndim), -1))
+    X = in_whole_rows(X)
     one = _predicted(np.zeros((1, *X.shape[1:])), model, method)
     options: dict[str, Any] = {"dtype": one.dtype, "meta": one[:0]}
     if one.ndim == 1:

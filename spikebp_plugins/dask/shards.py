@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from functools import reduce
 from typing import Any, Final
 
 import dask
@@ -37,6 +36,7 @@ from spikebp_plugins.dask.partitions import (
     Partitions,
     features_of,
     groups,
+    sum_of,
     taken,
     targets_of,
 )
@@ -88,8 +88,8 @@ def fit_shards(
     client : distributed.Client or None, default=None
         The client of the cluster; None for the one that was made last.
     save : str, path-like or None, default=None
-        The file that is written after each round. ``load`` of the estimator and `Checkpoint.load`
-        read it, too.
+        The file that is written before the first round and after each, and replaced if it exists.
+        ``load`` of the estimator and `Checkpoint.load` read it, too.
     resume : bool, default=False
         Whether to go on from `save` where another call ended, which had the same arguments; only
         `epochs` may be more.
@@ -119,8 +119,7 @@ def fit_shards(
     lengths = tuple(part.n_samples for part in found)
     if sum(lengths) < n_shards:
         raise wrong_argument("n_shards", f"at most {sum(lengths)}, the samples", n_shards)
-    if resume:
-        assert save is not None
+    if resume and save is not None:
         learner = learner.loaded(save)
     else:
         blocks = ((partitions.X, features_of), (partitions.y, targets_of))
@@ -220,7 +219,7 @@ class Cluster:
         while len(sums) > ADDED_AT_ONCE:
             depth += 1
             sums = [
-                self._submit(f"add{depth}", place, g, _sum_of, group)
+                self._submit(f"add{depth}", place, g, sum_of, group, Learned.added)
                 for g, group in enumerate(groups(sums))
             ]
         merged: Learned = self._submit("mean", place, 0, _mean, sums, len(shards)).result()
@@ -242,7 +241,7 @@ class Cluster:
 
 def _connected(client: Any) -> Any:
     """Return the client of a cluster."""
-    last: Callable[[], Any] = default_client
+    last: Callable[[], Any] = default_client  # which has no types
     allowed = "a Client of distributed that is not asynchronous, or None where there is one"
     if client is None:
         try:
@@ -287,13 +286,9 @@ def _learned(learner: Learner, blocks: list[Any], rows: list[Any], is_last: bool
     return Learned(whole_weights(learner.checkpoint), loss, spikes, learner.labels, last)
 
 
-def _sum_of(shards: list[Learned]) -> Learned:
-    return reduce(Learned.added, shards)
-
-
 def _mean(shards: list[Learned], n_shards: int) -> Learned:
     """Return what shards have learned, with their mean in the place of their weights."""
-    learned = _sum_of(shards)
+    learned = sum_of(shards, Learned.added)
     mean = with_weights(learned.last.checkpoint, mean_of(learned.weights, n_shards))
     last = deepcopy(learned.last)  # this task may come again, on another worker
     last.go_on(mean, learned.labels)

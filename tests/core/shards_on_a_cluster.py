@@ -4,6 +4,7 @@ Most use workers that are threads of this process; those that kill or count work
 """
 
 import os
+import pickle
 import re
 import signal
 import sys
@@ -77,11 +78,19 @@ RUNS = {
 
 
 def check_workers():
-    """The same on one, two and four workers."""
-    found = []
+    """The same on one, two and four workers, of which none sends its samples to the client."""
+    found, checked, sent = [], shards.Cluster.checked, []
+
+    def check(*arguments):
+        sent.append(checked(*arguments))
+        return sent[-1]
+
+    shards.Cluster.checked = check
     for n_workers in (1, 2, 4):
         with cluster(n_workers) as workers, Client(workers):
             found.append({name: run() for name, run in RUNS.items()})
+    assert len(sent) == 3 * len(RUNS)
+    assert max(len(pickle.dumps(parts)) for parts in sent) < X.nbytes / 50
     for name in RUNS:
         first, *others = (of_workers[name] for of_workers in found)
         for other in others:
@@ -312,6 +321,8 @@ def check_refusals():
         predict(classifier(), X)
     with refused("method must be a method of SpikingMLPClassifier; got 'guess'"):
         predict(classifier(), x, "guess")
+    with refused("method must be"):
+        predict(Simulator(NET).checkpoint(), x, "predict_proba")
 
 
 LIMIT = 350_000_000
